@@ -1,0 +1,54 @@
+# `make help` lists what can be made. Everything runs in .venv, which is made from requirements.txt when it is needed.
+CONFIG ?= configs/sample.yaml
+PHOTOS ?=
+CHECKPOINT ?=
+RUN ?=
+SET ?=
+# The first of these that is Python 3.11, 3.12 or 3.13; name another with `make train PYTHON=...`.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
+	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
+.DEFAULT_GOAL := help
+.PHONY: help setup train test check lab notebooks requirements clean
+
+help:  ## list these commands
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
+	@echo 'For example: make train PHOTOS=~/Pictures/birds CHECKPOINT=random RUN=runs/birds SET="seed=1 epochs=30"'
+
+# Time stamps mean nothing after a checkout, so the files that .venv was made from are kept in it and compared.
+setup:  ## make or renew .venv (the other commands do it when it is needed)
+	@cat requirements.txt pyproject.toml | cmp -s - .venv/made_from || { set -e; \
+	[ -n "$(PYTHON)" ] || { echo 'No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=...' >&2; exit 1; }; \
+	echo 'Making .venv with $(PYTHON): about 2 GB, some minutes, once.'; \
+	$(PYTHON) -m venv --clear .venv; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+	cat requirements.txt pyproject.toml > .venv/made_from; }
+
+train: setup  ## run all notebooks headless: make train [CONFIG=...] [PHOTOS=...] [CHECKPOINT=...] [RUN=...]
+	@$(BIN)/python scripts/run_notebooks.py --config $(CONFIG) $(OPTIONS)
+
+test: check  ## ruff, then every test, the notebooks included
+	@$(BIN)/python -m pytest
+
+check: setup  ## ruff, and the notebooks' two sides
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python scripts/sync_notebooks.py --check
+
+lab: setup  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+notebooks: setup  ## write notebooks/NAME.ipynb from notebooks/NAME.py
+	@$(BIN)/python scripts/sync_notebooks.py
+
+requirements:  ## renew requirements.txt from the ranges in pyproject.toml (needs uv)
+	@{ echo '# Exact versions for Python 3.11 to 3.13; written from pyproject.toml by `make requirements`. Do not edit by hand.'; \
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header --upgrade pyproject.toml; } > requirements.new
+	@mv requirements.new requirements.txt
+
+clean:  ## remove .venv, runs and caches; photos and checkpoints stay
+	rm -rf .venv data/cache .pytest_cache .ruff_cache *.egg-info
+	find runs -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,1 @@
+"""Transfer learning with a frozen Inception v3, done properly."""

@@ -1,0 +1,134 @@
+"""Every knob of a run, typed and checked. A YAML key, a notebook parameter and a field here are one and the same name."""
+
+import dataclasses
+import types
+from pathlib import Path
+
+from bears_tl.errors import InputError
+
+
+def _knob(default, help, low=None, high=None):
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """The settings of one run; `metadata["help"]` of each field says what it means, `low` and `high` are allowed values."""
+
+    run: str = _knob("runs/sample", "folder that everything of this run is written to")
+    photos: str = _knob("sample", "sample | folder of class folders | archive | URL | Google Drive id")
+    checkpoint: str = _knob("auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)")
+    seed: int = _knob(0, "every random choice follows from it", 0, 2**31 - 1)
+    test_fraction: float = _knob(0.2, "share of each class kept for the test", 0.01, 0.8)
+    val_fraction: float = _knob(0.1, "share of each class kept for early stopping", 0.01, 0.8)
+    max_zoom: float = _knob(0.2, "a random view shows a box up to this much smaller than the largest one", 0.0, 0.9)
+    train_views: int = _knob(1, "random views of each training photo; 0: train on the center view", 0, 100)
+    epochs: int = _knob(200, "training stops after this many, or earlier", 1, 100_000)
+    patience: int = _knob(20, "epochs without a lower validation loss before training stops", 1, 100_000)
+    batch_size: int = _knob(40, "photos a training step", 1, 65_536)
+    learning_rate: float = _knob(0.001, "Adam's step size", 1e-7, 1.0)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        if self.test_fraction + self.val_fraction > 0.9:
+            raise InputError(
+                f"test_fraction {self.test_fraction} and val_fraction {self.val_fraction} leave too little to train on: "
+                "their sum may be 0.9 at most"
+            )
+
+    def replace(self, **changes) -> "RunConfig":
+        """Copy with some fields changed.
+
+        Raises:
+            InputError: an unknown field, a wrong type or a value out of range.
+        """
+        return from_dict(dataclasses.asdict(self) | changes, "the settings")
+
+    def as_dict(self) -> dict:
+        """Plain values, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+
+def from_dict(values: dict, origin: str) -> RunConfig:
+    """Make a RunConfig from plain values.
+
+    Args:
+        values: setting name to value; names left out keep their defaults.
+        origin: where the values come from, for messages.
+
+    Raises:
+        InputError: an unknown name, a wrong type or a value out of range.
+    """
+    known = [field.name for field in dataclasses.fields(RunConfig)]
+    for name in values:
+        if name not in known:
+            raise InputError(f"unknown setting {name!r} in {origin}: expected one of {', '.join(known)}")
+    return RunConfig(**values)
+
+
+def load(path: str | Path) -> RunConfig:
+    """Read a YAML file of settings.
+
+    Raises:
+        InputError: no such file, not YAML, not a mapping, or a setting that RunConfig refuses.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no config at {str(path)!r}: name a YAML file such as configs/sample.yaml") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"config {str(path)!r} could not be read as YAML: {_one_line(error)}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InputError(f"config {str(path)!r} holds {type(values).__name__}, expected lines of `setting: value`")
+    return from_dict(values, str(path))
+
+
+def parse_settings(pairs: list[str]) -> dict:
+    """Turn `key=value` words of a command line into settings; values are read as YAML.
+
+    Raises:
+        InputError: a word without `=` or a value that is not YAML.
+    """
+    import yaml
+
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set {pair!r}: expected key=value, for example seed=1")
+        try:
+            values[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {pair!r}: the value is not YAML: {_one_line(error)}") from None
+        if isinstance(RunConfig.__dataclass_fields__.get(name, types.SimpleNamespace(default=None)).default, str):
+            values[name] = text
+    return values
+
+
+def _checked(field, value):
+    """Return the value in the field's type, or raise InputError."""
+    expected = type(field.default)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if expected is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if type(value) is not expected:
+        raise InputError(f"{field.name}: {value!r} is {type(value).__name__}, expected {expected.__name__} ({field.metadata['help']})")
+    if expected is str and not value.strip():
+        raise InputError(f"{field.name}: empty, expected {field.metadata['help']}")
+    low, high = field.metadata["low"], field.metadata["high"]
+    if low is not None and not low <= value <= high:
+        raise InputError(f"{field.name}: {value!r} is out of range, expected {low} to {high} ({field.metadata['help']})")
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,126 @@
+"""Files that are whole or absent: hashes, atomic writes, the tables of a run."""
+
+import contextlib
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bears_tl.errors import InputError
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hash a file's content: 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what was written there takes the place of `path` when the block ends well.
+
+    The file is flushed to disk before it is renamed, so that after a crash `path` is the old file or the new one.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`; it is renamed to `folder`, whole, when the block ends well.
+
+    Raises:
+        InputError: `folder` is there already, the disk is full or the parent cannot be written.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(folder)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_error(path: Path, error: OSError) -> InputError:
+    """Say in one line why `path` could not be written and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(f"no space left on the disk while writing {str(path)!r}: free some space and run again")
+    return InputError(f"{str(path)!r} could not be written ({error.strerror or error}): check its folder's rights or choose another")
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: str | Path, value) -> None:
+    """Write JSON with sorted keys, whole or not at all."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def read_json(path: str | Path):
+    """Read a JSON file.
+
+    Raises:
+        InputError: not there or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{str(path)!r} is not there: run the stage that writes it first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} could not be read as JSON ({error}): remove it and make it anew") from None
+
+
+def write_csv(path: str | Path, columns: list[str], rows: Iterable[dict]) -> None:
+    """Write a UTF-8 table with a header, whole or not at all; keys that are no columns are left out.
+
+    Names of files that are not UTF-8 keep their bytes (surrogateescape).
+    """
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_csv(path: str | Path, columns: list[str]) -> list[dict]:
+    """Read a table written by `write_csv`; every value is a string.
+
+    Raises:
+        InputError: not there, or one of `columns` is missing.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except FileNotFoundError:
+        raise InputError(f"{str(path)!r} is not there: run the stage that writes it first") from None
+    missing = [column for column in columns if column not in (reader.fieldnames or [])]
+    if missing:
+        raise InputError(f"{str(path)!r} lacks the columns {', '.join(missing)}: remove it and make it anew")
+    return rows
