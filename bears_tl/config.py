@@ -1,5 +1,6 @@
-"""Every knob of a run, typed and checked. A YAML key, a notebook parameter and a field here are one and the same name."""
+"""Every knob of a run, typed and checked. YAML key, notebook parameter and field are one name."""
 
+import contextlib
 import dataclasses
 import types
 from pathlib import Path
@@ -13,11 +14,13 @@ def _knob(default, help, low=None, high=None):
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """The settings of one run; `metadata["help"]` of each field says what it means, `low` and `high` are allowed values."""
+    """The settings of one run; the metadata of each field says what it means and what range is allowed."""
 
     run: str = _knob("runs/sample", "folder that everything of this run is written to")
     photos: str = _knob("sample", "sample | folder of class folders | archive | URL | Google Drive id")
-    checkpoint: str = _knob("auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)")
+    checkpoint: str = _knob(
+        "auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
+    )
     seed: int = _knob(0, "every random choice follows from it", 0, 2**31 - 1)
     test_fraction: float = _knob(0.2, "share of each class kept for the test", 0.01, 0.8)
     val_fraction: float = _knob(0.1, "share of each class kept for early stopping", 0.01, 0.8)
@@ -26,15 +29,15 @@ class RunConfig:
     epochs: int = _knob(200, "training stops after this many, or earlier", 1, 100_000)
     patience: int = _knob(20, "epochs without a lower validation loss before training stops", 1, 100_000)
     batch_size: int = _knob(40, "photos a training step", 1, 65_536)
-    learning_rate: float = _knob(0.001, "Adam's step size", 1e-7, 1.0)
+    learning_rate: float = _knob(0.01, "Adam's step size", 1e-7, 1.0)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
         if self.test_fraction + self.val_fraction > 0.9:
             raise InputError(
-                f"test_fraction {self.test_fraction} and val_fraction {self.val_fraction} leave too little to train on: "
-                "their sum may be 0.9 at most"
+                f"test_fraction {self.test_fraction} and val_fraction {self.val_fraction} leave too little "
+                "to train on: their sum may be 0.9 at most"
             )
 
     def replace(self, **changes) -> "RunConfig":
@@ -116,17 +119,20 @@ def _checked(field, value):
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if expected is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if type(value) is not expected:
-        raise InputError(f"{field.name}: {value!r} is {type(value).__name__}, expected {expected.__name__} ({field.metadata['help']})")
+        raise InputError(
+            f"{field.name}: {value!r} is {type(value).__name__}, expected {expected.__name__} "
+            f"({field.metadata['help']})"
+        )
     if expected is str and not value.strip():
         raise InputError(f"{field.name}: empty, expected {field.metadata['help']}")
     low, high = field.metadata["low"], field.metadata["high"]
     if low is not None and not low <= value <= high:
-        raise InputError(f"{field.name}: {value!r} is out of range, expected {low} to {high} ({field.metadata['help']})")
+        raise InputError(
+            f"{field.name}: {value!r} is out of range, expected {low} to {high} ({field.metadata['help']})"
+        )
     return value
 
 

@@ -21,6 +21,20 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def seeded_rng(seed: int, content: str, purpose: str):
+    """Give the generator for one purpose: a function of its arguments alone, so that no order or thread changes a draw.
+
+    Args:
+        seed: the run's seed.
+        content: what the draw is about, a photo's SHA-256 for example, never its path.
+        purpose: what the draw is for.
+    """
+    import numpy as np
+
+    digest = hashlib.sha256(f"{seed}|{content}|{purpose}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16]))
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there takes the place of `path` when the block ends well.
@@ -67,7 +81,9 @@ def write_error(path: Path, error: OSError) -> InputError:
     """Say in one line why `path` could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"no space left on the disk while writing {str(path)!r}: free some space and run again")
-    return InputError(f"{str(path)!r} could not be written ({error.strerror or error}): check its folder's rights or choose another")
+    return InputError(
+        f"{str(path)!r} could not be written ({error.strerror or error}): check its folder's rights or choose another"
+    )
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

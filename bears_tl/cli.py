@@ -1,0 +1,152 @@
+"""The command line: each verb a thin call; a user's mistake is one line on stderr and an exit status."""
+
+import argparse
+import os
+import sys
+
+from bears_tl.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line.
+
+    Returns:
+        Exit status: 0, 2 for bad input, 3 for something not reachable, 130 when interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes say nothing to a user
+    try:
+        return options.verb(options) or 0
+    except InputError as error:
+        print(f"bears: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("bears: interrupted; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from bears_tl import __doc__ as summary
+
+    parser = argparse.ArgumentParser("bears", description=summary)
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    verb = _verb(verbs, "fetch", _fetch, "bring photos to a folder of class folders")
+    verb.add_argument("source", metavar="SOURCE", help="sample, an archive (path or URL), or a Google Drive id")
+    verb.add_argument("--to", required=True, metavar="FOLDER", help="a folder that is not there yet")
+    verb.add_argument("--sha256", metavar="HEX", help="refuse an archive with another SHA-256")
+
+    verb = _verb(verbs, "intake", _intake, "judge every file of a photo folder: photos.csv and quarantine.csv")
+    verb.add_argument("folder", metavar="FOLDER")
+    _run_option(verb)
+
+    _run_option(_verb(verbs, "split", _split, "divide the photos into train, val and test: splits.csv"))
+    _run_option(_verb(verbs, "features", _features, "run the photos through the body once and cache their features"))
+
+    verb = _verb(verbs, "train", _train, "walk every stage, from the photos to judged predictions")
+    verb.add_argument("--config", metavar="YAML", help="settings; without it, the defaults (configs/sample.yaml)")
+    verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
+    verb.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
+
+    _run_option(_verb(verbs, "evaluate", _evaluate, "judge a run's predictions: metrics.json and figures"))
+
+    verb = _verb(verbs, "predict", _predict, "classify photos with a trained run")
+    verb.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER")
+    _run_option(verb)
+    verb.add_argument("--json", action="store_true", help="print JSON, one object a photo")
+    return parser
+
+
+def _verb(verbs, name: str, function, summary: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    verb.set_defaults(verb=function)
+    return verb
+
+
+def _run_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--run", required=True, metavar="RUN", help="run directory, for example runs/sample")
+
+
+def _fetch(options) -> None:
+    from pathlib import Path
+
+    from bears_tl.photos.fetch import fetch_to
+
+    print(fetch_to(options.source, Path(options.to), sha256=options.sha256))
+
+
+def _intake(options) -> None:
+    from bears_tl import walk
+    from bears_tl.run import Run
+
+    run = Run.open_or_start(options.run, photos=options.folder)
+    walk.fetch(run)
+    taken = walk.intake(run)
+    print(f"{len(taken.photos)} photos, {len(taken.quarantined)} quarantined: {run.path('photos.csv')}")
+
+
+def _split(options) -> None:
+    from bears_tl import walk
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    walk.split(run)
+    counts = ", ".join(f"{len(rows)} {name}" for name, rows in walk.split_rows(run).items())
+    print(f"{counts}: {run.path('splits.csv')}")
+
+
+def _features(options) -> None:
+    from bears_tl import walk
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    found = walk.features(run, walk.restore(run))
+    print(", ".join(f"{rows.shape[0]} x {rows.shape[1]} {name}" for name, rows in found.items()), "views are cached")
+
+
+def _train(options) -> None:
+    from bears_tl import config as settings
+    from bears_tl import walk
+    from bears_tl.run import Run
+
+    config = settings.load(options.config) if options.config else settings.RunConfig()
+    changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
+    walk.walk(Run(config.replace(**changes)))
+
+
+def _evaluate(options) -> None:
+    from bears_tl import walk
+    from bears_tl.judging.metrics import sentence
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    result = walk.evaluate(run)
+    print(f"test: {sentence(result['test'])}")
+    if run.notice():
+        print(run.notice())
+
+
+def _predict(options) -> int:
+    import json
+
+    from bears_tl.judging.predictions import class_names_of, probabilities_of
+    from bears_tl.predict import find_photos, predict
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    rows, unreadable = predict(run, find_photos(options.photos))
+    if run.notice():
+        print(f"bears: {run.notice()}", file=sys.stderr)
+    class_names = class_names_of(rows) if rows else []
+    for row, shares in zip(rows, probabilities_of(rows, class_names).astype(float), strict=True):
+        if options.json:
+            named = dict(zip(class_names, shares.tolist(), strict=True))
+            print(json.dumps({"path": row["path"], "predicted": row["predicted"], "probabilities": named}))
+        else:
+            print(f"{row['path']}: {row['predicted']} {shares.max():.1%}")
+    for row in unreadable:
+        print(f"bears: {row['path']!r} is not a readable photo ({row['detail']})", file=sys.stderr)
+    return InputError.exit_status if unreadable else 0

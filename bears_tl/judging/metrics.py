@@ -1,0 +1,87 @@
+"""Figures of merit, each with its count: accuracy and its interval, confusion, precision and recall."""
+
+import math
+
+import numpy as np
+
+Z_95 = 1.959963984540054  # 97.5 % point of the normal distribution
+
+
+def wilson_interval(successes: int, count: int, z: float = Z_95) -> tuple[float, float]:
+    """Give the Wilson score interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
+
+    Args:
+        successes: in [0, count].
+        count: how many were tried; with 0 the interval is [0, 1].
+        z: 1.96 for 95 %.
+
+    Returns:
+        (low, high), both in [0, 1].
+    """
+    if not 0 <= successes <= count:
+        raise ValueError(f"successes {successes} is out of range, expected 0 to count, {count}")
+    if count == 0:
+        return 0.0, 1.0
+    share = successes / count
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    low = 0.0 if successes == 0 else (middle - half) / scale  # exact at both ends, where rounding would leave 1e-17
+    high = 1.0 if successes == count else (middle + half) / scale
+    return low, high
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+    """Count pairs: int [n_classes, n_classes], a row a true class, a column a predicted one."""
+    matrix = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(matrix, (np.asarray(labels), np.asarray(predicted)), 1)
+    return matrix
+
+
+def judge(labels: np.ndarray, probabilities: np.ndarray, class_names: list[str]) -> dict:
+    """Judge predictions on one split.
+
+    Args:
+        labels: int [n] in [0, n classes).
+        probabilities: float [n, n classes] in [0, 1].
+        class_names: in the order of the columns.
+
+    Returns:
+        count, errors, accuracy, interval (Wilson, 95 %), cross_entropy (nats a photo), confusion, and per class: count,
+        precision, recall, each with its interval; a share of nothing is None.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
+    hits, count = int(np.trace(matrix)), int(matrix.sum())
+    chosen = probabilities[np.arange(count), labels]
+    return {
+        "count": count,
+        "errors": count - hits,
+        "accuracy": _share(hits, count),
+        "interval": list(wilson_interval(hits, count)),
+        "cross_entropy": float(-np.log(np.maximum(chosen, 1e-12)).mean()) if count else None,
+        "confusion": matrix.tolist(),
+        "per_class": {
+            class_name: {
+                "count": int(matrix[i].sum()),
+                "precision": _share(matrix[i, i], matrix[:, i].sum()),
+                "precision_interval": list(wilson_interval(int(matrix[i, i]), int(matrix[:, i].sum()))),
+                "recall": _share(matrix[i, i], matrix[i].sum()),
+                "recall_interval": list(wilson_interval(int(matrix[i, i]), int(matrix[i].sum()))),
+            }
+            for i, class_name in enumerate(class_names)
+        },
+    }
+
+
+def sentence(judged: dict) -> str:
+    """Say an accuracy with all that belongs to it, in one line."""
+    low, high = judged["interval"]
+    return (
+        f"{judged['accuracy']:.2%} ({judged['count'] - judged['errors']} of {judged['count']} photos right; "
+        f"95 % interval {low:.1%} to {high:.1%})"
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,141 @@
+"""Figures. Each function draws one and gives it back; `save` writes and closes it."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bears_tl.files import atomic_path
+
+BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#8d99ae"
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, whole or not at all, and close it."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+
+
+def photo_grid(photos: list[np.ndarray], titles: list[str], columns: int = 6, title: str = "") -> Figure:
+    """Draw photos in rows.
+
+    Args:
+        photos: uint8 [height, width, 3] in [0, 255], of any sizes.
+        titles: one a photo; may hold line breaks.
+        columns: photos in a row.
+        title: of the whole figure.
+    """
+    rows = -(-len(photos) // columns)
+    lines = max(text.count("\n") for text in titles) + 1
+    size = (2.1 * columns, (2.1 + 0.2 * lines) * rows + (0.4 if title else 0))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, photo, text in zip(axes.flat, photos, titles, strict=False):
+        axis.imshow(photo)
+        axis.set_title(text, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def count_bars(counts: dict[str, dict[str, int]], title: str = "") -> Figure:
+    """Draw counts as grouped bars: class name to split to count."""
+    splits = list(next(iter(counts.values())))
+    figure, axis = plt.subplots(figsize=(1.5 + 1.7 * len(counts), 3.2), layout="constrained")
+    places = np.arange(len(counts))
+    for i, (split, colour) in enumerate(zip(splits, (BLUE, GREY, ORANGE), strict=False)):
+        bars = axis.bar(
+            places + (i - 1) * 0.27, [counts[name][split] for name in counts], 0.25, label=split, color=colour
+        )
+        axis.bar_label(bars, fontsize=8)
+    axis.set_xticks(places, list(counts))
+    axis.set_ylabel("photos")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
+    axis.set_title(title, fontsize=10, loc="left")
+    return figure
+
+
+def learning_curves(history: list[dict], note: str = "") -> Figure:
+    """Draw loss and accuracy of training and validation by epoch, with the epoch whose weights were kept."""
+    epochs = [int(row["epoch"]) for row in history]
+    kept = epochs[int(np.argmin([float(row["val_loss"]) for row in history]))]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
+    for axis, quantity, label in zip(axes, ("loss", "accuracy"), ("cross-entropy, nats", "accuracy"), strict=True):
+        for split, colour in (("train", BLUE), ("val", ORANGE)):
+            axis.plot(epochs, [float(row[f"{split}_{quantity}"]) for row in history], color=colour, label=split)
+        axis.axvline(kept, color=GREY, linewidth=1, linestyle="--", label=f"kept: epoch {kept}")
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylim(bottom=0)
+    axes[1].set_ylim(top=1.01)
+    axes[1].legend(frameon=False, loc="lower right")
+    _note(figure, note)
+    return figure
+
+
+def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
+    """Draw the confusion matrix of what `metrics.judge` gave: counts, coloured by share of the true class."""
+    matrix = np.array(judged["confusion"])
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    size = 2.2 + 0.75 * len(class_names)
+    figure, axis = plt.subplots(figsize=(size, size * 0.9), layout="constrained")
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(matrix):
+        axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    axis.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
+    axis.set_yticks(range(len(class_names)), class_names)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.set_title(f"{judged['count'] - judged['errors']} of {judged['count']} right", fontsize=10)
+    _note(figure, note)
+    return figure
+
+
+def predictions(
+    photos: list[np.ndarray], titles: list[str], probabilities: np.ndarray, class_names: list[str]
+) -> Figure:
+    """Draw photos with a bar a class below each.
+
+    Args:
+        photos: uint8 [height, width, 3] in [0, 255].
+        titles: one a photo.
+        probabilities: float [n, n classes] in [0, 1].
+        class_names: in the order of the columns.
+    """
+    columns = min(6, len(photos))
+    rows = -(-len(photos) // columns)
+    bar_height = 0.28 * len(class_names)
+    figure, axes = plt.subplots(
+        2 * rows,
+        columns,
+        figsize=(2.2 * columns, rows * (2.4 + bar_height)),
+        squeeze=False,
+        layout="constrained",
+        gridspec_kw={"height_ratios": [2.2, bar_height] * rows},
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for i, (photo, title) in enumerate(zip(photos, titles, strict=True)):
+        above, below = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
+        above.imshow(photo)
+        above.set_title(title, fontsize=9)
+        places = np.arange(len(class_names))[::-1]
+        colours = [ORANGE if j == probabilities[i].argmax() else GREY for j in range(len(class_names))]
+        below.barh(places, np.ones(len(places)), color="#eef0f3")
+        below.barh(places, probabilities[i], color=colours)
+        for place, name, share in zip(places, class_names, probabilities[i], strict=True):
+            below.text(0.02, place, f"{name} {share:.1%}", va="center", fontsize=8)
+        below.set_xlim(0, 1)
+    return figure
+
+
+def _note(figure: Figure, note: str) -> None:
+    if note:
+        figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color="#b00020", wrap=True)

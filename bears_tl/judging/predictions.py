@@ -1,0 +1,42 @@
+"""The table of predictions: a row a photo, from the head's probabilities to predictions.csv and back."""
+
+import numpy as np
+
+_PREFIX = "probability_"
+
+
+def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> dict:
+    """Make a row of predictions.csv.
+
+    Args:
+        photo: path, and class_name and split where they are known.
+        probabilities: float [n classes] in [0, 1].
+        class_names: in the order of the probabilities.
+    """
+    known = {name: photo.get(name, "") for name in ("path", "class_name", "split")}
+    # 9 significant digits are enough to read a float32 back exactly
+    shares = {f"{_PREFIX}{name}": f"{share:.9g}" for name, share in zip(class_names, probabilities, strict=True)}
+    return known | {"predicted": class_names[int(np.argmax(probabilities))]} | shares
+
+
+def class_names_of(rows: list[dict]) -> list[str]:
+    """Read the class names off the columns."""
+    return [column.removeprefix(_PREFIX) for column in rows[0] if column.startswith(_PREFIX)]
+
+
+def probabilities_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
+    """Read float32 [n, n classes] in [0, 1]."""
+    values = [[row[f"{_PREFIX}{name}"] for name in class_names] for row in rows]
+    return np.array(values, dtype=np.float32).reshape(len(rows), len(class_names))
+
+
+def labels_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
+    """Give int64 [n], the place of each row's class among the class names."""
+    return np.array([class_names.index(row["class_name"]) for row in rows], dtype=np.int64)
+
+
+def worst(rows: list[dict], class_names: list[str], count: int) -> list[dict]:
+    """Give the rows whose true class got the least probability, least first: mistakes, then narrow escapes."""
+    probabilities, labels = probabilities_of(rows, class_names), labels_of(rows, class_names)
+    order = np.argsort(probabilities[np.arange(len(rows)), labels], kind="stable")
+    return [rows[i] for i in order[:count]]

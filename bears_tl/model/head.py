@@ -1,0 +1,138 @@
+"""The head: one softmax layer on the features, and its training."""
+
+import dataclasses
+import io
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.config import RunConfig
+from bears_tl.errors import InputError
+from bears_tl.files import seeded_rng, write_bytes
+
+HISTORY_COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """Weights of a softmax layer.
+
+    Attributes:
+        kernel: float32 [2048, n classes].
+        bias: float32 [n classes].
+        class_names: in the order of the columns.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    class_names: list[str]
+
+    @property
+    def parameters(self) -> int:
+        """Count the trained values: 6,147 for three classes."""
+        return self.kernel.size + self.bias.size
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Turn features, float32 [n, 2048], into float32 [n, n classes] in [0, 1] with rows that sum to 1."""
+        logits = features @ self.kernel + self.bias
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz, whole or not at all; the same weights give the same bytes."""
+        buffer = io.BytesIO()
+        np.savez(buffer, kernel=self.kernel, bias=self.bias, class_names=np.array(self.class_names, dtype=np.str_))
+        write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Head":
+        """Read a head.
+
+        Raises:
+            InputError: not there or not a head.
+        """
+        try:
+            with np.load(path) as saved:
+                return cls(saved["kernel"], saved["bias"], [str(name) for name in saved["class_names"]])
+        except FileNotFoundError:
+            raise InputError(f"no trained head at {str(path)!r}: train the run first (bears train)") from None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{str(path)!r} is not a trained head ({error}): train the run again") from None
+
+
+def train_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    val_features: np.ndarray,
+    val_labels: np.ndarray,
+    class_names: list[str],
+    config: RunConfig,
+) -> tuple[Head, list[dict]]:
+    """Train a softmax layer with Adam on cross-entropy; keep the weights of the lowest validation loss.
+
+    Each epoch shows every photo once, in a new order, in one of its views drawn anew. Everything runs on the CPU, where
+    so small a layer is fastest and its sums always come out the same: same seed, same machine, same bits.
+
+    Args:
+        features: float32 [n, n views, 2048].
+        labels: int [n] in [0, n classes).
+        val_features: float32 [m, 2048].
+        val_labels: int [m].
+        class_names: in the order of the labels.
+        config: seed, epochs, patience, batch_size and learning_rate are used.
+
+    Returns:
+        The head, and the rows of history.csv: means over photos, those of training taken while the weights moved.
+    """
+    import keras
+    import tensorflow as tf
+
+    rng = seeded_rng(config.seed, "head", "weights, orders and views")
+    count, views, depth = features.shape
+    with tf.device("CPU:0"):
+        limit = np.sqrt(6 / (depth + len(class_names)))  # Glorot and Bengio 2010, equation 16; Keras' default too
+        kernel = tf.Variable(rng.uniform(-limit, limit, (depth, len(class_names))).astype(np.float32))
+        bias = tf.Variable(np.zeros(len(class_names), np.float32))
+        optimizer = keras.optimizers.Adam(config.learning_rate)
+        optimizer.build([kernel, bias])
+
+        def losses_and_hits(x, y):
+            logits = x @ kernel + bias
+            hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == y, tf.float32)
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), hits
+
+        @tf.function
+        def train_epoch(x, y):
+            loss_sum, hit_sum = 0.0, 0.0
+            for start in tf.range(0, count, config.batch_size):
+                batch = slice(start, start + config.batch_size)
+                with tf.GradientTape() as tape:
+                    losses, hits = losses_and_hits(x[batch], y[batch])
+                    loss = tf.reduce_mean(losses)
+                optimizer.apply(tape.gradient(loss, [kernel, bias]), [kernel, bias])
+                loss_sum += tf.reduce_sum(losses)
+                hit_sum += tf.reduce_sum(hits)
+            return loss_sum / count, hit_sum / count
+
+        @tf.function
+        def validate(x, y):
+            losses, hits = losses_and_hits(x, y)
+            return tf.reduce_mean(losses), tf.reduce_mean(hits)
+
+        history, best, best_epoch = [], None, 0
+        labels, val_labels = labels.astype(np.int32), val_labels.astype(np.int32)
+        for epoch in range(1, config.epochs + 1):
+            started = time.perf_counter()
+            order, view = rng.permutation(count), rng.integers(views, size=count)
+            train = train_epoch(features[order, view], labels[order])
+            val = validate(val_features, val_labels)
+            numbers = [float(number) for number in (*train, *val)]
+            row = [epoch, *numbers, time.perf_counter() - started]
+            history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
+            if best is None or numbers[2] < history[best_epoch - 1]["val_loss"]:
+                best, best_epoch = (kernel.numpy(), bias.numpy()), epoch
+            if epoch - best_epoch >= config.patience:
+                break
+    return Head(*best, list(class_names)), history

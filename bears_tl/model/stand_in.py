@@ -1,0 +1,45 @@
+"""The stand-in body: random weights with calibrated statistics, to check the pipeline without a network."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.files import seeded_rng
+from bears_tl.model import backbone, checkpoint
+from bears_tl.photos import sample
+from bears_tl.photos.views import center_view
+
+CALIBRATION_PHOTOS = 64
+
+
+def make(path: Path, seed: int) -> None:
+    """Write a seeded stand-in as a V1 checkpoint that is restored like the published one.
+
+    Kernels are He-normal (https://arxiv.org/abs/1502.01852, equation 10); each batch norm's moving statistics are those
+    of 64 painted photos on their way through, which keeps the signal alive over 94 layers.
+
+    Args:
+        path: the checkpoint file to write.
+        seed: of the kernels and of the painted photos.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    model = backbone.build()
+    values = {}
+    for name, shape in backbone.expected_inventory(model).items():
+        if name.endswith("/weights"):
+            spread = np.sqrt(2 / np.prod(shape[:3]))
+            values[name] = seeded_rng(seed, name, "stand-in kernel").normal(0, spread, shape).astype(np.float32)
+        else:
+            values[name] = np.full(shape, name.endswith("moving_variance"), np.float32)
+    body = backbone.Backbone(model, values)
+    body.calibrate(_calibration_batch(seed))
+    checkpoint.write(path, body.values())
+
+
+def _calibration_batch(seed: int) -> np.ndarray:
+    names = sample.CLASS_NAMES
+    return np.stack(
+        [center_view(sample.paint(names[i % len(names)], i // len(names), seed)) for i in range(CALIBRATION_PHOTOS)]
+    )

@@ -1,0 +1,83 @@
+"""Which weights a run restores: a local file, the published ones, or the stand-in."""
+
+import dataclasses
+from pathlib import Path
+
+from bears_tl.errors import InputError, NotReachableError
+from bears_tl.files import sha256_of
+from bears_tl.model import checkpoint, stand_in
+
+# https://github.com/tensorflow/models/tree/master/research/slim#pre-trained-models
+OFFICIAL_URL = "https://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz"
+LOCK_NAME = "lock.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A checkpoint file: where it lies, what it is (official, local or stand_in) and its SHA-256."""
+
+    path: Path
+    kind: str
+    fingerprint: str
+
+
+def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICIAL_URL) -> Weights:
+    """Find or fetch the checkpoint that a setting means.
+
+    Args:
+        setting: `auto` (a file in the folder, else the official download, else the stand-in), `random` (the stand-in),
+            a path, or a URL. Only `auto` falls back.
+        folder: where checkpoints are kept.
+        seed: of the stand-in.
+        official_url: where the published checkpoint is.
+
+    Raises:
+        InputError: no such file, or not a checkpoint.
+        NotReachableError: a URL that could not be fetched.
+    """
+    folder = Path(folder)
+    if setting == "random":
+        return _stand_in(folder, seed)
+    if setting == "auto":
+        for name in (_name_of(official_url), "inception_v3.ckpt"):
+            if (folder / name).is_file():
+                return _at(folder / name, folder)
+        try:
+            return _fetched(official_url, folder, attempts=1)
+        except NotReachableError as error:
+            print(f"The published weights could not be fetched ({error}); the stand-in takes their place.")
+            return _stand_in(folder, seed)
+    if setting.startswith(("http://", "https://")):
+        return _fetched(setting, folder)
+    path = Path(setting).expanduser()
+    if not path.exists() and not Path(f"{path}.index").exists():
+        raise InputError(
+            f"no checkpoint at {setting!r}: expected auto, random, a URL or the path of a .ckpt or .tar.gz"
+        )
+    return _at(path, folder)
+
+
+def _fetched(url: str, folder: Path, **options) -> Weights:
+    from bears_tl.download import download
+
+    path = folder / _name_of(url)
+    download(url, path, lock=folder / LOCK_NAME, description="the weights", check=checkpoint.check, **options)
+    return _at(path, folder)
+
+
+def _at(path: Path, folder: Path) -> Weights:
+    path = checkpoint.unpack(path, folder)
+    hashed = path if path.is_file() else Path(f"{path}.index")
+    kind = "official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
+    return Weights(path, kind, sha256_of(hashed))
+
+
+def _stand_in(folder: Path, seed: int) -> Weights:
+    path = folder / f"stand_in_seed_{seed}.ckpt"
+    if not path.is_file():
+        stand_in.make(path, seed)
+    return Weights(path, "stand_in", sha256_of(path))
+
+
+def _name_of(url: str) -> str:
+    return url.rstrip("/").rpartition("/")[2].partition("?")[0]

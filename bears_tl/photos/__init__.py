@@ -1,0 +1,1 @@
+"""From an archive to checked, split, viewable photos. Imports no TensorFlow."""

@@ -1,0 +1,155 @@
+"""The run directory: what each stage left, and what it was made from."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bears_tl import config as settings
+from bears_tl.config import RunConfig
+from bears_tl.errors import InputError
+from bears_tl.files import read_csv, read_json, sha256_of, write_json
+
+# Stage to what it writes in the run directory, in the order of the walk.
+STAGES = {
+    "fetch": [],
+    "intake": ["photos.csv", "quarantine.csv"],
+    "split": ["splits.csv"],
+    "restore": ["inventory.csv"],
+    "features": [],
+    "train": ["head.npz", "history.csv", "predictions.csv"],
+    "evaluate": ["metrics.json", "figures"],
+}
+STAND_IN_NOTICE = (
+    "STAND-IN BODY: random weights, not trained on anything. Figures made with it check the pipeline; "
+    "none says what transfer learning can do."
+)
+_PACKAGES = ("bears_tl", "tensorflow", "keras", "numpy", "pillow", "scikit-image")
+
+
+class Run:
+    """A folder `runs/<name>` with the settings of a run (config.json) and a receipt of its stages (receipt.json)."""
+
+    def __init__(self, config: RunConfig):
+        """Start a run, or go on with the one in the folder under these settings.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self.config = config
+        self.folder = Path(config.run)
+        write_json(self.path("config.json"), config.as_dict())
+
+    @classmethod
+    def open(cls, folder: str | Path, **changes) -> "Run":
+        """Go on with the run in a folder, with some settings changed.
+
+        Raises:
+            InputError: there is no run in the folder, or a setting is refused.
+        """
+        path = Path(folder, "config.json")
+        if not path.is_file():
+            raise InputError(f"no run in {str(folder)!r}: expected a folder made by `bears train --run {folder}`")
+        return cls(settings.from_dict(read_json(path) | {"run": str(folder)} | changes, str(path)))
+
+    @classmethod
+    def open_or_start(cls, run: str, **changes) -> "Run":
+        """Go on with the run in a folder, or start one there: what a notebook does with its parameters."""
+        if Path(run, "config.json").is_file():
+            return cls.open(run, **changes)
+        return cls(settings.from_dict({"run": run} | changes, "the notebook's parameters"))
+
+    def path(self, name: str) -> Path:
+        """Give the path of something in the run directory."""
+        return self.folder / name
+
+    def table(self, name: str) -> list[dict]:
+        """Read one of the run's CSV files, all values strings."""
+        return read_csv(self.path(name), [])
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[dict]:
+        """Time a stage and enter what it found into the receipt.
+
+        Gives a dict for facts about the stage. When the stage's facts and files are not what they were before, the
+        files of the later stages go: they were made from something else. A stage that fails changes nothing here.
+        """
+        facts: dict = {}
+        started = time.perf_counter()
+        yield facts
+        seconds = round(time.perf_counter() - started, 3)
+        hashes = {file: sha256_of(self.path(file)) for file in STAGES[name] if self.path(file).is_file()}
+        receipt = self.receipt()
+        before = receipt["stages"].get(name, {})
+        if (before.get("facts"), before.get("sha256")) != (facts, hashes):
+            for later in list(STAGES)[list(STAGES).index(name) + 1 :]:
+                receipt["stages"].pop(later, None)
+                for file in STAGES[later]:
+                    _remove(self.path(file))
+        receipt["stages"][name] = {
+            "facts": facts,
+            "sha256": hashes,
+            "seconds": seconds,
+            "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        receipt |= {"machine": _machine(), "versions": _versions()}
+        write_json(self.path("receipt.json"), receipt)
+
+    def receipt(self) -> dict:
+        """Give what the finished stages entered; `stages` is empty before the first."""
+        path = self.path("receipt.json")
+        return read_json(path) if path.is_file() else {"stages": {}}
+
+    def facts(self, stage: str) -> dict:
+        """Give the facts of a finished stage.
+
+        Raises:
+            InputError: the stage has not run.
+        """
+        stages = self.receipt()["stages"]
+        if stage not in stages:
+            raise InputError(
+                f"run {str(self.folder)!r} has no stage {stage!r} yet: run it first, or `bears train` for all"
+            )
+        return stages[stage]["facts"]
+
+    def notice(self) -> str:
+        """Say what the run's figures mean when its body is the stand-in; else an empty string."""
+        return STAND_IN_NOTICE if self.facts("restore")["kind"] == "stand_in" else ""
+
+    def seconds(self) -> dict[str, float]:
+        """Give the seconds that each finished stage took."""
+        stages = self.receipt()["stages"]
+        return {name: stages[name]["seconds"] for name in STAGES if name in stages}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _machine() -> dict:
+    return {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,259 @@
+"""The walk: every stage of a run, each reading what the one before it wrote. Notebooks and command line call these."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.errors import InputError
+from bears_tl.files import seeded_rng, sha256_of, write_csv, write_json
+from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_row, worst
+from bears_tl.photos import intake as intake_
+from bears_tl.photos import splits as splits_
+from bears_tl.photos.views import CENTER, View, read_views
+from bears_tl.run import Run
+
+DATA_FOLDER = Path("data")
+CHECKPOINT_FOLDER = Path("checkpoints")
+INVENTORY_COLUMNS = ["name", "shape", "values"]
+
+
+def cache_folder() -> Path:
+    """Give where features are cached: data/cache, or the folder that BEARS_TL_CACHE names."""
+    return Path(os.environ.get("BEARS_TL_CACHE") or DATA_FOLDER / "cache")
+
+
+def fetch(run: Run) -> Path:
+    """Turn the setting `photos` into a folder of class folders; enters it into the receipt."""
+    from bears_tl.photos.fetch import fetch as fetch_photos
+
+    with run.stage("fetch") as facts:
+        folder = fetch_photos(run.config.photos, DATA_FOLDER)
+        facts |= {"photos": run.config.photos, "folder": str(folder.resolve())}
+    return folder
+
+
+def intake(run: Run) -> intake_.Intake:
+    """Judge every file of the photo folder; writes photos.csv and quarantine.csv."""
+    folder = photo_folder(run)
+    with run.stage("intake") as facts:
+        taken = intake_.take_in(folder)
+        write_csv(run.path("photos.csv"), intake_.PHOTO_COLUMNS, taken.photos)
+        write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
+        facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
+    return taken
+
+
+def split(run: Run) -> list[dict]:
+    """Divide the photos; writes splits.csv."""
+    photos = run.table("photos.csv")
+    config = run.config
+    with run.stage("split") as facts:
+        rows = splits_.split_photos(photos, config.test_fraction, config.val_fraction, config.seed)
+        write_csv(run.path("splits.csv"), splits_.SPLIT_COLUMNS, rows)
+        facts |= {"counts": splits_.count_splits(rows)}
+    return rows
+
+
+def restore(run: Run):
+    """Find the checkpoint and fill the body from it; writes inventory.csv.
+
+    Returns:
+        bears_tl.model.backbone.Backbone, frozen.
+    """
+    from bears_tl.model import checkpoint, weights
+    from bears_tl.model.backbone import Backbone
+
+    with run.stage("restore") as facts:
+        found = weights.find(run.config.checkpoint, CHECKPOINT_FOLDER, run.config.seed)
+        body = Backbone.restore(found.path)
+        rows = [
+            {"name": name, "shape": "x".join(map(str, shape)), "values": int(np.prod(shape))}
+            for name, shape in checkpoint.inventory(found.path).items()
+        ]
+        write_csv(run.path("inventory.csv"), INVENTORY_COLUMNS, rows)
+        facts |= {"path": str(found.path.resolve()), "kind": found.kind, "fingerprint": found.fingerprint}
+    return body
+
+
+def restored(run: Run):
+    """Fill the body again from the checkpoint that `restore` found.
+
+    Raises:
+        InputError: the file is gone or is no longer the same.
+    """
+    from bears_tl.model.backbone import Backbone
+
+    facts = run.facts("restore")
+    if not Path(facts["path"]).is_file() or sha256_of(facts["path"]) != facts["fingerprint"]:
+        raise InputError(
+            f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
+        )
+    return Backbone.restore(facts["path"])
+
+
+def train_views(run: Run) -> list[View]:
+    """Give the views in which training photos are seen."""
+    config = run.config
+    return [View(k, config.seed, config.max_zoom) for k in range(config.train_views)] or [CENTER]
+
+
+def features(run: Run, body=None) -> dict[str, np.ndarray]:
+    """Compute the features of all photos, or find them in the cache.
+
+    Args:
+        run: photos are split and a checkpoint is restored.
+        body: the restored body; without it, one is restored when the cache lacks something.
+
+    Returns:
+        train: float32 [n, n views, 2048]; val and test: float32 [n, 1, 2048], of the center view; the rows are those of
+        splits.csv with that split, in order.
+    """
+    from bears_tl.model.features import FeatureCache, extract
+
+    folder = photo_folder(run)
+    views = {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
+    with run.stage("features") as facts:
+        cache = FeatureCache(cache_folder(), run.facts("restore")["fingerprint"])
+        found = {
+            name: extract(lambda: body or restored(run), folder, rows, views[name], cache, f"Features of {name}")
+            for name, rows in split_rows(run).items()
+        }
+        facts |= {"views": {name: [str(view) for view in views[name]] for name in views}}
+    return found
+
+
+def train(run: Run, found: dict[str, np.ndarray] | None = None):
+    """Train the head on features; writes head.npz, history.csv and predictions.csv (val and test).
+
+    Args:
+        run: photos are split and a checkpoint is restored.
+        found: what `features` gave; without it, that is called.
+
+    Returns:
+        bears_tl.model.head.Head and the rows of history.csv.
+    """
+    from bears_tl.model.head import HISTORY_COLUMNS, train_head
+
+    found = found or features(run)
+    with run.stage("train") as facts:
+        rows = split_rows(run)
+        class_names = sorted({row["class_name"] for row in rows["train"]})
+        labels = {name: labels_of(rows[name], class_names) for name in rows}
+        val_features = found["val"][:, 0]
+        head, history = train_head(
+            found["train"], labels["train"], val_features, labels["val"], class_names, run.config
+        )
+        head.save(run.path("head.npz"))
+        write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
+        predictions = [
+            to_row(row, probabilities, class_names)
+            for name in ("val", "test")
+            for row, probabilities in zip(rows[name], head.probabilities(found[name][:, 0]), strict=True)
+        ]
+        write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
+        facts |= {"parameters": head.parameters, "epochs": len(history)}
+    return head, history
+
+
+def evaluate(run: Run) -> dict:
+    """Judge predictions.csv; writes metrics.json and figures/.
+
+    Returns:
+        What metrics.json holds.
+    """
+    from bears_tl.judging import metrics, plots
+
+    predictions = run.table("predictions.csv")
+    class_names = class_names_of(predictions)
+    with run.stage("evaluate"):
+        judged = {
+            name: metrics.judge(labels_of(rows, class_names), probabilities_of(rows, class_names), class_names)
+            for name in ("val", "test")
+            for rows in [[row for row in predictions if row["split"] == name]]
+        }
+        restored_from, taken = run.facts("restore"), run.facts("intake")
+        result = judged | {
+            "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
+            "class_names": class_names,
+            "notice": run.notice(),
+            "photos": taken,
+            "seconds": run.seconds(),
+        }
+        figures = run.path("figures")
+        plots.save(plots.learning_curves(run.table("history.csv"), run.notice()), figures / "learning_curves.png")
+        plots.save(plots.confusion(judged["test"], class_names, run.notice()), figures / "confusion.png")
+        plots.save(plots.count_bars(run.facts("split")["counts"]), figures / "splits.png")
+        tests = [row for row in predictions if row["split"] == "test"]
+        plots.save(prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
+        plots.save(prediction_figure(run, draw(run, tests, 6)), figures / "six_random.png")
+        write_json(run.path("metrics.json"), result)
+    return result
+
+
+def photo_folder(run: Run) -> Path:
+    """Give the folder that `fetch` found.
+
+    Raises:
+        InputError: the stage has not run, or the folder is gone.
+    """
+    folder = Path(run.facts("fetch")["folder"])
+    if not folder.is_dir():
+        raise InputError(f"the photo folder {str(folder)!r} of this run is gone: fetch the photos again")
+    return folder
+
+
+def split_rows(run: Run) -> dict[str, list[dict]]:
+    """Read splits.csv: split to rows."""
+    rows = run.table("splits.csv")
+    return {name: [row for row in rows if row["split"] == name] for name in splits_.SPLITS}
+
+
+def draw(run: Run, rows: list[dict], count: int) -> list[dict]:
+    """Draw rows at random, by the run's seed; fewer when there are fewer."""
+    rng = seeded_rng(run.config.seed, "", "photos to show")
+    return [rows[i] for i in rng.permutation(len(rows))[:count]]
+
+
+def pixels(run: Run, rows: list[dict]) -> list[np.ndarray]:
+    """Read the center views of photos, as the body sees them: uint8 [299, 299, 3] each."""
+    folder = photo_folder(run)
+    return [read_views(folder / row["path"], [CENTER], "")[0] for row in rows]
+
+
+def prediction_figure(run: Run, rows: list[dict]):
+    """Draw rows of predictions.csv: the photo, its true class and a bar a class."""
+    from bears_tl.judging import plots
+
+    class_names = class_names_of(rows)
+    titles = [f"{row['class_name']}{'' if row['predicted'] == row['class_name'] else ': a mistake'}" for row in rows]
+    return plots.predictions(pixels(run, rows), titles, probabilities_of(rows, class_names), class_names)
+
+
+def walk(run: Run, say=print) -> dict:
+    """Walk every stage in one process.
+
+    Args:
+        run: a run that was just started.
+        say: is given a line a stage.
+
+    Returns:
+        What metrics.json holds.
+    """
+    from bears_tl.judging.metrics import sentence
+
+    say(f"photos: {fetch(run)}")
+    taken = intake(run)
+    say(f"intake: {len(taken.photos)} photos, {len(taken.quarantined)} quarantined, {taken.per_class()}")
+    split(run)
+    say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in split_rows(run).items()))
+    body = restore(run)
+    say(f"checkpoint: {run.facts('restore')['kind']}, {run.facts('restore')['path']}")
+    if run.notice():
+        say(run.notice())
+    head, history = train(run, features(run, body))
+    say(f"head: {head.parameters} parameters, {len(history)} epochs")
+    result = evaluate(run)
+    say(f"test: {sentence(result['test'])}")
+    say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
+    return result

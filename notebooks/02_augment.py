@@ -1,0 +1,87 @@
+# %% [markdown]
+# # 2. Augment: what the network sees of a photo
+#
+# Inception v3 takes pictures of 299 x 299 px with levels in [-1, 1]. Photos have any size and shape, so each is seen
+# through a *view*: a square box of the photo, resized.
+#
+# - The **center view** is the largest square in the middle. It is used for validation, test and prediction.
+# - A **random view** is what the article trained on: the largest square, shrunk by up to `max_zoom`, put anywhere,
+#   mirrored half of the time.
+
+# %% [markdown]
+# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+
+# %%
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
+    address = input("Address of the bears_tl repository: ")
+    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
+    os.chdir("bears_tl")
+elif os.path.basename(os.getcwd()) == "notebooks":
+    os.chdir("..")
+
+# %% tags=["parameters"]
+run = "runs/sample"  # the folder that 01_fetch wrote to
+seed = 0  # every random choice follows from it
+max_zoom = 0.2  # a random view shows a box up to this much smaller than the largest one
+train_views = 1  # random views of each training photo; 0: train on the center view
+
+# %%
+import numpy as np
+
+from bears_tl import walk
+from bears_tl.judging import plots
+from bears_tl.photos.image import read_image
+from bears_tl.photos.views import CENTER, IMAGE_SIZE_PX, View, center_view, read_views
+from bears_tl.run import Run
+
+current_run = Run.open_or_start(run, seed=seed, max_zoom=max_zoom, train_views=train_views)
+
+# %%
+photo = walk.draw(current_run, current_run.table("photos.csv"), 1)[0]
+path = walk.photo_folder(current_run) / photo["path"]
+original = np.asarray(read_image(path))
+center = read_views(path, [CENTER], photo["sha256"])[0]
+titles = [f"before: {original.shape[1]} x {original.shape[0]} px", f"after: {IMAGE_SIZE_PX} x {IMAGE_SIZE_PX} px"]
+figure = plots.photo_grid([original, center], titles, columns=2)
+
+# %% [markdown]
+# **What to see.** The photo before and after: the center view keeps the height of a wide photo and cuts its sides. A
+# bear at the very edge is lost; that is the price of a fixed square.
+#
+# ## The same photo in six random views
+
+# %%
+views = [View(k, seed, max_zoom) for k in range(6)]
+pictures = read_views(path, views, photo["sha256"])
+figure = plots.photo_grid(pictures, [f"view {view.k}" for view in views])
+
+# %% [markdown]
+# **What to see.** Six boxes of different size and place, some mirrored. A bear is a bear in all of them, and that is
+# what the classifier learns from them.
+#
+# View *k* of a photo is random, but not different each time: it follows from the seed, the photo's content and *k*
+# alone. So what the network computes for a view can be kept on disk and used again. Augmentation and the feature
+# cache go together.
+
+# %%
+again = read_views(path, list(reversed(views)), photo["sha256"])[::-1]
+assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=True))
+
+# %% [markdown]
+# ## The levels that the network gets
+#
+# Feeding levels in [0, 255] or [0, 1] to a network that was trained on [-1, 1] is a classic and silent mistake.
+
+# %%
+levels = center_view(original)
+print(levels.shape, levels.dtype, f"from {levels.min():.3f} to {levels.max():.3f}")
+assert levels.shape == (299, 299, 3) and levels.dtype == np.float32
+assert -1 <= levels.min() <= levels.max() <= 1
+assert np.array_equal(center_view(original), center_view(original / 255)), "uint8 and float photos give the same view"
+
+# %% [markdown]
+# **What we learned.** Every photo, whatever its size or kind, becomes the same kind of array; training and prediction
+# use the same code for it. On to `03_split`.

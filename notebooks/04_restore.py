@@ -1,0 +1,104 @@
+# %% [markdown]
+# # 4. Restore: a network that has already learned to see
+#
+# Inception v3 was trained on 1.3 million photos of 1,000 kinds of things. Its last layers know those kinds; the
+# layers below know edges, fur, eyes and snouts. We take everything up to the last 2,048 numbers, the *features*, and
+# leave it as it is.
+#
+# The weights come from the checkpoint that TF-slim published in 2016. The engine is Keras' Inception v3: 94 pairs of
+# a convolution and a batch normalization, filled one by one. Without a file or a network, a *stand-in* with random
+# weights takes their place, and says so.
+
+# %% [markdown]
+# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+
+# %%
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
+    address = input("Address of the bears_tl repository: ")
+    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
+    os.chdir("bears_tl")
+elif os.path.basename(os.getcwd()) == "notebooks":
+    os.chdir("..")
+
+# %% tags=["parameters"]
+run = "runs/sample"  # the folder that 03_split wrote to
+checkpoint = "auto"  # auto, random, or the path or URL of a TF-slim Inception v3 checkpoint
+seed = 0  # of the stand-in's weights
+
+# %%
+import numpy as np
+
+from bears_tl import walk
+from bears_tl.judging import plots
+from bears_tl.model.slim import slim_features
+from bears_tl.photos.views import scale
+from bears_tl.run import Run
+
+current_run = Run.open_or_start(run, checkpoint=checkpoint, seed=seed)
+
+# %%
+body = walk.restore(current_run)
+facts = current_run.facts("restore")
+print(f"{facts['kind']} weights, SHA-256 {facts['fingerprint'][:16]}..., {facts['path']}")
+print(current_run.notice())
+
+# %% [markdown]
+# ## The inventory
+#
+# What the checkpoint holds is compared with what the body needs: a variable that is missing, left over or of another
+# shape stops the run and is named.
+
+# %%
+values = body.values()
+blocks = {}
+for name, value in values.items():
+    block = name.split("/")[1]
+    blocks[block] = blocks.get(block, 0) + value.size
+for block, count in blocks.items():
+    print(f"{block:>14} {count:>12,}")
+print(f"{'all':>14} {sum(blocks.values()):>12,}")
+assert sum(blocks.values()) == 21_802_784 and len(values) == 376
+
+# %% [markdown]
+# ## The first filters
+
+# %%
+kernels = np.moveaxis(values["InceptionV3/Conv2d_1a_3x3/weights"], -1, 0)
+low, high = kernels.min(axis=(1, 2, 3), keepdims=True), kernels.max(axis=(1, 2, 3), keepdims=True)
+pictures = ((kernels - low) / (high - low + 1e-9) * 255).astype(np.uint8)
+figure = plots.photo_grid(list(pictures), [""] * len(pictures), columns=16)
+
+# %% [markdown]
+# **What to see.** The 32 filters of the first layer, 3 x 3 pixels and 3 colours each. In trained weights there are
+# edges in all directions and blobs of colour; in the stand-in there is only noise.
+#
+# ## Two roads, one result
+#
+# TF-slim's own graph of 2016, restored from the same file, is the judge: for the same photos it must give the same
+# features.
+
+# %%
+photos = walk.draw(current_run, current_run.table("splits.csv"), 4)
+batch = scale(np.stack(walk.pixels(current_run, photos)))
+ours, slims = body.features(batch), slim_features(facts["path"], batch)
+difference = np.abs(ours - slims).max()
+print(f"Largest difference in {ours.size} features: {difference:.1e}; largest feature: {ours.max():.2f}")
+limit = 1e-4 if current_run.notice() else 1e-5  # 94 random layers make more of a rounding error
+assert difference < limit * max(1, ours.max())
+
+# %% [markdown]
+# ## One by one or together
+#
+# In inference mode a photo's features do not depend on the other photos in its batch. The article fed `training:
+# True`, so that they did.
+
+# %%
+alone = np.stack([body.features(view) for view in batch])
+assert np.abs(alone - ours).max() < limit * max(1, ours.max())
+
+# %% [markdown]
+# **What we learned.** The body is the network of 2016 to the last digit that matters, and it is frozen. On to
+# `05_train`.

@@ -1,0 +1,61 @@
+# %% [markdown]
+# # 7. Predict: ask the classifier
+#
+# Six random photos of the test, as in the article, and then any photo you like.
+
+# %% [markdown]
+# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+
+# %%
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
+    address = input("Address of the bears_tl repository: ")
+    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
+    os.chdir("bears_tl")
+elif os.path.basename(os.getcwd()) == "notebooks":
+    os.chdir("..")
+
+# %% tags=["parameters"]
+run = "runs/sample"  # the folder that 05_train wrote to
+seed = 0  # another seed, six other photos
+
+# %%
+from bears_tl import walk
+from bears_tl.judging.predictions import class_names_of, probabilities_of
+from bears_tl.predict import find_photos, predict
+from bears_tl.run import Run
+
+current_run = Run.open_or_start(run, seed=seed)
+tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
+six = walk.draw(current_run, tests, 6)
+figure = walk.prediction_figure(current_run, six)
+print(current_run.notice())
+
+# %% [markdown]
+# **What to see.** Above each photo its true class, below it a bar a class; the orange one is the answer.
+#
+# ## Your own photos
+#
+# Put the path of a photo or of a folder into `mine`. Here it points at the six photos from above, so that we can
+# check that the door for single photos gives what the test gave: the same code reads, scales and judges them.
+
+# %%
+mine = [walk.photo_folder(current_run) / row["path"] for row in six]
+answers, unreadable = predict(current_run, find_photos(mine))
+for answer in answers:
+    print(f"{answer['path'].rsplit('/', 1)[-1]}: {answer['predicted']}")
+
+# %%
+class_names = class_names_of(six)
+difference = abs(probabilities_of(answers, class_names) - probabilities_of(six, class_names)).max()
+print(f"Largest difference to the test's probabilities: {difference:.1e}")
+assert difference < 1e-4 and not unreadable
+
+# %% [markdown]
+# A softmax must choose one of the classes it knows: a photo of a cat gets a bear's name too, and often a high
+# probability. It says which class fits best, not whether any does.
+#
+# **What we learned.** The classifier answers for any photo, the same way it was tested. From the command line: `bears
+# predict FILE --run RUN`.
