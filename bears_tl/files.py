@@ -4,11 +4,11 @@ import contextlib
 import csv
 import errno
 import hashlib
-import io
 import json
 import os
 import secrets
 import shutil
+import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -55,7 +55,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone already, or its folder is no folder
+            temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -105,7 +106,7 @@ def read_json(path: str | Path):
         InputError: not there or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
         raise InputError(f"{str(path)!r} is not there: run the stage that writes it first") from None
     except (OSError, ValueError) as error:
@@ -117,26 +118,31 @@ def write_csv(path: str | Path, columns: list[str], rows: Iterable[dict]) -> Non
 
     Names of files that are not UTF-8 keep their bytes (surrogateescape).
     """
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    lines: list[str] = []
+    # Python 3.11 quotes a field with \r in it only where \r is in the line terminator: that is written, then cut off
+    sink = types.SimpleNamespace(write=lines.append)
+    writer = csv.DictWriter(sink, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_bytes(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
+    text = "".join(line.removesuffix("\r\n") + "\n" for line in lines)
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def read_csv(path: str | Path, columns: list[str]) -> list[dict]:
     """Read a table written by `write_csv`; every value is a string.
 
     Raises:
-        InputError: not there, or one of `columns` is missing.
+        InputError: not there, not readable, or one of `columns` is missing.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            names, rows = reader.fieldnames or [], list(reader)
     except FileNotFoundError:
         raise InputError(f"{str(path)!r} is not there: run the stage that writes it first") from None
-    missing = [column for column in columns if column not in (reader.fieldnames or [])]
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{str(path)!r} could not be read as CSV ({error}): remove it and make it anew") from None
+    missing = [column for column in columns if column not in names]
     if missing:
         raise InputError(f"{str(path)!r} lacks the columns {', '.join(missing)}: remove it and make it anew")
     return rows

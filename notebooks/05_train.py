@@ -29,7 +29,7 @@ max_zoom = 0.2  # a random view shows a box up to this much smaller than the lar
 epochs = 200  # training stops after this many, or earlier
 patience = 20  # epochs without a lower validation loss before training stops
 batch_size = 40  # photos a training step
-learning_rate = 0.01  # Adam's step size
+learning_rate = 0.003  # Adam's step size
 
 # %%
 import numpy as np

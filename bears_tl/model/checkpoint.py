@@ -130,12 +130,13 @@ def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
 
     compat = tf.compat.v1
     with tf.Graph().as_default(), compat.Session(config=compat.ConfigProto(device_count={"GPU": 0})) as session:
-        variables = {}
-        for name, value in values.items():
-            initial = compat.placeholder(value.dtype, value.shape)
-            variables[name] = compat.get_variable(name, initializer=initial, use_resource=False)
-            session.run(variables[name].initializer, {initial: value})
+        initials = {name: compat.placeholder(value.dtype, value.shape) for name, value in values.items()}
+        variables = {
+            name: compat.get_variable(name, initializer=initial, use_resource=False)
+            for name, initial in initials.items()
+        }
         saver = compat.train.Saver(variables, write_version=saver_pb2.SaverDef.V1)
+        session.run(compat.global_variables_initializer(), {initials[name]: values[name] for name in values})
         with atomic_path(path) as temporary:
             try:
                 saver.save(session, str(temporary.resolve()), write_meta_graph=False, write_state=False)

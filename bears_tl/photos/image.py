@@ -1,12 +1,22 @@
 """From a photo file, or pixels of any kind, to an upright 8-bit RGB image."""
 
+import contextlib
 import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 _WHITE = (255, 255, 255)
+_TURNS = {  # EXIF orientation to what makes the photo upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.Image:
@@ -45,8 +55,8 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
     """
     if isinstance(image, np.ndarray):
         return to_rgb(_image_of_array(image))
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "RGB":
+    image = _upright(image)
+    if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit PNG and TIFF; Pillow's own convert cuts at 255
         levels = np.asarray(image, dtype=np.float64)
@@ -58,6 +68,20 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, (*_WHITE, 255)), over).convert("RGB")
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF says; a copy.
+
+    Pillow's `exif_transpose` also writes the rest of the EXIF back, which raises when some other entry is broken. Here
+    the EXIF is left out, so that the copy is not turned again.
+    """
+    orientation = None
+    with contextlib.suppress(Exception):  # a broken EXIF raises anything; the photo is then taken as it lies
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    turned = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image.copy()
+    turned.info = {name: value for name, value in image.info.items() if name == "transparency"}
+    return turned
 
 
 def _image_of_array(array: np.ndarray) -> Image.Image:

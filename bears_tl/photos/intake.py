@@ -48,7 +48,8 @@ def take_in(folder: str | Path) -> Intake:
 
     folder = Path(folder)
     files = list(_files(folder))
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")  # what Pillow warns of (odd metadata, large images) is judged here
         verdicts = pool.map(lambda file: _judge(folder, *file), files)
         verdicts = list(tqdm(verdicts, "Checking photos", len(files), unit=" files", disable=None, leave=False))
     intake = _without_copies([verdict for verdict in verdicts if "reason" not in verdict])
@@ -88,11 +89,9 @@ def _judge(folder: Path, path: str, class_name: str) -> dict:
         if not row["bytes"]:
             return row | {"reason": "empty", "detail": "0 bytes"}
         row["sha256"] = sha256_of(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow warns of (odd metadata, large images) is judged here
-            with Image.open(file) as image:
-                row |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
-                image.load()
+        with Image.open(file) as image:
+            row |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
+            image.load()
     except UnidentifiedImageError:
         return row | {"reason": "not_an_image", "detail": "no image format that Pillow knows"}
     except Image.DecompressionBombError as error:

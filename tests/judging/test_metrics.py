@@ -1,0 +1,97 @@
+"""Each figure of merit against its definition; the interval against SciPy's."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from bears_tl.judging.metrics import confusion_matrix, judge, sentence, wilson_interval
+
+CLASSES = ["Grizzly", "Panda", "Polar"]
+LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+PREDICTED = np.array([0, 0, 1, 1, 1, 0, 1, 0])  # nothing is taken for a polar bear
+SHARES = np.where(np.eye(3)[PREDICTED] == 1, 0.8, 0.1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 24, 111, 184, 10_000])
+def test_the_wilson_interval_is_scipys(count):
+    for successes in {0, 1, 2, count // 3, count // 2, count - 1, count} & set(range(count + 1)):
+        expected = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+        low, high = wilson_interval(successes, count)
+        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert 0 <= low <= successes / count <= high <= 1
+
+
+def test_the_interval_ends_exactly_at_0_and_1():
+    for count in (1, 7, 111, 999):
+        low, high = wilson_interval(0, count)
+        assert low == 0 and 0 < high < 1
+        low, high = wilson_interval(count, count)
+        assert high == 1 and 0 < low < 1
+
+
+def test_the_interval_of_nothing_is_everything():
+    assert wilson_interval(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize(("successes", "count"), [(-1, 5), (6, 5), (1, 0), (0, -1)])
+def test_an_impossible_count_is_refused(successes, count):
+    with pytest.raises(ValueError, match="out of range"):
+        wilson_interval(successes, count)
+
+
+def test_confusion_counts_rows_by_truth_and_columns_by_prediction():
+    assert confusion_matrix(LABELS, PREDICTED, 3).tolist() == [[2, 1, 0], [0, 2, 0], [2, 1, 0]]
+    assert confusion_matrix(LABELS[:0], PREDICTED[:0], 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_judge_gives_every_figure_with_its_count():
+    judged = judge(LABELS, SHARES, CLASSES)
+    assert (judged["count"], judged["errors"], judged["accuracy"]) == (8, 4, 0.5)
+    assert judged["interval"] == list(wilson_interval(4, 8))
+    assert judged["confusion"] == confusion_matrix(LABELS, PREDICTED, 3).tolist()
+    assert judged["cross_entropy"] == pytest.approx(-(4 * math.log(0.8) + 4 * math.log(0.1)) / 8)
+    per_class = judged["per_class"]
+    assert list(per_class) == CLASSES
+    assert [per_class[name]["count"] for name in CLASSES] == [3, 2, 3]
+    assert [per_class[name]["recall"] for name in CLASSES] == [2 / 3, 1, 0]
+    assert [per_class[name]["precision"] for name in CLASSES] == [2 / 4, 2 / 4, None]
+    assert per_class["Grizzly"]["recall_interval"] == list(wilson_interval(2, 3))
+    assert per_class["Grizzly"]["precision_interval"] == list(wilson_interval(2, 4))
+
+
+def test_a_class_that_is_never_predicted_has_no_precision_and_the_widest_interval():
+    polar = judge(LABELS, SHARES, CLASSES)["per_class"]["Polar"]
+    assert polar["precision"] is None and polar["precision_interval"] == [0, 1]
+
+
+def test_a_class_without_photos_has_no_recall():
+    judged = judge(np.array([0, 1]), np.eye(3)[[0, 2]], CLASSES)
+    assert judged["per_class"]["Polar"]["recall"] is None
+    assert judged["per_class"]["Polar"]["precision"] == 0
+
+
+def test_no_photos_at_all_have_no_accuracy():
+    judged = judge(np.empty(0, int), np.empty((0, 3)), CLASSES)
+    assert (judged["count"], judged["errors"], judged["accuracy"], judged["cross_entropy"]) == (0, 0, None, None)
+    assert judged["interval"] == [0, 1]
+
+
+def test_a_probability_of_zero_costs_much_but_not_infinitely_much():
+    judged = judge(np.array([0]), np.array([[0.0, 1.0]], np.float32), CLASSES[:2])
+    assert 20 < judged["cross_entropy"] < 50
+
+
+def test_figures_are_plain_numbers_that_json_takes():
+    def plain(value):
+        if isinstance(value, dict | list):
+            return all(map(plain, value.values() if isinstance(value, dict) else value))
+        return value is None or type(value) in (int, float)
+
+    assert plain(judge(LABELS, SHARES.astype(np.float32), CLASSES))
+
+
+def test_the_sentence_holds_accuracy_count_and_interval():
+    judged = judge(np.zeros(200, int), np.eye(2)[[0] * 198 + [1] * 2], CLASSES[:2])
+    assert sentence(judged) == "99.00% (198 of 200 photos right; 95 % interval 96.4% to 99.7%)"

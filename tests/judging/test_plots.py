@@ -1,0 +1,100 @@
+"""Every figure is drawn for few and for many classes, saved as a PNG that opens, and closed."""
+
+import os
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from bears_tl.judging import plots
+from bears_tl.judging.metrics import judge
+
+NOTE = "STAND-IN BODY: a note that is long enough to be broken into lines. " * 3
+
+
+def names(count):
+    return [f"Class {i} with a name $of_ some% length" for i in range(count)]
+
+
+def photos(count):
+    draw = np.random.default_rng(0)
+    return [draw.integers(0, 256, (60 + 7 * i, 299, 3), dtype=np.uint8) for i in range(count)]
+
+
+def judged(count):
+    labels = np.arange(5 * count) % count
+    return judge(labels, np.eye(count)[(labels + (labels == 1)) % count], names(count))
+
+
+def history(epochs):
+    columns = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    return [{"epoch": str(i)} | dict.fromkeys(columns, str(1 / i)) for i in range(1, epochs + 1)]
+
+
+FIGURES = {
+    "photo_grid": lambda n: plots.photo_grid(photos(n), [f"{name}\nsecond line" for name in names(n)], title="Photos"),
+    "count_bars": lambda n: plots.count_bars({name: {"train": 7, "val": 0, "test": 2} for name in names(n)}, "Counts"),
+    "learning_curves": lambda n: plots.learning_curves(history(n - 1), NOTE),
+    "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
+    "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    left = plt.get_fignums()
+    plt.close("all")
+    assert left == []
+
+
+@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_is_drawn_saved_and_closed(name, count, tmp_path):
+    plots.save(FIGURES[name](count), tmp_path / "figures" / f"{name}.png")
+    assert os.listdir(tmp_path / "figures") == [f"{name}.png"]
+    with Image.open(tmp_path / "figures" / f"{name}.png") as image:
+        image.load()
+        assert image.format == "PNG" and min(image.size) > 150
+        assert image.convert("L").getextrema()[0] < 100  # something is drawn on the white
+
+
+def test_the_confusion_matrix_shows_every_count_truth_down_and_prediction_across():
+    figure = plots.confusion(judged(3), names(3))
+    (axis,) = figure.axes
+    assert {text.get_position(): text.get_text() for text in axis.texts} == {
+        (j, i): str(judged(3)["confusion"][i][j]) for i in range(3) for j in range(3)
+    }
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted", "true")
+    plt.close(figure)
+
+
+def test_the_curves_mark_the_epoch_with_the_least_validation_loss():
+    rows = history(5)
+    rows[2]["val_loss"] = "0.01"
+    figure = plots.learning_curves(rows)
+    assert "kept: epoch 3" in [line.get_label() for line in figure.axes[0].lines]
+    plt.close(figure)
+
+
+def test_predictions_show_every_class_with_its_share():
+    figure = plots.predictions(photos(2), ["one", "two"], np.array([[0.25, 0.75], [1.0, 0.0]]), ["a", "b"])
+    texts = [[text.get_text() for text in axis.texts] for axis in figure.axes]
+    assert [text for text in texts if text] == [["a 25.0%", "b 75.0%"], ["a 100.0%", "b 0.0%"]]
+    plt.close(figure)
+
+
+def test_counts_stand_on_their_bars():
+    figure = plots.count_bars({"a": {"train": 7, "val": 1, "test": 2}, "b": {"train": 70, "val": 10, "test": 20}})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["7", "70", "1", "10", "2", "20"]
+    plt.close(figure)
+
+
+def test_a_figure_that_cannot_be_saved_is_one_line_and_leaves_nothing(tmp_path, refused):
+    (tmp_path / "file").touch()
+    figure = FIGURES["confusion"](2)
+    with refused("could not be written"):
+        plots.save(figure, tmp_path / "file" / "figure.png")
+    plt.close(figure)
+    assert os.listdir(tmp_path) == ["file"]

@@ -1,0 +1,272 @@
+"""Every file gets a verdict, nothing is lost, and a folder that cannot be trained on is refused in one line."""
+
+import os
+import shutil
+import struct
+import threading
+import warnings
+import zlib
+
+import pytest
+from PIL import Image
+
+from bears_tl.files import read_csv, sha256_of, write_csv
+from bears_tl.photos.intake import PHOTO_COLUMNS, QUARANTINE_COLUMNS, take_in
+
+
+@pytest.fixture
+def folder(write_photos):
+    return write_photos(Grizzly=5, Panda=6)
+
+
+def verdict(folder, path):
+    """Take in the folder and give (reason, detail) of one file; ("ok", "") for a photo."""
+    taken = take_in(folder)
+    assert {"path"} <= set(taken.photos[0])
+    rows = {row["path"]: row for row in taken.photos + taken.quarantined}
+    return rows[path].get("reason", "ok"), rows[path].get("detail", "")
+
+
+def noise(path, size=(300, 300), **save):
+    Image.effect_noise(size, 80).convert("RGB").save(path, **save)
+    return path
+
+
+def cut(path, share=0.5):
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def test_good_photos_are_rows_with_all_columns(folder):
+    taken = take_in(folder)
+    assert taken.per_class() == {"Grizzly": 5, "Panda": 6} and taken.quarantined == []
+    assert taken.photos[0] == {
+        "path": "Grizzly/0.png",
+        "class_name": "Grizzly",
+        "sha256": sha256_of(folder / "Grizzly" / "0.png"),
+        "bytes": (folder / "Grizzly" / "0.png").stat().st_size,
+        "format": "PNG",
+        "mode": "RGB",
+        "width": 64,
+        "height": 64,
+    }
+
+
+@pytest.mark.parametrize("content", [b"<!doctype html><html>404</html>", b"\x00" * 1000, b"\xff\xd8\xff", b"bears"])
+def test_what_is_no_image_is_quarantined_whatever_its_name(content, folder):
+    (folder / "Panda" / "page.jpg").write_bytes(content)
+    assert verdict(folder, "Panda/page.jpg")[0] == "not_an_image"
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "cut.png", "cut.webp", "cut.bmp", "cut.tif", "cut.gif"])
+def test_a_photo_that_is_cut_off_is_quarantined(name, folder):
+    cut(noise(folder / "Panda" / name))
+    reason, detail = verdict(folder, f"Panda/{name}")
+    assert reason in (
+        ("truncated",) if name.endswith(("jpg", "png", "bmp")) else ("truncated", "unreadable", "not_an_image")
+    )
+    assert detail and "\n" not in detail
+
+
+def test_a_png_with_a_broken_middle_is_quarantined(folder):
+    path = noise(folder / "Panda" / "broken.png")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    assert verdict(folder, "Panda/broken.png")[0] in ("unreadable", "truncated")
+
+
+def test_an_empty_file_is_quarantined(folder):
+    (folder / "Panda" / "empty.jpg").touch()
+    assert verdict(folder, "Panda/empty.jpg")[0] == "empty"
+
+
+@pytest.mark.parametrize(("size", "expected"), [((64, 64), "ok"), ((63, 500), "too_small"), ((500, 63), "too_small")])
+def test_a_photo_of_less_than_64_px_is_quarantined(size, expected, folder):
+    noise(folder / "Panda" / "small.png", size)
+    reason, detail = verdict(folder, "Panda/small.png")
+    assert reason == expected and (expected == "ok" or f"{size[0]} x {size[1]} px" in detail)
+
+
+def test_a_photo_beside_the_class_folders_is_quarantined(folder):
+    noise(folder / "stray.jpg")
+    assert verdict(folder, "stray.jpg")[0] == "wrong_place"
+
+
+def test_of_copies_in_one_class_the_first_by_path_is_kept(folder):
+    (folder / "Panda" / "below").mkdir()
+    for name in ("z.png", "!.png", "below/a.png"):
+        shutil.copy(folder / "Panda" / "3.png", folder / "Panda" / name)
+    taken = take_in(folder)
+    assert next(row["path"] for row in taken.photos if row["class_name"] == "Panda") == "Panda/!.png"
+    assert {row["path"]: (row["reason"], row["detail"]) for row in taken.quarantined} == {
+        f"Panda/{name}": ("duplicate", "an exact copy of Panda/!.png") for name in ("3.png", "below/a.png", "z.png")
+    }
+
+
+def test_one_photo_in_two_classes_is_quarantined_in_both(folder):
+    noise(folder / "Grizzly" / "which.png")
+    for path in ("Panda/which.png", "Panda/again.png"):
+        shutil.copy(folder / "Grizzly" / "which.png", folder / path)
+    taken = take_in(folder)
+    assert [(row["path"], row["reason"]) for row in taken.quarantined] == [
+        (path, "conflicting_label") for path in ("Grizzly/which.png", "Panda/again.png", "Panda/which.png")
+    ]
+    assert all("Grizzly, Panda" in row["detail"] for row in taken.quarantined)
+
+
+@pytest.mark.parametrize(("height", "expected"), [(125, "ok"), (126, "too_large")])
+def test_a_photo_that_would_fill_the_memory_is_quarantined(height, expected, folder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)  # Pillow refuses twice as many: 80 x 125
+    noise(folder / "Panda" / "large.png", (80, height))
+    assert verdict(folder, "Panda/large.png")[0] == expected
+
+
+def test_a_header_that_claims_a_huge_photo_is_refused_before_it_is_decoded(folder):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    (folder / "Panda" / "bomb.png").write_bytes(bomb)
+    assert verdict(folder, "Panda/bomb.png")[0] == "too_large"
+
+
+def test_a_photo_is_judged_by_its_content_not_by_its_name(folder):
+    for name, format in {"a.jpg": "PNG", "b.png": "JPEG", "c": "WEBP", "d.html": "GIF", "e.JPEG": "BMP"}.items():
+        noise(folder / "Panda" / name, format=format)
+        assert verdict(folder, f"Panda/{name}") == ("ok", "")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "CMYK"])
+def test_every_mode_is_taken(mode, folder):
+    name = f"Panda/mode.{'jpg' if mode == 'CMYK' else 'png'}"
+    image = Image.effect_noise((80, 80), 80)
+    (Image.new(mode, (80, 80), 5) if mode == "I;16" else image.convert(mode)).save(folder / name)
+    row = next(row for row in take_in(folder).photos if row["path"] == name)
+    assert row["mode"] == mode
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space.jpg", "Bär 熊 🐻.jpg", "new\nline.jpg", 'q"u,ote.jpg', os.fsdecode(b"\xff\xfe.jpg"), "-rf", "~"],
+)
+def test_odd_names_are_taken_and_come_back_from_the_tables(name, folder, tmp_path):
+    try:
+        noise(folder / "Panda" / name, format="JPEG")
+    except OSError:
+        pytest.skip(f"this file system has no name {name!r}")
+    (folder / "Grizzly" / f"bad {name}").write_bytes(b"no photo")
+    taken = take_in(folder)
+    for columns, rows in ((PHOTO_COLUMNS, taken.photos), (QUARANTINE_COLUMNS, taken.quarantined)):
+        write_csv(tmp_path / "table.csv", columns, rows)
+        again = read_csv(tmp_path / "table.csv", columns)
+        assert again == [{column: str(row[column]) for column in columns} for row in rows]
+    assert f"Panda/{name}" in [row["path"] for row in taken.photos]
+    assert [row["path"] for row in taken.quarantined] == [f"Grizzly/bad {name}"]
+
+
+def test_hidden_things_are_no_classes_and_no_photos(folder):
+    for hidden in (".git", "__MACOSX", "Panda/.cache"):
+        (folder / hidden).mkdir()
+        noise(folder / hidden / "photo.jpg")
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png"):
+        (folder / "Panda" / name).write_bytes(b"hidden")
+    taken = take_in(folder)
+    assert taken.per_class() == {"Grizzly": 5, "Panda": 6} and taken.quarantined == []
+
+
+def test_folders_in_a_class_folder_belong_to_the_class(folder):
+    (folder / "Panda" / "zoo" / "2019").mkdir(parents=True)
+    noise(folder / "Panda" / "zoo" / "2019" / "photo.jpg")
+    row = next(row for row in take_in(folder).photos if "zoo" in row["path"])
+    assert (row["path"], row["class_name"]) == ("Panda/zoo/2019/photo.jpg", "Panda")
+
+
+def test_no_file_is_lost_moved_or_changed(folder):
+    noise(folder / "stray.jpg")
+    noise(folder / "Panda" / "small.jpg", (10, 10))
+    (folder / "Panda" / "page.jpg").write_text("<html>")
+    (folder / "Panda" / "nowhere.jpg").symlink_to("absent.jpg")
+    cut(noise(folder / "Panda" / "cut.jpg"))
+    shutil.copy(folder / "Panda" / "0.png", folder / "Panda" / "again.png")
+    shutil.copy(folder / "Panda" / "1.png", folder / "Grizzly" / "which.png")
+    before = {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
+    taken = take_in(folder)
+    files = sorted(path.relative_to(folder).as_posix() for path in before if not path.is_dir())
+    assert sorted(row["path"] for row in taken.photos + taken.quarantined) == files
+    assert {path: path.lstat().st_mtime_ns for path in folder.rglob("*")} == before
+    for rows in (taken.photos, taken.quarantined):
+        assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+
+
+def test_it_finds_the_same_twice(folder):
+    shutil.copy(folder / "Panda" / "0.png", folder / "Panda" / "again.png")
+    assert take_in(folder) == take_in(folder)
+
+
+def test_warning_filters_are_changed_in_no_thread_but_the_main_one(folder, monkeypatch):
+    # `warnings.catch_warnings` works on the whole process: where threads overlap, one leaves its filter behind for good
+    threads = set()
+
+    class Watched(warnings.catch_warnings):
+        def __enter__(self):
+            threads.add(threading.current_thread())
+            return super().__enter__()
+
+    before = list(warnings.filters)
+    monkeypatch.setattr(warnings, "catch_warnings", Watched)
+    take_in(folder)
+    assert threads <= {threading.main_thread()} and list(warnings.filters) == before
+
+
+def test_what_pillow_warns_of_does_not_reach_the_user(folder, recwarn):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(folder / "Panda" / "odd.jpg", exif=exif.tobytes()[:-6])
+    take_in(folder)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path, refused):
+    (tmp_path / "file").touch()
+    for name in ("absent", "file"):
+        with refused(str(tmp_path / name), "is not a folder"):
+            take_in(tmp_path / name)
+
+
+def test_an_empty_folder_is_refused(tmp_path, refused):
+    with refused(str(tmp_path), "no photos in class folders", "at least two"):
+        take_in(tmp_path)
+
+
+def test_photos_without_class_folders_are_refused(tmp_path, refused):
+    for i in range(10):
+        noise(tmp_path / f"{i}.jpg")
+    with refused(str(tmp_path), "no photos in class folders"):
+        take_in(tmp_path)
+
+
+def test_one_class_alone_is_refused(write_photos, refused):
+    folder = write_photos(Panda=6)
+    (folder / ".hidden").mkdir()
+    with refused(str(folder), "only the class 'Panda'"):
+        take_in(folder)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_class_with_fewer_than_five_photos_is_refused(count, write_photos, refused):
+    folder = write_photos(Panda=6, Polar=count)
+    with refused("'Polar'", f"{count} good photos", "5 or more"):
+        take_in(folder)
+
+
+def test_an_empty_class_folder_is_refused(folder, refused):
+    (folder / "Polar\nbears").mkdir()
+    with refused("'Polar\\nbears'", "0 good photos"):
+        take_in(folder)
+
+
+def test_photos_that_were_refused_do_not_count_and_are_counted_in_the_message(folder, refused):
+    cut(folder / "Grizzly" / "0.png")
+    with refused("'Grizzly'", "4 good photos", "1 files were refused"):
+        take_in(folder)

@@ -1,0 +1,143 @@
+"""The split is exact in each class, decided by content alone, and hardly moves when photos come or go."""
+
+import math
+import random
+from fractions import Fraction
+
+import pytest
+
+from bears_tl.photos.splits import SPLIT_COLUMNS, SPLITS, count_splits, split_photos
+
+SHARES = {"test_fraction": 0.2, "val_fraction": 0.1}
+
+
+def photos(count, class_name="Panda", seed=0):
+    draw = random.Random(f"{class_name} {seed}")
+    return [
+        {"path": f"{class_name}/{i}.jpg", "class_name": class_name, "sha256": f"{draw.getrandbits(256):064x}"}
+        for i in range(count)
+    ]
+
+
+def split_of(rows):
+    return {row["sha256"]: row["split"] for row in rows}
+
+
+def moved(before, after):
+    """Count the photos that are in both and lie in another split."""
+    old, new = split_of(before), split_of(after)
+    return sum(old[sha256] != new[sha256] for sha256 in old.keys() & new.keys())
+
+
+def rounded_half_up(fraction, count):
+    return max(1, math.floor(Fraction(fraction) * count + Fraction(1, 2)))
+
+
+def test_counts_are_exact_in_each_class():
+    for count in [*range(5, 120), 224, 253, 328, 338, 999, 1000]:
+        rows = split_photos(photos(count) + photos(2 * count, "Polar"), **SHARES)
+        for class_name, members in (("Panda", count), ("Polar", 2 * count)):
+            counts = count_splits(rows)[class_name]
+            test, val = rounded_half_up("0.2", members), rounded_half_up("0.1", members)
+            assert counts == {"train": members - test - val, "val": val, "test": test}
+            assert min(counts.values()) >= 1
+
+
+def test_rows_are_those_of_the_photos_in_their_order():
+    given = photos(20) + photos(9, "Polar")
+    rows = split_photos(given, **SHARES)
+    assert [row["path"] for row in rows] == [photo["path"] for photo in given]
+    assert all(list(row) == SPLIT_COLUMNS and row["split"] in SPLITS for row in rows)
+
+
+def test_counts_name_all_splits_and_sort_the_classes():
+    rows = [
+        {"class_name": "b", "split": "test"},
+        {"class_name": "a", "split": "val"},
+        {"class_name": "b", "split": "test"},
+    ]
+    assert count_splits(rows) == {"a": {"train": 0, "val": 1, "test": 0}, "b": {"train": 0, "val": 0, "test": 2}}
+    assert list(count_splits(rows)) == ["a", "b"]
+
+
+def test_neither_order_nor_names_nor_places_matter():
+    given = photos(60) + photos(33, "Polar")
+    expected = split_of(split_photos(given, **SHARES))
+    shuffled = random.Random(1).sample(given, len(given))
+    renamed = [photo | {"path": f"{photo['class_name']}/deep/er/{i} new.png"} for i, photo in enumerate(shuffled)]
+    assert split_of(split_photos(renamed, **SHARES)) == expected
+
+
+def test_a_class_does_not_matter_to_the_others():
+    alone = split_of(split_photos(photos(60), **SHARES))
+    together = split_of(split_photos(photos(500, "Polar") + photos(60), **SHARES))
+    assert all(together[sha256] == split for sha256, split in alone.items())
+
+
+def test_another_seed_is_another_split_and_the_same_seed_the_same():
+    given = photos(200)
+    splits = [split_of(split_photos(given, **SHARES, seed=seed)) for seed in (0, 0, 1, 10)]
+    assert splits[0] == splits[1]
+    assert len({tuple(sorted(split.items())) for split in splits}) == 3
+
+
+def test_each_photo_comes_to_the_test_under_some_seed():
+    given = photos(30)
+    tested = set()
+    for seed in range(100):
+        tested |= {row["sha256"] for row in split_photos(given, **SHARES, seed=seed) if row["split"] == "test"}
+    assert tested == {photo["sha256"] for photo in given}
+
+
+def test_all_copies_of_a_content_lie_in_one_split():
+    given = photos(50)
+    copies = [photo | {"path": f"copy {i} of {photo['path']}"} for photo in given for i in range(3)]
+    rows = split_photos(given + copies, **SHARES)
+    for photo in given:
+        same = [row for row in rows if row["sha256"] == photo["sha256"]]
+        assert len(same) == 4 and len({row["split"] for row in same}) == len({row["group"] for row in same}) == 1
+    assert split_of(rows) == split_of(split_photos(given, **SHARES))  # copies do not count twice
+
+
+@pytest.mark.parametrize(("count", "test", "val"), [(5, 0.8, 0.1), (6, 0.5, 0.5), (2, 0.2, 0.1), (1, 0.2, 0.1)])
+def test_fractions_that_leave_nothing_to_train_on_are_refused(count, test, val, refused):
+    with refused("'Panda'", f"none of the {count} photos", str(test), str(val)):
+        split_photos(photos(count), test, val)
+
+
+def test_one_class_that_is_too_small_is_enough_to_refuse(refused):
+    with refused("'Polar'", "none of the 2 photos"):
+        split_photos(photos(50) + photos(2, "Polar"), **SHARES)
+
+
+def test_one_photo_to_train_on_is_enough():
+    assert count_splits(split_photos(photos(3), **SHARES)) == {"Panda": {"train": 1, "val": 1, "test": 1}}
+
+
+def test_photos_added_one_by_one_move_at_most_two_others_each():
+    for seed in range(5):
+        given = photos(150, seed=seed)
+        for count in range(5, 150):
+            before, after = (split_photos(given[:size], **SHARES, seed=seed) for size in (count, count + 1))
+            assert moved(before, after) <= 2
+
+
+def test_a_photo_taken_away_moves_at_most_two_others():
+    given = photos(61)
+    whole = split_photos(given, **SHARES)
+    for i in range(len(given)):
+        assert moved(whole, split_photos(given[:i] + given[i + 1 :], **SHARES)) <= 2
+
+
+def test_n_photos_added_move_fewer_than_n_others_on_average():
+    draw = random.Random(0)
+    for n in range(1, 31):
+        total = 0
+        for trial in range(20):
+            size = draw.randint(5, 150)
+            given = photos(size + n, seed=f"{n} {trial}")
+            before, after = (split_photos(given[:count], **SHARES, seed=trial) for count in (size, size + n))
+            here = moved(before, after)
+            assert here <= (n if n >= 10 else 2 * n)
+            total += here
+        assert total / 20 <= n

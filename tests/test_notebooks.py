@@ -1,0 +1,129 @@
+import ast
+import dataclasses
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from bears_tl.config import RunConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def code_cells(source):
+    return [cell for cell in jupytext.read(source, fmt="py:percent").cells if cell.cell_type == "code"]
+
+
+def parameters(source):
+    (cell,) = [cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", [])]
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+
+
+def test_all_seven_notebooks_of_the_walk_are_there():
+    names = ["01_fetch", "02_augment", "03_split", "04_restore", "05_train", "06_evaluate", "07_predict"]
+    assert [source.stem for source in SOURCES][:7] == names
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_both_sides_say_the_same(source):
+    assert source.with_suffix(".ipynb").read_text() == load("sync_notebooks").to_ipynb(source)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_parameters_are_settings_with_the_same_defaults(source):
+    declared = parameters(source)
+    assert declared.items() <= DEFAULTS.items()
+    assert "run" in declared
+
+
+def test_every_setting_is_a_parameter_of_some_notebook():
+    assert {name for source in SOURCES for name in parameters(source)} == set(DEFAULTS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_notebooks_are_thin(source):
+    cells = code_cells(source)
+    assert len(cells) <= 12
+    for cell in cells:
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) <= 10, cell.source
+        assert not re.search(r"^\s*(def|class) ", cell.source, re.M), cell.source
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_first_cell_readies_colab_and_figures_are_explained(source):
+    notebook = jupytext.read(source, fmt="py:percent")
+    assert "google.colab" in code_cells(source)[0].source
+    for cell, after in zip(notebook.cells, notebook.cells[1:], strict=False):
+        if cell.source.splitlines()[-1].startswith("figure = "):
+            assert after.cell_type == "markdown" and "What to see" in after.source
+
+
+@pytest.mark.slow
+def test_every_notebook_runs_headless_in_order(workspace):
+    done = run_notebooks(workspace, "runs/notebooks")
+    assert done.returncode == 0, done.stdout + done.stderr
+    executed = sorted((workspace.folder / "runs/notebooks/notebooks").glob("*.ipynb"))
+    assert [path.stem for path in executed] == [source.stem for source in SOURCES]
+    for path in executed:
+        notebook = nbformat.read(path, as_version=4)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in cells)
+        streams = [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+        assert not streams, f"{path.stem} writes to stderr: {streams[0]['text']}"
+    # one line a notebook, then the result
+    assert len([line for line in done.stdout.splitlines() if re.match(r"\[\d/\d\] \w+ \.\.\. \d+ s$", line)]) == len(
+        SOURCES
+    )
+    # and the walk without notebooks gives the same bits
+    for file in ("head.npz", "predictions.csv", "splits.csv"):
+        one, other = (workspace.folder / "runs" / name / file for name in ("notebooks", "trained"))
+        assert one.read_bytes() == other.read_bytes(), file
+    metrics = [
+        json.loads((workspace.folder / f"runs/{name}/metrics.json").read_text()) for name in ("notebooks", "trained")
+    ]
+    assert metrics[0]["test"] == metrics[1]["test"]
+
+
+@pytest.mark.slow
+def test_a_users_mistake_stops_at_the_notebook_that_finds_it_in_one_line(workspace):
+    done = run_notebooks(workspace, "runs/mistaken", "photos=nowhere")
+    assert done.returncode == 2
+    assert "[1/" in done.stdout and "[2/" not in done.stdout
+    assert "01_fetch, code cell" in done.stderr and "'nowhere'" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_any_other_failure_shows_its_cell_and_error(workspace, tmp_path):
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1"), nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(broken, tmp_path / "01_broken.ipynb")
+    program = (
+        "import sys, importlib.util; from pathlib import Path; from bears_tl.run import Run; from bears_tl.config import RunConfig;"
+        f"spec = importlib.util.spec_from_file_location('r', {str(ROOT / 'scripts/run_notebooks.py')!r});"
+        "r = importlib.util.module_from_spec(spec); spec.loader.exec_module(r);"
+        f"sys.exit(r.run_all(Run(RunConfig(run='runs/broken')), [Path({str(tmp_path / '01_broken.ipynb')!r})]))"
+    )
+    done = workspace.command("-c", program)
+    assert done.returncode == 1
+    assert "01_broken, code cell 2: ZeroDivisionError" in done.stderr and "1 / 0" in done.stderr
+
+
+def run_notebooks(workspace, run, *settings):
+    settings = [f"photos={workspace.photos}", "checkpoint=random", *settings]
+    words = [word for setting in settings for word in ("--set", setting)]
+    return workspace.command(
+        ROOT / "scripts/run_notebooks.py", "--config", ROOT / "configs/sample.yaml", "--run", run, *words
+    )

@@ -1,0 +1,158 @@
+"""A run directory says what each stage found, and holds nothing that was made from something else."""
+
+import json
+import os
+
+import pytest
+
+from bears_tl.config import RunConfig
+from bears_tl.run import STAGES, STAND_IN_NOTICE, Run
+
+FILES = {stage: [name for name in names if name != "figures"] for stage, names in STAGES.items()}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(RunConfig(run=str(tmp_path / "run")))
+
+
+def do(run, stage, content="as ever", **facts):
+    """Go through a stage that writes all its files."""
+    with run.stage(stage) as entered:
+        for name in FILES[stage]:
+            run.path(name).write_text(content)
+        if "figures" in STAGES[stage]:
+            run.path("figures").mkdir(exist_ok=True)
+            (run.path("figures") / "curve.png").write_text(content)
+        entered.update(facts)
+
+
+@pytest.fixture
+def walked(run):
+    """Give a run after all its stages."""
+    for stage in STAGES:
+        do(run, stage)
+    return run
+
+
+def tree(run):
+    return {str(path): path.read_bytes() for path in sorted(run.folder.rglob("*")) if path.is_file()}
+
+
+def test_a_run_starts_with_its_settings_on_disk_and_no_stages(run):
+    assert json.loads(run.path("config.json").read_text()) == run.config.as_dict()
+    assert run.receipt() == {"stages": {}} and run.seconds() == {}
+
+
+def test_a_stage_enters_facts_hashes_and_seconds(run):
+    do(run, "intake", count=3)
+    entry = run.receipt()["stages"]["intake"]
+    assert run.facts("intake") == entry["facts"] == {"count": 3}
+    assert set(entry["sha256"]) == {"photos.csv", "quarantine.csv"}
+    assert all(len(digest) == 64 for digest in entry["sha256"].values())
+    assert run.seconds() == {"intake": entry["seconds"]} and entry["seconds"] >= 0
+    assert {"python", "bears_tl", "numpy"} <= set(run.receipt()["versions"])
+
+
+def test_seconds_are_in_the_order_of_the_walk(run):
+    for stage in reversed(STAGES):
+        do(run, stage)
+        assert list(run.seconds()) == [stage]  # each change of an earlier stage took the later ones away
+    for stage in STAGES:
+        do(run, stage)
+    assert list(run.seconds()) == list(STAGES)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failing_stage_changes_nothing(error, walked):
+    before = tree(walked)
+    with pytest.raises(error), walked.stage("split") as facts:
+        facts["counts"] = 5
+        raise error
+    assert tree(walked) == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [(stage, {"fact": 1}) for stage in STAGES] + [(stage, {"content": "another"}) for stage in STAGES if FILES[stage]],
+)
+def test_what_was_made_from_something_else_goes(stage, change, walked):
+    do(walked, stage, **change)
+    place = list(STAGES).index(stage)
+    earlier, later = list(STAGES)[: place + 1], list(STAGES)[place + 1 :]
+    assert list(walked.seconds()) == earlier
+    assert all(walked.path(name).exists() for kept in earlier for name in STAGES[kept])
+    assert not any(walked.path(name).exists() for gone in later for name in STAGES[gone])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_finds_the_same_again_leaves_the_later_ones(stage, walked):
+    before = tree(walked)
+    do(walked, stage)
+    after = tree(walked)
+    assert list(walked.seconds()) == list(STAGES)
+    receipt = str(walked.path("receipt.json"))
+    assert before.pop(receipt) and after.pop(receipt) and after == before
+
+
+def test_what_is_not_the_runs_own_stays(walked):
+    walked.path("notes.txt").write_text("mine")
+    do(walked, "fetch", fact=1)
+    assert walked.path("notes.txt").read_text() == "mine"
+
+
+def test_a_stage_that_is_unknown_is_refused(run):
+    with pytest.raises(KeyError), run.stage("dream"):
+        pass
+    assert run.receipt() == {"stages": {}}
+
+
+def test_facts_of_a_stage_that_has_not_run_are_refused(run, refused):
+    with refused("'train'", str(run.folder)):
+        run.facts("train")
+
+
+def test_open_goes_on_with_the_settings_of_the_run(run, refused):
+    do(run, "fetch", folder="here")
+    changed = Run(run.config.replace(seed=5))
+    again = Run.open(changed.folder, max_zoom=0.5)
+    assert (again.config.seed, again.config.max_zoom) == (5, 0.5)
+    assert again.facts("fetch") == {"folder": "here"}
+    with refused("'sede'"):
+        Run.open(run.folder, sede=1)
+
+
+def test_a_run_that_was_moved_is_opened_where_it_lies(run, tmp_path):
+    moved = tmp_path / "moved"
+    run.folder.rename(moved)
+    assert Run.open(moved).folder == moved
+    assert json.loads((moved / "config.json").read_text())["run"] == str(moved)
+
+
+def test_a_run_that_is_not_there_is_refused_and_not_made(tmp_path, refused):
+    (tmp_path / "empty").mkdir()
+    for name in ("absent", "empty"):
+        with refused("no run", repr(str(tmp_path / name)), "bears train"):
+            Run.open(tmp_path / name)
+    assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
+
+
+def test_open_or_start_does_either(tmp_path):
+    folder = str(tmp_path / "run")
+    assert Run.open_or_start(folder, seed=4).config == RunConfig(run=folder, seed=4)
+    assert Run.open_or_start(folder).config.seed == 4
+    assert Run.open_or_start(folder, seed=6).config.seed == 6
+
+
+def test_a_table_that_no_stage_wrote_is_refused(run, refused):
+    with refused("splits.csv", "run the stage"):
+        run.table("splits.csv")
+
+
+def test_the_notice_is_for_the_stand_in_alone(run, refused):
+    with refused("'restore'"):
+        run.notice()
+    for kind, notice in {"stand_in": STAND_IN_NOTICE, "official": "", "local": ""}.items():
+        do(run, "restore", kind=kind)
+        assert run.notice() == notice
+    assert "\n" not in STAND_IN_NOTICE
