@@ -15,9 +15,9 @@ CALIBRATION_PHOTOS = 64
 def make(path: Path, seed: int) -> None:
     """Write a seeded stand-in as a V1 checkpoint that is restored like the published one.
 
-    Kernels are He-normal (https://arxiv.org/abs/1502.01852, equation 10); each batch norm's moving statistics are those of
-    64 painted photos on their way through, which keeps the signal alive over 94 layers. Betas of 1 let most values pass the
-    ReLUs, so that less of a photo is lost on the way than with betas of 0.
+    Kernels are He-normal (https://arxiv.org/abs/1502.01852, equation 10); each batch norm's moving statistics are those
+    of 64 painted photos on their way through, which keeps the signal alive over 94 layers. Betas of 1 let most values
+    pass the ReLUs, so that less of a photo is lost on the way than with betas of 0.
 
     Args:
         path: the checkpoint file to write.

@@ -76,6 +76,6 @@ def developed(image: Image.Image, tint: tuple, contrast: float, rng: np.random.G
     height, width = picture.shape[1:]
     down, across = np.linspace(-1, 1, height, dtype=np.float32), np.linspace(-1, 1, width, dtype=np.float32)
     vignette = 1 - 0.10 * (down[:, None] ** 2 + across**2)
-    gain = np.float32(tint)[:, None, None] * rng.uniform(0.92, 1.10)
+    gain = np.float32(tint)[:, None, None] * rng.uniform(0.97, 1.06)
     grain = 0.012 * rng.standard_normal((height, width), np.float32)
     return pixels_of(((picture - 0.5) * contrast + 0.5) * vignette * gain + grain)

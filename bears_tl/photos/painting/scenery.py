@@ -84,7 +84,7 @@ def background(
     nearness = np.clip((rows - horizon) / (height - horizon + 1), 0, 1)
     edge = horizon + 0.012 * height * cloud(rng, 1, width, 1, 12)
     cover(picture, rows - edge, dark + (light - dark) * (0.62 - 0.22 * nearness + 0.33 * lumps))
-    picture += MIST * (0.49 - picture)
+    picture += MIST * (0.52 - picture)
     image = Image.fromarray(pixels_of(picture, rounding=0))
     focus = np.clip((rows - feet) / height * 4 + 1, 0, 1) * (255 if blur < 2 else 0)  # sharp where the bear stands
     focus = Image.fromarray(np.broadcast_to(focus, (height, width)).astype(np.uint8))
