@@ -11,7 +11,7 @@ from bears_tl.model.checkpoint import BASE_VALUES, CONVOLUTIONS, VARIABLES
 from bears_tl.photos.views import IMAGE_SIZE_PX
 
 FEATURES = 2048
-BATCH_SIZE = 16  # photos a call; fixed, since another size may change the last bits of a feature
+BATCH_SIZE = 8  # photos a call; fixed, since another size may change the last bits of a feature
 
 
 class Backbone:

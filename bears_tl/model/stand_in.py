@@ -1,5 +1,7 @@
 """The stand-in body: random weights with calibrated statistics, to check the pipeline without a network."""
 
+import concurrent.futures
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,9 @@ def make(path: Path, seed: int) -> None:
 
 
 def _calibration_batch(seed: int) -> np.ndarray:
-    names = sample.CLASS_NAMES
-    return np.stack(
-        [center_view(sample.paint(names[i % len(names)], i // len(names), seed)) for i in range(CALIBRATION_PHOTOS)]
-    )
+    def view(i):
+        class_name = sample.CLASS_NAMES[i % len(sample.CLASS_NAMES)]
+        return center_view(sample.paint(class_name, i // len(sample.CLASS_NAMES), seed))
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(pool.map(view, range(CALIBRATION_PHOTOS))))
