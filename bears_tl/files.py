@@ -67,6 +67,8 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         InputError: `folder` is there already, the disk is full or the parent cannot be written.
     """
     folder = Path(folder)
+    if os.path.lexists(folder):
+        raise InputError(f"{str(folder)!r} is there already: name another folder, or remove it")
     temporary = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         temporary.mkdir(parents=True)

@@ -55,7 +55,10 @@ class Run:
         path = Path(folder, "config.json")
         if not path.is_file():
             raise InputError(f"no run in {str(folder)!r}: expected a folder made by `bears train --run {folder}`")
-        return cls(settings.from_dict(read_json(path) | {"run": str(folder)} | changes, str(path)))
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise InputError(f"{str(path)!r} holds no settings: remove it and start the run anew")
+        return cls(settings.from_dict(values | {"run": str(folder)} | changes, str(path)))
 
     @classmethod
     def open_or_start(cls, run: str, **changes) -> "Run":

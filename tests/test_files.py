@@ -150,7 +150,7 @@ def test_a_folder_that_is_there_is_kept(tmp_path, refused):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "mine").write_bytes(b"mine")
-    with refused("could not be written", "folder"), atomic_folder(folder) as temporary:
+    with refused("is there already", "folder"), atomic_folder(folder) as temporary:
         (temporary / "other").write_bytes(b"other")
     assert os.listdir(tmp_path) == ["folder"] and os.listdir(folder) == ["mine"]
 

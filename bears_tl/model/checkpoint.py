@@ -137,7 +137,7 @@ def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
         }
         saver = compat.train.Saver(variables, write_version=saver_pb2.SaverDef.V1)
         session.run(compat.global_variables_initializer(), {initials[name]: values[name] for name in values})
-        with atomic_path(path) as temporary:
+        with atomic_path(path) as temporary, _without_warnings():
             try:
                 saver.save(session, str(temporary.resolve()), write_meta_graph=False, write_state=False)
             except tf.errors.OpError as error:
@@ -213,6 +213,18 @@ def _reader(path: str | Path):
             f"{path!r} is not a TensorFlow checkpoint, or it is truncated ({_first_line(error)}): "
             "expected the .ckpt or .tar.gz of TF-slim's Inception v3"
         ) from None
+
+
+@contextlib.contextmanager
+def _without_warnings():
+    """Keep TensorFlow from warning, in six lines, that the format of 2016 is an old one: it is meant."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:
