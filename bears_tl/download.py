@@ -8,11 +8,12 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import read_json, sha256_of, write_error, write_json
+from bears_tl.lock import expected_hash, one_at_a_time, record, recorded
 
 CHUNK_BYTES = 64 * 1024  # what a dropped connection loses at most
 MAX_BYTES = 500 * 10**9
@@ -110,7 +111,7 @@ def download(
     with one_at_a_time(path, description):
         if path.is_file():  # put there by hand, or by the process that was waited for
             return _accept(path, lock, sha256, sources[0], check)
-        expected = _expected(path, lock, sha256)
+        expected = expected_hash(path, lock, sha256)
         limits = _Limits(
             (connect_timeout_seconds, read_timeout_seconds), attempts, backoff_seconds, max_wait_seconds, max_bytes
         )
@@ -127,31 +128,12 @@ def download(
         try:
             with open(part.path, "rb") as file:
                 os.fsync(file.fileno())
-            _record(lock, path.name, part.size_bytes(), digest, source)
+            record(lock, path.name, part.size_bytes(), digest, source)
             os.replace(part.path, path)
         except OSError as error:
             raise write_error(path, error) from error
         part.discard()
     return path
-
-
-def recorded(lock: str | Path, name: str) -> dict | None:
-    """Look up what is locked under a file name: {"bytes", "sha256", "source"}, or None.
-
-    Raises:
-        InputError: the lock is not JSON of that form.
-    """
-    entries = read_json(lock) if Path(lock).exists() else {}
-    entry = entries.get(name) if isinstance(entries, dict) else "?"
-    if entry is not None and not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str)):
-        raise InputError(f"{str(lock)!r} is not a lock (name -> bytes, sha256, source): remove it and run again")
-    return entry
-
-
-def forget(path: str | Path, lock: str | Path) -> None:
-    """Remove a file whose content turned out to be unusable, and its record, so that the next run fetches it anew."""
-    Path(path).unlink(missing_ok=True)
-    _record(Path(lock), Path(path).name)
 
 
 def is_drive(source: str) -> bool:
@@ -175,34 +157,6 @@ def refuse_page(head: bytes, name: str) -> None:
         raise InputError(
             f"{name!r} is a web page ({words}), not the file: open it in a browser to see what it asks for"
         )
-
-
-@contextlib.contextmanager
-def one_at_a_time(path: str | Path, description: str) -> Iterator[None]:
-    """Let one process at a time make `path`: others wait here until it is done.
-
-    The empty lock file `.<name>.lock` stays, for removing it would let two processes hold two files of one name.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    import filelock  # fcntl.flock on Unix, msvcrt on Windows; both are released when a process dies
-
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(path.with_name(f".{path.name[:100]}.lock"))
-        try:
-            held.acquire(timeout=0)
-        except filelock.Timeout:
-            _say(f"waiting for another process that is at work on {description}")
-            held.acquire()
-    except OSError as error:
-        raise write_error(path, error) from error
-    try:
-        yield
-    finally:
-        held.release()
 
 
 def _fetch(source: str, part: _Part, expected: str | None, description: str, check, limits: _Limits) -> str:
@@ -344,7 +298,7 @@ def _receive_body(
 
 def _accept(path: Path, lock: Path, sha256: str | None, source: str, check) -> Path:
     """Use the file that is there if it fits the lock; one that the lock does not know yet is recorded."""
-    expected, digest = _expected(path, lock, sha256), sha256_of(path)
+    expected, digest = expected_hash(path, lock, sha256), sha256_of(path)
     if expected and digest != expected:
         raise InputError(
             f"{str(path)!r} has SHA-256 {digest}, expected {expected}: move it away to fetch it anew, "
@@ -355,30 +309,8 @@ def _accept(path: Path, lock: Path, sha256: str | None, source: str, check) -> P
             refuse_page(file.read(CHUNK_BYTES), str(path))
         if check:
             check(path)
-        _record(lock, path.name, path.stat().st_size, digest, source)
+        record(lock, path.name, path.stat().st_size, digest, source)
     return path
-
-
-def _expected(path: Path, lock: Path, sha256: str | None) -> str | None:
-    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise InputError(f"sha256 {sha256!r}: expected 64 hexadecimal digits")
-    locked = (recorded(lock, path.name) or {}).get("sha256")
-    if sha256 and locked and sha256.lower() != locked:
-        raise InputError(
-            f"{path.name!r} is locked to SHA-256 {locked} by {str(lock)!r}, {sha256} was asked for: "
-            "if the change is meant, take it out there and move the file away"
-        )
-    return sha256.lower() if sha256 else locked
-
-
-def _record(lock: Path, name: str, size_bytes: int = 0, digest: str | None = None, source: str = "") -> None:
-    """Write a file's entry in the lock, or take it out when there is no digest."""
-    with one_at_a_time(lock, lock.name):
-        entries = read_json(lock) if lock.exists() else {}
-        entry = {"bytes": size_bytes, "sha256": digest, "source": source} if digest else None
-        if entries.get(name) != entry:
-            others = {key: value for key, value in entries.items() if key != name}
-            write_json(lock, others | {name: entry} if entry else others)
 
 
 def _refuse_status(response, source: str) -> None:

@@ -12,8 +12,9 @@ import time
 import pytest
 
 from bears_tl import download as module
-from bears_tl.download import download, forget, is_drive
+from bears_tl.download import download, is_drive
 from bears_tl.errors import InputError, NotReachableError
+from bears_tl.lock import forget
 
 CONTENT = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)

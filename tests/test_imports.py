@@ -13,6 +13,7 @@ ORDER = [
     ["errors"],
     ["config"],
     ["files"],
+    ["lock"],
     ["download"],
     ["run"],
     ["photos"],
