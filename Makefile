@@ -39,7 +39,7 @@ check: setup  ## ruff, and the notebooks' two sides
 	@$(BIN)/python scripts/sync_notebooks.py --check
 
 lab: setup  ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --notebook-dir=. notebooks
+	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_fetch.ipynb
 
 notebooks: setup  ## write notebooks/NAME.ipynb from notebooks/NAME.py
 	@$(BIN)/python scripts/sync_notebooks.py

@@ -36,14 +36,15 @@ class Run:
     """A folder `runs/<name>` with the settings of a run (config.json) and a receipt of its stages (receipt.json)."""
 
     def __init__(self, config: RunConfig):
-        """Start a run, or go on with the one in the folder under these settings.
+        """Start a run, or go on with the one in the folder: its settings are replaced when a stage has ended well.
 
         Raises:
             InputError: the folder cannot be written.
         """
         self.config = config
         self.folder = Path(config.run)
-        write_json(self.path("config.json"), config.as_dict())
+        if not self.path("config.json").exists():
+            write_json(self.path("config.json"), config.as_dict())
 
     @classmethod
     def open(cls, folder: str | Path, **changes) -> "Run":
@@ -64,7 +65,11 @@ class Run:
     def open_or_start(cls, run: str, **changes) -> "Run":
         """Go on with the run in a folder, or start one there: what a notebook does with its parameters."""
         if Path(run, "config.json").is_file():
-            return cls.open(run, **changes)
+            before, opened = cls.open(run).config.as_dict(), cls.open(run, **changes)
+            for name, value in opened.config.as_dict().items():
+                if value != before[name]:
+                    print(f"setting changed for {run}: {name} was {before[name]!r}, is now {value!r}")
+            return opened
         return cls(settings.from_dict({"run": run} | changes, "the notebook's parameters"))
 
     def path(self, name: str) -> Path:
@@ -102,6 +107,7 @@ class Run:
         }
         receipt |= {"machine": _machine(), "versions": _versions()}
         write_json(self.path("receipt.json"), receipt)
+        write_json(self.path("config.json"), self.config.as_dict())
 
     def receipt(self) -> dict:
         """Give what the finished stages entered; `stages` is empty before the first."""

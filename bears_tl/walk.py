@@ -227,7 +227,8 @@ def prediction_figure(run: Run, rows: list[dict]):
 
     class_names = class_names_of(rows)
     titles = [f"{row['class_name']}{'' if row['predicted'] == row['class_name'] else ': a mistake'}" for row in rows]
-    return plots.predictions(pixels(run, rows), titles, probabilities_of(rows, class_names), class_names)
+    shares = probabilities_of(rows, class_names)
+    return plots.predictions(pixels(run, rows), titles, shares, class_names, run.notice())
 
 
 def walk(run: Run, say=print) -> dict:

@@ -72,7 +72,6 @@ figure = walk.prediction_figure(current_run, worst(tests, class_names, 6))
 for name, rows in (("test", tests), ("val", [r for r in current_run.table("predictions.csv") if r["split"] == "val"])):
     errors = sum(row["predicted"] != row["class_name"] for row in rows)
     assert (errors, len(rows)) == (result[name]["errors"], result[name]["count"])
-print(current_run.path("metrics.json").read_text()[:600])
 
 # %% [markdown]
 # **What we learned.** A figure, its count and its interval, and where it fails. All of it is in `metrics.json` and

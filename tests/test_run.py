@@ -115,6 +115,8 @@ def test_facts_of_a_stage_that_has_not_run_are_refused(run, refused):
 def test_open_goes_on_with_the_settings_of_the_run(run, refused):
     do(run, "fetch", folder="here")
     changed = Run(run.config.replace(seed=5))
+    assert Run.open(changed.folder).config.seed == run.config.seed, "changed before any stage has ended well"
+    do(changed, "fetch", folder="here")
     again = Run.open(changed.folder, max_zoom=0.5)
     assert (again.config.seed, again.config.max_zoom) == (5, 0.5)
     assert again.facts("fetch") == {"folder": "here"}
@@ -126,6 +128,7 @@ def test_a_run_that_was_moved_is_opened_where_it_lies(run, tmp_path):
     moved = tmp_path / "moved"
     run.folder.rename(moved)
     assert Run.open(moved).folder == moved
+    do(Run.open(moved), "fetch", folder="here")
     assert json.loads((moved / "config.json").read_text())["run"] == str(moved)
 
 

@@ -99,7 +99,7 @@ def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
 
 
 def predictions(
-    photos: list[np.ndarray], titles: list[str], probabilities: np.ndarray, class_names: list[str]
+    photos: list[np.ndarray], titles: list[str], probabilities: np.ndarray, class_names: list[str], note: str = ""
 ) -> Figure:
     """Draw photos with a bar a class below each.
 
@@ -108,6 +108,7 @@ def predictions(
         titles: one a photo.
         probabilities: float [n, n classes] in [0, 1].
         class_names: in the order of the columns.
+        note: a line below, in red.
     """
     columns = min(6, len(photos))
     rows = -(-len(photos) // columns)
@@ -133,6 +134,7 @@ def predictions(
         for place, name, share in zip(places, class_names, probabilities[i], strict=True):
             below.text(0.02, place, f"{name} {share:.1%}", va="center", fontsize=8)
         below.set_xlim(0, 1)
+    _note(figure, note)
     return figure
 
 
