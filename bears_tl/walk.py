@@ -1,5 +1,6 @@
 """The walk: every stage of a run, each reading what the one before it wrote. Notebooks and command line call these."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -113,10 +114,11 @@ def features(run: Run, body=None) -> dict[str, np.ndarray]:
 
     folder = photo_folder(run)
     views = {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
+    load_body = functools.cache(lambda: body or restored(run))  # once, whichever split needs it first
     with run.stage("features") as facts:
         cache = FeatureCache(cache_folder(), run.facts("restore")["fingerprint"])
         found = {
-            name: extract(lambda: body or restored(run), folder, rows, views[name], cache, f"Features of {name}")
+            name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
             for name, rows in split_rows(run).items()
         }
         facts |= {"views": {name: [str(view) for view in views[name]] for name in views}}
