@@ -21,6 +21,11 @@ class RunConfig:
     checkpoint: str = _knob(
         "auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
     )
+    max_files: int = _knob(1_000_000, "an archive with more files and folders is refused", 1, 10**9)
+    max_bytes: int = _knob(200 * 10**9, "an archive that holds more bytes is refused", 1, 10**15)
+    min_side_px: int = _knob(64, "a photo with a shorter side is set aside", 1, 100_000)
+    allow_animated: bool = _knob(False, "take the first frame of animated files instead of setting them aside")
+    edits: str = _knob("data/edits.csv", "label corrections, applied at intake when there is such a file")
     seed: int = _knob(0, "every random choice follows from it", 0, 2**31 - 1)
     test_fraction: float = _knob(0.2, "share of each class kept for the test", 0.01, 0.8)
     val_fraction: float = _knob(0.1, "share of each class kept for early stopping", 0.01, 0.8)

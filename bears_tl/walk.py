@@ -1,5 +1,6 @@
 """The walk: every stage of a run, each reading what the one before it wrote. Notebooks and command line call these."""
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -11,6 +12,8 @@ from bears_tl.files import seeded_rng, sha256_of, write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_row, worst
 from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
+from bears_tl.photos.edits import read_edits
+from bears_tl.photos.facts import FactCache
 from bears_tl.photos.views import CENTER, View, read_views
 from bears_tl.run import Run
 
@@ -29,19 +32,22 @@ def fetch(run: Run) -> Path:
     from bears_tl.photos.fetch import fetch as fetch_photos
 
     with run.stage("fetch") as facts:
-        folder = fetch_photos(run.config.photos, DATA_FOLDER)
+        limits = {"max_files": run.config.max_files, "max_bytes": run.config.max_bytes}
+        folder = fetch_photos(run.config.photos, DATA_FOLDER, **limits)
         facts |= {"photos": run.config.photos, "folder": str(folder.resolve())}
     return folder
 
 
 def intake(run: Run) -> intake_.Intake:
-    """Judge every file of the photo folder; writes photos.csv and quarantine.csv."""
-    folder = photo_folder(run)
-    with run.stage("intake") as facts:
-        taken = intake_.take_in(folder)
+    """Judge every file of the photo folder and apply label corrections; writes photos.csv and quarantine.csv."""
+    folder, config = photo_folder(run), run.config
+    edits = read_edits(config.edits)
+    with run.stage("intake") as facts, contextlib.closing(FactCache(cache_folder() / "intake.sqlite")) as cache:
+        taken = intake_.take_in(folder, config.min_side_px, config.allow_animated, edits, cache)
         write_csv(run.path("photos.csv"), intake_.PHOTO_COLUMNS, taken.photos)
         write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
         facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
+        facts |= {"per_reason": taken.per_reason(), "near_duplicate_groups": len(taken.near_duplicates())}
     return taken
 
 

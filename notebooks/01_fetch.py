@@ -25,6 +25,11 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that everything is written to
 photos = "sample"  # sample, a folder of class folders, an archive, a URL or a Google Drive id
+max_files = 1_000_000  # an archive with more files and folders is refused
+max_bytes = 200_000_000_000  # an archive that holds more bytes is refused
+min_side_px = 64  # a photo with a shorter side is set aside
+allow_animated = False  # take the first frame of animated files instead of setting them aside
+edits = "data/edits.csv"  # label corrections, applied at intake when there is such a file
 seed = 0  # every random choice follows from it
 
 # %%
@@ -32,7 +37,9 @@ from bears_tl import walk
 from bears_tl.judging import plots
 from bears_tl.run import Run
 
-current_run = Run.open_or_start(run, photos=photos, seed=seed)
+limits = {"max_files": max_files, "max_bytes": max_bytes, "min_side_px": min_side_px}
+settings = {"photos": photos, "allow_animated": allow_animated, "edits": edits, "seed": seed}
+current_run = Run.open_or_start(run, **settings, **limits)
 folder = walk.fetch(current_run)
 folder
 
@@ -54,6 +61,15 @@ for row in taken.quarantined[:20]:
 # %%
 assert len(taken.per_class()) >= 2
 assert len({photo["sha256"] for photo in taken.photos}) == len(taken.photos), "the same photo twice"
+
+# %% [markdown]
+# A good photo also gets a `group`: photos that are resized, recompressed, mirrored, slightly cropped, brightened or
+# grey copies of one another share one. `03_split` keeps each group together.
+
+# %%
+for group in taken.near_duplicates():
+    print("near-duplicates:", ", ".join(photo["path"] for photo in group))
+print(f"{len(taken.near_duplicates())} groups of more than one photo")
 
 # %% [markdown]
 # ## Some photos of each class

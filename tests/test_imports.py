@@ -14,6 +14,7 @@ ORDER = [
     ["config"],
     ["files"],
     ["lock"],
+    ["threads"],
     ["download"],
     ["run"],
     ["photos"],

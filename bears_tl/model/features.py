@@ -1,9 +1,6 @@
 """Features of photos: read, seen by the body once, and kept in a cache on disk."""
 
-import collections
-import concurrent.futures
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +11,7 @@ from bears_tl.errors import InputError
 from bears_tl.files import atomic_path
 from bears_tl.model.backbone import BATCH_SIZE, FEATURES, Backbone
 from bears_tl.photos.views import View, read_views, scale
+from bears_tl.threads import map_ahead
 
 PRECISION = "float32"
 _SHARD_ROWS = 256  # what a killed run loses at most; a shard is 2 MiB
@@ -130,18 +128,11 @@ def _infer_padded(body: Backbone, pixels: list[np.ndarray], progress) -> np.ndar
 
 def _read_ahead(folder: Path, photos: list[tuple[dict, list[View]]]) -> Iterator[tuple[tuple[str, View], np.ndarray]]:
     """Yield ((SHA-256, view), uint8 pixels) in order, while threads read at most a few batches ahead of the body."""
-    waiting: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for photo, views in [*photos, *[(None, [])] * (4 * BATCH_SIZE)]:  # the empty ones flush what still waits
-            waiting.append((photo, views, pool.submit(_read, folder, photo, views)))
-            if len(waiting) > 4 * BATCH_SIZE:
-                photo, views, future = waiting.popleft()
-                yield from zip([(photo["sha256"], view) for view in views], future.result(), strict=True)
+    for (photo, views), pixels in map_ahead(lambda todo: (todo, _read(folder, *todo)), photos, ahead=4 * BATCH_SIZE):
+        yield from zip([(photo["sha256"], view) for view in views], pixels, strict=True)
 
 
-def _read(folder: Path, photo: dict | None, views: list[View]) -> list[np.ndarray]:
-    if photo is None:
-        return []
+def _read(folder: Path, photo: dict, views: list[View]) -> list[np.ndarray]:
     try:
         return read_views(folder / photo["path"], views, photo["sha256"])
     except Exception as error:  # decoders raise many kinds

@@ -1,22 +1,33 @@
 """From a folder of class folders to a verdict on every file: photos.csv and quarantine.csv."""
 
 import collections
-import concurrent.futures
 import dataclasses
 import os
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
 
 from bears_tl.errors import InputError
-from bears_tl.files import sha256_of
+from bears_tl.photos.edits import apply_edits
+from bears_tl.photos.facts import FactCache, read_facts
+from bears_tl.photos.groups import find_groups
+from bears_tl.threads import map_ahead
 
-PHOTO_COLUMNS = ["path", "class_name", "sha256", "bytes", "format", "mode", "width", "height"]
+PHOTO_COLUMNS = ["path", "class_name", "sha256", "bytes", "format", "mode", "width", "height", "group"]
 QUARANTINE_COLUMNS = ["path", "class_name", "reason", "detail"]
+REASONS = (
+    "not_an_image", "truncated", "empty", "too_small", "too_large", "animated", "unreadable", "duplicate",
+    "conflicting_label", "wrong_place",
+)  # fmt: skip
 MIN_PHOTOS_PER_CLASS = 5
 MIN_SIDE_PX = 64
+_NOT_FOR_INTAKE = ("sources.csv", "ATTRIBUTION.md")  # open_images writes them beside the class folders
+_SAVE_SECONDS = 2  # what a killed intake loses at most
+_QUIET = {"disable": None, "leave": False}  # no progress bar where nobody watches, none left behind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,82 +41,153 @@ class Intake:
         """Count the photos of each class."""
         return dict(sorted(collections.Counter(photo["class_name"] for photo in self.photos).items()))
 
+    def per_reason(self) -> dict[str, int]:
+        """Count the quarantined files by reason."""
+        return dict(sorted(collections.Counter(row["reason"] for row in self.quarantined).items()))
 
-def take_in(folder: str | Path) -> Intake:
-    """Open and fully decode every file of a photo folder, in parallel, and judge it.
+    def near_duplicates(self) -> list[list[dict]]:
+        """Give the groups of more than one photo."""
+        groups = collections.defaultdict(list)
+        for photo in self.photos:
+            groups[photo["group"]].append(photo)
+        return [groups[name] for name in sorted(groups) if len(groups[name]) > 1]
 
-    A class is a folder in `folder` whose name does not start with a dot; its sub-folders belong to it. Nothing is
-    deleted or moved. Of exact copies in one class the first by path is kept; the same photo in two classes is
-    quarantined in both.
+
+def take_in(
+    folder: str | Path,
+    min_side_px: int = MIN_SIDE_PX,
+    allow_animated: bool = False,
+    edits: list[dict] | None = None,
+    cache: FactCache | None = None,
+) -> Intake:
+    """Read and fully decode every file of a photo folder once, in parallel, and judge it.
+
+    A class is a folder in `folder` whose name does not start with a dot; its sub-folders belong to it. Links are not
+    followed out of `folder`. Nothing is deleted or moved. Of exact copies in one class the first by path is kept; the
+    same photo in two classes is quarantined in both. Near-duplicates stay, and get one `group`.
 
     Args:
         folder: holds one folder a class.
+        min_side_px: a photo with a shorter side is quarantined.
+        allow_animated: take the first frame of an animated file instead of quarantining it.
+        edits: label corrections, see `photos.edits`.
+        cache: of a file that is in it, only the status is read.
 
     Raises:
         InputError: no such folder, fewer than two classes, or a class with fewer than 5 good photos.
     """
-    from tqdm import tqdm
-
     folder = Path(folder)
     files = list(_files(folder))
-    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings.simplefilter("ignore")  # what Pillow warns of (odd metadata, large images) is judged here
-        verdicts = pool.map(lambda file: _judge(folder, *file), files)
-        verdicts = list(tqdm(verdicts, "Checking photos", len(files), unit=" files", disable=None, leave=False))
-    intake = _without_copies([verdict for verdict in verdicts if "reason" not in verdict])
-    intake.quarantined.extend(verdict for verdict in verdicts if "reason" in verdict)
-    intake.quarantined.sort(key=lambda row: row["path"])
-    assert len(files) == len(intake.photos) + len(intake.quarantined)
+    hashes: dict[str, np.ndarray] = {}
+    rows = []
+    for row, facts in zip(files, _facts(folder, files, cache), strict=True):
+        perceptual = facts.pop("hashes", None)
+        row = _judged(row | facts, min_side_px, allow_animated)
+        row |= {name: sys.intern(row[name]) for name in ("class_name", "format", "mode") if name in row}  # said often
+        if not row["reason"]:
+            hashes[row["sha256"]] = perceptual
+        rows.append(row)
+    good = [row for row in rows if not row["reason"]]
+    quarantined = [row for row in rows if row["reason"]]
+    class_names = {row["class_name"] for row in files if row["class_name"]}
+    good = apply_edits(good, edits or [], class_names)
+    photos, copies = _without_copies([row for row in good if not row["reason"]])
+    quarantined = [*quarantined, *(row for row in good if row["reason"]), *copies]
+    intake = Intake(_columns(_grouped(photos, hashes), PHOTO_COLUMNS), _columns(quarantined, QUARANTINE_COLUMNS))
+    assert len(files) == len(intake.photos) + len(intake.quarantined), "a file was lost"
     _require_classes(folder, intake)
     return intake
 
 
-def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield (path relative to the folder, class name) of every file but hidden ones, in the order of the paths."""
+def _files(folder: Path) -> Iterator[dict]:
+    """Yield path, class_name and maybe a reason of every file but hidden ones, in the order of the paths."""
     if not folder.is_dir():
         raise InputError(f"{str(folder)!r} is not a folder: expected one that holds a folder of photos for each class")
     found = []
-    for parent, names, file_names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        found.append((Path(error.filename), f"the folder cannot be read ({error.strerror}): check its rights"))
+
+    for parent, names, file_names in os.walk(folder, onerror=unreadable):
         names[:] = [name for name in names if not _is_hidden(name)]
-        for name in file_names:
-            if not _is_hidden(name):
-                path = Path(parent, name).relative_to(folder)
-                found.append((path.as_posix(), path.parts[0] if len(path.parts) > 1 else ""))
-    yield from sorted(found)
+        linked = [name for name in names if os.path.islink(os.path.join(parent, name))]
+        found += [(Path(parent, name), "") for name in [*linked, *file_names] if not _is_hidden(name)]
+    for path, fault in sorted(found, key=lambda entry: entry[0].relative_to(folder).as_posix()):
+        parts = path.relative_to(folder).parts
+        if len(parts) == 1 and parts[0] in _NOT_FOR_INTAKE:
+            continue
+        row = {"path": "/".join(parts), "class_name": parts[0] if len(parts) > 1 or path.is_dir() else ""}
+        fault = ("unreadable", fault) if fault else _misplaced(folder, path, row["class_name"])
+        yield row | (dict(zip(("reason", "detail"), fault, strict=True)) if fault else {})
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def _judge(folder: Path, path: str, class_name: str) -> dict:
-    """Give a row of photos.csv or, with a `reason`, of quarantine.csv."""
-    row = {"path": path, "class_name": class_name}
-    file = folder / path
+def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | None:
+    if not class_name:
+        return "wrong_place", "lies beside the class folders, not in one"
+    if not path.is_symlink():
+        return None
     try:
-        row["bytes"] = file.stat().st_size
-        if not class_name:
-            return row | {"reason": "wrong_place", "detail": "lies beside the class folders, not in one"}
-        if not row["bytes"]:
-            return row | {"reason": "empty", "detail": "0 bytes"}
-        row["sha256"] = sha256_of(file)
-        with Image.open(file) as image:
-            row |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
-            image.load()
-    except UnidentifiedImageError:
-        return row | {"reason": "not_an_image", "detail": "no image format that Pillow knows"}
-    except Image.DecompressionBombError as error:
-        return row | {"reason": "too_large", "detail": str(error)}
-    except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
-        reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
-        return row | {"reason": reason, "detail": " ".join(f"{type(error).__name__}: {error}".split())}
-    if min(row["width"], row["height"]) < MIN_SIDE_PX:
-        detail = f"{row['width']} x {row['height']} px, expected {MIN_SIDE_PX} px a side or more"
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # nothing there, or a circle
+        return "wrong_place", f"a link to {os.readlink(path)!r}, where there is nothing"
+    if target.is_dir():
+        return "wrong_place", f"a link to the folder {os.readlink(path)!r}: links to folders are not followed"
+    if not target.is_relative_to(folder.resolve()):
+        return "wrong_place", f"a link out of the photo folder, to {os.readlink(path)!r}"
+    return None
+
+
+def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator[dict]:
+    """Yield the facts of files in their order, from the cache or read in threads; {} for what has a reason already."""
+    from tqdm import tqdm
+
+    def look(row: dict) -> tuple[str, os.stat_result | None, dict | None]:
+        """Give path and status of a file to be read, or its facts."""
+        if row.get("reason"):
+            return row["path"], None, {}
+        try:
+            status = os.stat(folder / row["path"])
+        except OSError:  # gone, or its folder is closed to us: reading it tells
+            return row["path"], None, None
+        return row["path"], status, cache.get(status) if cache else None
+
+    def read(looked: tuple[str, os.stat_result | None, dict | None]) -> tuple[dict, os.stat_result | None]:
+        path, status, known = looked
+        return (known, None) if known is not None else (read_facts(folder / path), status)
+
+    saved = time.monotonic()
+    with warnings.catch_warnings(), tqdm(total=len(files), desc="Checking photos", unit=" files", **_QUIET) as progress:
+        warnings.simplefilter("ignore")  # what Pillow warns of (odd metadata, large images) is judged here
+        for facts, newly_read in map_ahead(read, map(look, files), ahead=8 * (os.cpu_count() or 1)):
+            if cache and newly_read:
+                cache.put(newly_read, facts)
+            if cache and time.monotonic() - saved > _SAVE_SECONDS:
+                cache.save()
+                saved = time.monotonic()
+            progress.update()
+            yield facts
+    if cache:
+        cache.save()
+
+
+def _judged(row: dict, min_side_px: int, allow_animated: bool) -> dict:
+    """Give a row its reason and detail; empty for a photo."""
+    if row["reason"]:
+        return row
+    if row["frames"] > 1 and not allow_animated:
+        detail = f"{row['frames']} frames; allow_animated takes the first"
+        return row | {"reason": "animated", "detail": detail}
+    if min(row["width"], row["height"]) < min_side_px:
+        detail = f"{row['width']} x {row['height']} px, expected {min_side_px} px a side or more"
         return row | {"reason": "too_small", "detail": detail}
     return row
 
 
-def _without_copies(rows: list[dict]) -> Intake:
+def _without_copies(rows: list[dict]) -> tuple[list[dict], list[dict]]:
     by_content = collections.defaultdict(list)
     for row in rows:
         by_content[row["sha256"]].append(row)
@@ -119,7 +201,22 @@ def _without_copies(rows: list[dict]) -> Intake:
         photos.append(copies[0])
         detail = f"an exact copy of {copies[0]['path']}"
         quarantined.extend(copy | {"reason": "duplicate", "detail": detail} for copy in copies[1:])
-    return Intake(sorted(photos, key=lambda row: row["path"]), quarantined)
+    return photos, quarantined
+
+
+def _grouped(photos: list[dict], hashes: dict[str, np.ndarray]) -> list[dict]:
+    """Give photos their group: the smallest SHA-256 among near-duplicates, its first 16 digits."""
+    if not photos:
+        return photos
+    by_content = sorted(photos, key=lambda photo: photo["sha256"])
+    first = find_groups(np.stack([hashes[photo["sha256"]] for photo in by_content]))
+    for photo, i in zip(by_content, first, strict=True):
+        photo["group"] = by_content[i]["sha256"][:16]
+    return photos
+
+
+def _columns(rows: list[dict], names: list[str]) -> list[dict]:
+    return sorted(({name: row[name] for name in names} for row in rows), key=lambda row: row["path"])
 
 
 def _require_classes(folder: Path, intake: Intake) -> None:
@@ -130,9 +227,10 @@ def _require_classes(folder: Path, intake: Intake) -> None:
     counts = intake.per_class()
     for class_name in class_names:
         if counts.get(class_name, 0) < MIN_PHOTOS_PER_CLASS:
-            bad = sum(row["class_name"] == class_name for row in intake.quarantined)
+            bad = collections.Counter(row["reason"] for row in intake.quarantined if row["class_name"] == class_name)
+            refused = ", ".join(f"{count} {reason}" for reason, count in sorted(bad.items()))
             raise InputError(
                 f"class {class_name!r} in {str(folder)!r} has {counts.get(class_name, 0)} good photos"
-                f"{f' ({bad} files were refused)' if bad else ''}, expected {MIN_PHOTOS_PER_CLASS} or more: "
-                "add photos or remove the folder"
+                f"{f' ({bad.total()} files were refused: {refused})' if bad else ''}, "
+                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or remove the folder"
             )

@@ -1,6 +1,7 @@
-"""Which photos are for training, for validation and for the test: decided by content, exact in each class."""
+"""Which photos are for training, for validation and for the test: decided by content, near-duplicates together."""
 
 import collections
+import dataclasses
 import hashlib
 import math
 
@@ -10,16 +11,26 @@ SPLIT_COLUMNS = ["path", "class_name", "sha256", "group", "split"]
 SPLITS = ("train", "val", "test")
 
 
-def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, seed: int = 0) -> list[dict]:
-    """Divide photos into train, val and test.
+@dataclasses.dataclass
+class _Group:
+    """Near-duplicates. `rank` is the smallest of its photos' ranks, so that a photo more rarely changes it."""
 
-    The photos of a class are ranked by a hash of their content (and the seed): the first are for the test, the last for
-    validation, those between for training. So the shares are exact in each class, names and places do not matter, and a
-    photo more or less shifts each of the two borders by one photo at most (docs/design.md says what that promises).
+    photos: list[dict]
+    rank: bytes
+    class_name: str  # that of most of its photos: a group in two classes is not torn apart either
+
+
+def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, seed: int = 0) -> list[dict]:
+    """Divide photos into train, val and test, so that near-duplicates never lie in two of them.
+
+    The groups of a class are ranked by a hash of their content (and the seed): the first are for the test, the last for
+    validation, those between for training. So names and places do not matter, the shares are exact in each class to
+    within one group, and a photo more or less shifts each of the two borders by one at most (docs/design.md says what
+    that promises).
 
     Args:
-        photos: rows with path, class_name and sha256.
-        test_fraction: share of each class, rounded, at least one photo.
+        photos: rows with path, class_name, sha256 and group; without a group a photo is one by itself.
+        test_fraction: share of each class, rounded, at least one group.
         val_fraction: the same for validation.
         seed: another seed, another division.
 
@@ -27,27 +38,24 @@ def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, 
         Rows of splits.csv, in the order of `photos`.
 
     Raises:
-        InputError: the fractions leave a class without training photos.
+        InputError: the fractions leave a class without training photos, or a class has fewer than three groups.
     """
     by_class = collections.defaultdict(list)
-    for photo in photos:
-        by_class[photo["class_name"]].append(photo)
+    for group in _groups(photos, seed):
+        by_class[group.class_name].append(group)
     split_of = {}
-    for class_name, members in by_class.items():
-        ranked = sorted({member["sha256"] for member in members}, key=lambda sha256: _rank_key(seed, sha256))
-        count = len(ranked)
-        tests, vals = _share(test_fraction, count), _share(val_fraction, count)
-        if tests + vals >= count:
+    for class_name in sorted({photo["class_name"] for photo in photos}):
+        groups = sorted(by_class[class_name], key=lambda group: group.rank)
+        if len(groups) < len(SPLITS):
             raise InputError(
-                f"test_fraction {test_fraction} and val_fraction {val_fraction} leave none of the {count} photos of "
-                f"class {class_name!r} to train on: lower them or add photos"
+                f"class {class_name!r} has {len(groups)} photos that are not copies of one another, expected "
+                f"{len(SPLITS)} or more to divide them: add other photos"
             )
-        for rank, sha256 in enumerate(ranked):
-            split = "test" if rank < tests else "val" if rank >= count - vals else "train"
-            split_of[class_name, sha256] = split
+        for group, split in zip(groups, _divided(groups, test_fraction, val_fraction), strict=True):
+            split_of |= {photo["sha256"]: split for photo in group.photos}
     return [
         {name: photo[name] for name in ("path", "class_name", "sha256")}
-        | {"group": photo["sha256"][:16], "split": split_of[photo["class_name"], photo["sha256"]]}
+        | {"group": _name(photo), "split": split_of[photo["sha256"]]}
         for photo in photos
     ]
 
@@ -59,7 +67,47 @@ def count_splits(rows: list[dict]) -> dict[str, dict[str, int]]:
     return {class_name: {split: counts[class_name, split] for split in SPLITS} for class_name in class_names}
 
 
-def _rank_key(seed: int, sha256: str) -> bytes:
+def _groups(photos: list[dict], seed: int) -> list[_Group]:
+    members = collections.defaultdict(list)
+    for photo in photos:
+        members[_name(photo)].append(photo)
+    groups = []
+    for of_group in members.values():
+        counts = collections.Counter(sorted(photo["class_name"] for photo in of_group))  # of equals the first by name
+        rank = min(_rank(seed, photo["sha256"]) for photo in of_group)
+        groups.append(_Group(of_group, rank, counts.most_common(1)[0][0]))
+    return groups
+
+
+def _divided(groups: list[_Group], test_fraction: float, val_fraction: float) -> list[str]:
+    """Give each of three or more ranked groups its split."""
+    sizes = [len({photo["sha256"] for photo in group.photos}) for group in groups]
+    count, class_name = sum(sizes), groups[0].class_name
+    tests = _taken(sizes, _share(test_fraction, count))
+    vals = _taken(sizes[::-1], _share(val_fraction, count))
+    if tests + vals >= len(groups):
+        raise InputError(
+            f"test_fraction {test_fraction} and val_fraction {val_fraction} leave none of the {count} photos of "
+            f"class {class_name!r} to train on: lower them or add photos"
+        )
+    return ["test"] * tests + ["train"] * (len(groups) - tests - vals) + ["val"] * vals
+
+
+def _taken(sizes: list[int], photos: int) -> int:
+    """Count how many of the first groups make up a number of photos best; at least one group."""
+    taken = total = 0
+    for size in sizes:
+        if taken and total + size / 2 > photos:
+            break
+        taken, total = taken + 1, total + size
+    return taken
+
+
+def _name(photo: dict) -> str:
+    return photo.get("group") or photo["sha256"][:16]
+
+
+def _rank(seed: int, sha256: str) -> bytes:
     return hashlib.sha256(f"{seed}|{sha256}|split".encode()).digest()
 
 

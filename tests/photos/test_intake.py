@@ -48,6 +48,7 @@ def test_good_photos_are_rows_with_all_columns(folder):
         "mode": "RGB",
         "width": 64,
         "height": 64,
+        "group": sha256_of(folder / "Grizzly" / "0.png")[:16],
     }
 
 

@@ -1,0 +1,113 @@
+"""Label corrections as data: an append-only table, applied at intake, so that no photo has to be moved."""
+
+import collections
+import datetime
+from pathlib import Path
+
+from bears_tl.errors import InputError
+from bears_tl.files import read_csv, write_csv
+from bears_tl.lock import one_at_a_time
+
+EDIT_COLUMNS = ["sha256", "from", "to", "why", "when"]
+
+
+def add_edit(path: str | Path, sha256: str, from_class: str, to_class: str, why: str) -> None:
+    """Append a correction: the photo with this content, labelled `from_class`, is a `to_class`.
+
+    Args:
+        path: the table; it is started when it is not there.
+        sha256: of the photo's content, so that copies and renamed files are meant as well.
+        from_class: the label that is wrong.
+        to_class: the right one.
+        why: a few words for whoever reads the table.
+
+    Raises:
+        InputError: a hash that is none, twice the same class, an earlier correction that says otherwise, or a table
+            that cannot be written.
+    """
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise InputError(f"{sha256!r} is no SHA-256: expected 64 hexadecimal digits, as in photos.csv")
+    if not to_class or from_class == to_class:
+        raise InputError(f"a correction from {from_class!r} to {to_class!r} changes nothing: name another class")
+    path = Path(path)
+    with one_at_a_time(path, "the label corrections"):
+        rows = read_edits(path)
+        before = _standing(rows)[sha256]
+        if before and before[-1]["to"] != from_class:
+            raise InputError(
+                f"{str(path)!r} says that photo {sha256[:12]} is a {before[-1]['to']!r}, not a {from_class!r}: "
+                "undo that correction first"
+            )
+        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        rows.append({"sha256": sha256, "from": from_class, "to": to_class, "why": " ".join(why.split()), "when": when})
+        write_csv(path, EDIT_COLUMNS, rows)
+
+
+def undo_edit(path: str | Path, sha256: str) -> None:
+    """Take back the last standing correction of a photo, by a row that says the opposite.
+
+    Raises:
+        InputError: there is none.
+    """
+    standing = _standing(read_edits(path))[sha256]
+    if not standing:
+        raise InputError(f"{str(path)!r} has no standing correction of photo {sha256[:12]}: there is nothing to undo")
+    add_edit(path, sha256, standing[-1]["to"], standing[-1]["from"], "undo")
+
+
+def read_edits(path: str | Path) -> list[dict]:
+    """Read the table of corrections; empty when there is no such file.
+
+    Raises:
+        InputError: not a table of corrections.
+    """
+    if not Path(path).exists():
+        return []
+    rows = read_csv(path, EDIT_COLUMNS)
+    for number, row in enumerate(rows, 2):
+        if None in row.values() or None in row:
+            raise InputError(
+                f"{str(path)!r}, row {number}: expected {', '.join(EDIT_COLUMNS)}: mend or remove that row"
+            )
+    return rows
+
+
+def apply_edits(rows: list[dict], edits: list[dict], class_names: set[str]) -> list[dict]:
+    """Give rows their corrected class.
+
+    Args:
+        rows: with path, class_name and sha256.
+        edits: rows of the table of corrections; those of photos that are not here do not matter.
+        class_names: the classes of the photo folder.
+
+    Returns:
+        New rows. One that a correction does not fit (it speaks of another class than the one the photo lies in, or of a
+        class that is not there) has reason `conflicting_label` and a detail.
+    """
+    standing = _standing(edits)
+    return [_corrected(row, standing[row["sha256"]], class_names) if row["sha256"] in standing else row for row in rows]
+
+
+def _corrected(row: dict, edits: list[dict], class_names: set[str]) -> dict:
+    label = row["class_name"]
+    for edit in edits:
+        if edit["to"] not in class_names:
+            detail = f"a correction makes it a {edit['to']!r}, expected one of {', '.join(sorted(class_names))}"
+            return row | {"reason": "conflicting_label", "detail": detail}
+        if label not in (edit["from"], edit["to"]):
+            detail = f"a correction says it was a {edit['from']!r}, but it is a {label!r}: undo the correction"
+            return row | {"reason": "conflicting_label", "detail": detail}
+        label = edit["to"]
+    return row | {"class_name": label}
+
+
+def _standing(edits: list[dict]) -> dict[str, list[dict]]:
+    """Give the corrections of each photo in their order, without those that were taken back."""
+    standing: dict[str, list[dict]] = collections.defaultdict(list)
+    for edit in edits:
+        of_photo = standing[edit["sha256"]]
+        if of_photo and (of_photo[-1]["from"], of_photo[-1]["to"]) == (edit["to"], edit["from"]):
+            of_photo.pop()
+        else:
+            of_photo.append(edit)
+    return standing

@@ -1,0 +1,145 @@
+"""What is known of a file once it was read: hash, format, size, perceptual hashes, or why it is no photo."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+import zlib
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image, UnidentifiedImageError
+
+from bears_tl.errors import InputError
+from bears_tl.files import write_error
+from bears_tl.photos.groups import HASHES, perceptual_hashes
+from bears_tl.photos.image import to_rgb
+
+VERSION = 1  # raise it when the facts of a file change their meaning
+_TEXTS = ("sha256", "format", "mode", "reason", "detail")
+_NUMBERS = ("bytes", "width", "height", "frames")
+
+
+def read_facts(path: str | Path) -> dict:
+    """Read a file once, decode it fully, and give what is known of it.
+
+    Args:
+        path: any file; a pipe, socket or device is not opened.
+
+    Returns:
+        bytes; sha256, format, mode, width, height (as stored, before EXIF), frames and hashes (uint8 [27, 32]) as far
+        as the file could be read; reason and detail, empty for a photo: not_an_image, truncated, empty, too_large or
+        unreadable. Never raises for what is in the file.
+    """
+    import hashlib
+
+    facts: dict = {"reason": "", "detail": ""}
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return facts | {"reason": "not_an_image", "detail": "a pipe, socket or device"}
+        facts["bytes"] = status.st_size
+        if not status.st_size:
+            return facts | {"reason": "empty", "detail": "0 bytes"}
+        with open(path, "rb") as file:
+            facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            with Image.open(file) as image:
+                facts |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
+                # The second picture of a camera's MPO is a preview or the other eye's view: no animation
+                facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+                image.load()
+                facts["hashes"] = perceptual_hashes(to_rgb(_small(image)))
+    except UnidentifiedImageError:
+        return facts | {"reason": "not_an_image", "detail": "no image format that Pillow knows"}
+    except Image.DecompressionBombError as error:
+        return facts | {"reason": "too_large", "detail": str(error)}
+    except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
+        if isinstance(error, MemoryError) or getattr(error, "errno", None):
+            facts.pop("sha256", None)  # a fault of the machine: not to be remembered as one of this content
+        reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
+        return facts | {"reason": reason, "detail": " ".join(f"{type(error).__name__}: {error}".split())}
+    return facts
+
+
+def _small(image: Image.Image) -> Image.Image:
+    """Shrink before colours are converted, where that is the same: a large photo is hashed several times faster."""
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image.resize((96, 96), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return image
+
+
+class FactCache:
+    """Facts of files in an SQLite file, found again by device, inode, size and time of change.
+
+    A file that was renamed or moved within its disk is found again; one that was written to is read again. The cache
+    survives a kill at any instant, and several processes may use it at once.
+    """
+
+    def __init__(self, path: str | Path):
+        """Open the cache, or start it; one that is damaged or of another version is started anew.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self._version = f"{VERSION} {PIL.__version__}"  # another Pillow may read more files, or fewer
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._connect(path)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                print(f"The cache {path} is damaged ({error}): it is started anew, all files are read again.")
+                path.unlink()
+                self._connect(path)
+        except OSError as error:
+            raise write_error(path, error) from error
+        except sqlite3.OperationalError as error:
+            raise InputError(f"the cache {str(path)!r} could not be written ({error}): check its folder") from error
+
+    def _connect(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, timeout=60)
+        self._database.execute("PRAGMA journal_mode = WAL")  # a reader does not wait for a writer
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        columns = ", ".join(("key TEXT PRIMARY KEY", "version TEXT", *_TEXTS, *_NUMBERS, "hashes BLOB"))
+        self._database.execute(f"CREATE TABLE IF NOT EXISTS facts ({columns}) WITHOUT ROWID")
+        self._database.execute("DELETE FROM facts WHERE version != ?", [self._version])
+        self._database.commit()
+
+    def get(self, status: os.stat_result) -> dict | None:
+        """Give the facts of a file with this status, or None when it was not read yet."""
+        names = (*_TEXTS, *_NUMBERS, "hashes")
+        row = self._database.execute(f"SELECT {', '.join(names)} FROM facts WHERE key = ?", [_key(status)]).fetchone()
+        if row is None:
+            return None
+        facts = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        if "hashes" in facts:
+            facts["hashes"] = np.frombuffer(zlib.decompress(facts["hashes"]), np.uint8).reshape(HASHES, -1)
+        return facts
+
+    def put(self, status: os.stat_result, facts: dict) -> None:
+        """Keep the facts of a file whose content was read; they are on disk after the next `save`."""
+        if "sha256" not in facts:
+            return
+        values = [facts.get(name) for name in (*_TEXTS, *_NUMBERS)]
+        hashes = zlib.compress(facts["hashes"].tobytes(), 1) if "hashes" in facts else None
+        marks = ", ".join("?" * (len(values) + 3))
+        row = [_key(status), self._version, *values, hashes]
+        self._database.execute(f"INSERT OR REPLACE INTO facts VALUES ({marks})", row)
+
+    def save(self) -> None:
+        """Write what was put since the last time."""
+        with contextlib.suppress(sqlite3.OperationalError):  # a full disk costs the next intake some time, no more
+            self._database.commit()
+
+    def close(self) -> None:
+        """Save, and let go of the file."""
+        self.save()
+        self._database.close()
+
+
+def _key(status: os.stat_result) -> str:
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
