@@ -7,6 +7,7 @@
 #
 # A photo's place is decided by its content: within each class the photos are ranked by a hash of their bytes.
 # Renaming or moving files moves no photo to another split, and each class has exactly its share in each.
+# Near-duplicates, the same photo resized, cropped or mirrored, always lie in one split together.
 
 # %% [markdown]
 # *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
@@ -29,6 +30,8 @@ test_fraction = 0.2  # share of each class kept for the test
 val_fraction = 0.1  # share of each class kept for early stopping
 
 # %%
+import collections
+
 from bears_tl import walk
 from bears_tl.judging import plots
 from bears_tl.photos.splits import count_splits, split_photos
@@ -54,6 +57,46 @@ for class_name, count in counts.items():
     assert abs(count["test"] - test_fraction * total) <= 1 and abs(count["val"] - val_fraction * total) <= 1
 
 # %% [markdown]
+# ## Near-duplicates stay together
+#
+# `01_fetch` gave each photo a `group`. No group lies in two splits, so that no test photo was seen in training in
+# another size or cut.
+
+# %%
+sizes = collections.Counter(row["group"] for row in rows)
+for row in [row for row in rows if sizes[row["group"]] > 1][:20]:
+    print(row["group"], row["split"], row["path"])
+print(sum(size > 1 for size in sizes.values()), "groups of more than one photo")
+assert len({(row["group"], row["split"]) for row in rows}) == len(sizes)
+
+# %% [markdown]
+# ## What a leak would pretend
+#
+# Scraped photos are full of copies. We add one to each photo: a little cropped, a little brighter, saved in poor
+# quality. Then we train our head twice: on a split that takes each picture by itself, and on one that keeps the two
+# together. The head sees thumbnails here, for the network comes only in `04_restore`.
+
+# %%
+from bears_tl.model.leakage import compare_splits, near_copy
+from bears_tl.photos.image import read_image
+
+original = read_image(walk.photo_folder(current_run) / rows[0]["path"])
+figure = plots.photo_grid([original, near_copy(original)], ["a photo", "a copy of it"], columns=2)
+
+# %% [markdown]
+# **What to see.** Hardly a difference. Yet the bytes of the two files are not the same, so that looking for equal
+# files does not find them.
+
+# %%
+found = compare_splits(walk.photo_folder(current_run), rows, current_run.config, seeds=range(5))
+for row in found:
+    print(f"seed {row['seed']}: leaky split {row['leaky']:.1%}, clean split {row['clean']:.1%}")
+leaky, clean = (sum(row[name] for row in found) / len(found) for name in ("leaky", "clean"))
+print(f"The leak pretends {leaky - clean:+.1%} of test accuracy: {leaky:.1%} instead of {clean:.1%}.")
+
+# %% [markdown]
+# Nothing about the head is better in the first column: it was asked about photos that it had seen.
+#
 # ## Names and places do not matter
 #
 # We rename every photo and shuffle the list: each photo stays in its split, because only its content counts.
@@ -75,5 +118,5 @@ moved = sum(row["split"] != split_of[row["sha256"]] for row in fewer)
 print(f"Adding 10 photos to {len(fewer)} moved {moved} of them to another split.")
 
 # %% [markdown]
-# **What we learned.** The split is exact, repeatable and stable: `splits.csv` has it for every photo. On to
-# `04_restore`.
+# **What we learned.** The split is exact, repeatable, stable and without leaks: `splits.csv` has it for every photo.
+# On to `04_restore`.
