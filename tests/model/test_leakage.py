@@ -14,7 +14,9 @@ from bears_tl.photos.sample import paint_sample
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    return paint_sample(tmp_path_factory.mktemp("data") / "sample", 0)
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    paint_sample(folder)
+    return folder
 
 
 def test_a_near_copy_is_found_to_be_one(sample):
