@@ -39,6 +39,15 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--to", required=True, metavar="FOLDER", help="a folder that is not there yet")
     verb.add_argument("--sha256", metavar="HEX", help="refuse an archive with another SHA-256")
 
+    verb = _verb(verbs, "open-images", _open_images, "build a photo folder with licences from Open Images V7")
+    verb.add_argument("--to", required=True, metavar="FOLDER", help="a folder that is not there yet")
+    verb.add_argument("--config", default="configs/open_images.yaml", metavar="YAML", help="default: %(default)s")
+    verb.add_argument("--per-class", type=int, metavar="N", help="at most so many photos a class")
+    verb.add_argument(
+        "--class", dest="classes", nargs="+", action="extend", metavar="NAME",
+        help="a class of Open Images in place of the config's; FOLDER=NAME gives its folder another name",
+    )  # fmt: skip
+
     verb = _verb(verbs, "intake", _intake, "judge every file of a photo folder: photos.csv and quarantine.csv")
     verb.add_argument("folder", metavar="FOLDER")
     _run_option(verb)
@@ -76,6 +85,14 @@ def _fetch(options) -> None:
     from bears_tl.photos.fetch import fetch_to
 
     print(fetch_to(options.source, Path(options.to), sha256=options.sha256))
+
+
+def _open_images(options) -> None:
+    from bears_tl.photos.open_images import build, load
+
+    recipe = load(options.config, per_class=options.per_class, classes=options.classes)
+    for harvest in build(recipe, options.to):
+        print(harvest.sentence())
 
 
 def _intake(options) -> None:
