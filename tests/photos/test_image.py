@@ -1,12 +1,20 @@
 """Whatever a photo is stored as, it becomes an upright 8-bit RGB image."""
 
+import concurrent.futures
 import io
+import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+import skimage.color
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-from bears_tl.photos.image import read_image, to_rgb
+from bears_tl.photos import image as image_module
+from bears_tl.photos.image import hint, open_image, read_image, readable_formats, to_rgb
+
+from . import zoo
 
 COLOURS = np.array([[[200, 30, 60], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[0, 0, 0], [128, 128, 128]]])
 COLOURS = COLOURS.astype(np.uint8)  # 3 high, 2 wide
@@ -170,7 +178,7 @@ def with_orientation(pixels: np.ndarray, orientation: int, format: str = "PNG", 
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format, exif=exif, **more)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format, exif=exif.tobytes(), **more)
     return file
 
 
@@ -234,3 +242,293 @@ def test_what_is_no_photo_raises_oserror(tmp_path):
     for name in ("page.jpg", "cut.jpg", "absent.jpg"):
         with pytest.raises(OSError):
             read_image(tmp_path / name)
+
+
+# ICC profiles. The reference is computed from the definitions: through XYZ under D50, the white of all profiles.
+SRGB_UNDER_D50 = np.array(  # ICC, "sRGB.icc" profile, its rXYZ, gXYZ and bXYZ as columns
+    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+)
+
+
+def srgb_of(xyz: np.ndarray) -> np.ndarray:
+    """Give sRGB levels of XYZ under D50, IEC 61966-2-1."""
+    linear = np.clip(xyz @ np.linalg.inv(SRGB_UNDER_D50).T, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+
+
+def xyz_of_lab(lab: np.ndarray) -> np.ndarray:
+    return (
+        skimage.color.lab2xyz(lab, illuminant="D50", observer="2")
+        / skimage.color.lab2xyz(np.array([100.0, 0, 0]), illuminant="D50", observer="2")
+        * np.array(zoo.D50)
+    )
+
+
+def cube(step: int = 51) -> np.ndarray:
+    """Give colours all over the cube, [36, 6, 3] for a step of 51."""
+    levels = np.arange(0, 256, step, dtype=np.uint8)
+    return np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(levels), 3)
+
+
+def with_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    image.info["icc_profile"] = profile
+    return image
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.80078125, 2.19921875])
+@pytest.mark.parametrize("colorants", [zoo.ADOBE_RGB, SRGB_UNDER_D50.T])
+def test_an_icc_profile_of_rgb_is_converted_from(gamma, colorants):
+    pixels = cube()
+    expected = srgb_of((pixels / 255) ** gamma @ np.array(colorants))
+    made = rgb(with_profile(Image.fromarray(pixels), zoo.rgb_profile(colorants, gamma)))
+    assert np.abs(made - expected).max() <= 1.5
+    assert np.abs(made.astype(int) - pixels).max() > 1  # without the profile it is another colour
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "LA"])
+@pytest.mark.parametrize("gamma", [1.0, 1.80078125])
+def test_an_icc_profile_of_grey_is_converted_from(gamma, mode):
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = Image.fromarray(levels.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(levels).convert(mode)
+    expected = srgb_of((levels[..., None] / 255) ** gamma * np.array(zoo.D50))
+    assert np.abs(rgb(with_profile(image, zoo.grey_profile(gamma))) - expected).max() <= 1.5
+
+
+def test_an_icc_profile_of_cmyk_is_converted_from():
+    lab = np.full((2, 2, 2, 2, 3), 128, np.uint8)
+    lab[..., 0] = 255 - 255 * (np.indices((2, 2, 2, 2)).sum(axis=0) > 0)  # paper white, all else black
+    lab[1, 0, 0, 0], lab[0, 1, 0, 0], lab[0, 0, 1, 0] = (140, 100, 100), (130, 170, 128), (220, 120, 180)
+    inks = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 0, 0], [0, 0, 255, 0], [0, 0, 0, 255]]], np.uint8)
+    made = rgb(with_profile(Image.fromarray(inks, "CMYK"), zoo.cmyk_profile(lab)))
+    nodes = np.array([lab[tuple(ink // 255)] for ink in inks[0]], float)
+    expected = srgb_of(xyz_of_lab(np.stack([nodes[:, 0] / 2.55, nodes[:, 1] - 128, nodes[:, 2] - 128], axis=-1)))
+    assert np.abs(made[0] - expected).max() <= 2
+    assert np.abs(made[0].astype(int) - rgb(Image.fromarray(inks, "CMYK"))[0]).max() > 20
+
+
+@pytest.mark.parametrize("alpha", [255, 51, 0])
+@pytest.mark.parametrize("mode", ["RGBA", "PA", "RGBa", "P"])
+def test_colours_are_converted_before_alpha_is_laid_over_white(mode, alpha):
+    image = Image.new("RGBA", (4, 4), (200, 90, 60, alpha))
+    if mode == "P":
+        image = image.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE)
+        image.info["transparency"] = bytes([alpha] * 256)
+    image = image.convert(mode)
+    colour = srgb_of((np.array([200, 90, 60]) / 255) ** 2.19921875 @ np.array(zoo.ADOBE_RGB))
+    expected = colour * alpha / 255 + (255 - alpha)
+    made = rgb(with_profile(image, zoo.rgb_profile()))
+    assert np.abs(made - expected).max() <= (4 if mode == "RGBa" else 1.5)  # RGBa has few levels where alpha is low
+    if alpha == 0:
+        assert (made == 255).all()
+
+
+def test_a_profile_of_srgb_leaves_every_bit():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(rgb(with_profile(Image.fromarray(cube(15)), profile)), cube(15))
+
+
+@pytest.mark.parametrize(
+    "profile", [b"no profile", b"\0" * 500, zoo.rgb_profile()[:200], zoo.grey_profile(1.0), "text", 7]
+)
+def test_a_profile_that_is_broken_or_of_another_mode_is_passed_over(profile):
+    assert np.array_equal(rgb(with_profile(Image.fromarray(COLOURS), profile)), COLOURS)
+
+
+def test_a_profile_of_colours_is_passed_over_in_a_grey_photo():
+    assert np.array_equal(rgb(with_profile(Image.fromarray(GREY), zoo.rgb_profile())), three(GREY))
+
+
+def test_without_imagecms_profiles_are_passed_over(monkeypatch):
+    image_module._transform_to_srgb.cache_clear()
+    monkeypatch.setitem(sys.modules, "PIL.ImageCms", None)
+    monkeypatch.delattr("PIL.ImageCms")
+    assert np.array_equal(rgb(with_profile(Image.fromarray(COLOURS), zoo.rgb_profile())), COLOURS)
+    image_module._transform_to_srgb.cache_clear()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_the_profile_in_a_file_is_found(format):
+    if format not in readable_formats():
+        pytest.skip(f"this Pillow does not read {format}")
+    image = Image.new("RGB", (64, 64), (200, 90, 60))
+    save = {"lossless": True} if format == "WEBP" else {}
+    file = io.BytesIO(zoo.encode(image, format, icc_profile=zoo.rgb_profile(), **save))
+    expected = srgb_of((np.array([200, 90, 60]) / 255) ** 2.19921875 @ np.array(zoo.ADOBE_RGB))
+    assert np.abs(np.asarray(read_image(file)) - expected).max() <= (8 if format in ("JPEG", "AVIF") else 1.5)
+
+
+def test_what_was_converted_is_not_converted_again():
+    made = to_rgb(with_profile(Image.fromarray(cube()), zoo.rgb_profile()))
+    assert np.array_equal(rgb(made), np.asarray(made))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_and_profile_go_together(orientation):
+    file = with_orientation(stored_for(COLOURS, orientation), orientation, icc_profile=zoo.rgb_profile())
+    assert np.array_equal(np.asarray(read_image(file)), rgb(with_profile(Image.fromarray(COLOURS), zoo.rgb_profile())))
+
+
+def test_profiles_are_converted_alike_in_many_threads():
+    profiles = [zoo.rgb_profile(gamma=gamma) for gamma in (1.0, 1.5, 2.5)]
+    images = [with_profile(zoo.paint(i, size=(300, 200)), profiles[i % 3]) for i in range(48)]
+    image_module._transform_to_srgb.cache_clear()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(rgb, images))
+    assert all(np.array_equal(one, rgb(image)) for one, image in zip(made, images, strict=True))
+
+
+# Lab, whose white is D50 for Photoshop as for ICC; scikit-image adapts the white more simply: it is a looser judge.
+def test_a_lab_tiff_becomes_rgb(tmp_path):
+    lab = np.array([[[100, 0, 0], [0, 0, 0], [50, 0, 0], [60, 30, 20], [70, -30, 40], [40, 10, -45]]], np.int8)
+    file = tmp_path / "lab.tif"
+    file.write_bytes(
+        zoo.tiff((lab * np.array([2.55, 1, 1])).round().astype(np.int16).astype(np.uint8), photometric="cielab")
+    )
+    with open_image(file) as image:
+        assert image.mode == "LAB"
+    made = np.asarray(read_image(file)).astype(float)
+    assert np.abs(made - srgb_of(xyz_of_lab(lab.astype(float)))).max() <= 1
+    assert np.abs(made - 255 * skimage.color.lab2rgb(lab.astype(float))).mean() <= 3
+
+
+# CMYK
+def rgb_of_inks(inks: np.ndarray) -> np.ndarray:
+    """Give what is left of white light behind four inks that each take away what they do not show."""
+    return (255 - inks[..., :3].astype(float)) * (255 - inks[..., 3:].astype(float)) / 255
+
+
+def test_cmyk_without_a_profile_is_light_behind_inks():
+    inks = np.random.default_rng(0).integers(0, 256, (40, 40, 4), dtype=np.uint8)
+    assert np.abs(rgb(Image.fromarray(inks, "CMYK")) - rgb_of_inks(inks)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["inverted", "ycck"])
+def test_a_cmyk_jpeg_of_adobe_keeps_its_colours(kind):
+    inks = np.asarray(zoo.paint(1, "CMYK"))
+    save = {"quality": 100, "subsampling": 0}
+    content = (
+        zoo.encode(Image.fromarray(inks, "CMYK"), "JPEG", **save) if kind == "inverted" else zoo.ycck_jpeg(inks, **save)
+    )
+    with open_image(io.BytesIO(content)) as image:
+        assert (image.mode, image.info["adobe_transform"]) == ("CMYK", 0 if kind == "inverted" else 2)
+    made = np.asarray(read_image(io.BytesIO(content)))
+    assert np.abs(made - rgb_of_inks(inks)).max() <= 6 and np.abs(made - rgb_of_inks(inks)).mean() < 1
+
+
+# Depth
+def test_sixteen_bits_a_colour_are_scaled():
+    deep = np.random.default_rng(0).integers(0, 65536, (8, 8, 3), dtype=np.uint16)
+    for content in (
+        zoo.png_of(deep),
+        zoo.tiff(deep, photometric="rgb"),
+        zoo.tiff(deep, photometric="rgb", byteorder=">"),
+    ):
+        assert np.abs(np.asarray(read_image(io.BytesIO(content))) - deep / 257).max() <= 1  # Pillow takes the high byte
+
+
+def test_the_transparent_level_of_a_sixteen_bit_png_becomes_white():
+    deep = np.array([[[1000], [25700]]], np.uint16)
+    made = read_image(io.BytesIO(zoo.png_of(deep, (b"tRNS", b"\x03\xe8"))))
+    assert np.asarray(made).tolist() == [[[255] * 3, [100] * 3]]
+
+
+@pytest.mark.parametrize(("top", "expected"), [(1.0, [0, 51, 255]), (255.0, [0, 51, 255])])
+def test_a_float_tiff_is_of_one_or_of_255(top, expected):
+    levels = np.array([[0, 0.2, 1]], np.float32) * np.float32(top)
+    assert np.array_equal(np.asarray(read_image(io.BytesIO(zoo.tiff(levels)))), three([expected]))
+
+
+@pytest.mark.parametrize(
+    ("how", "shape", "words"),
+    [
+        ({"photometric": "rgb", "planarconfig": "separate"}, (3, 8, 9), "in separate planes"),
+        ({"photometric": "miniswhite"}, (8, 9), "0 is white"),
+        ({"photometric": "minisblack", "subfiletype": 1}, (8, 9), "only the thumbnail"),
+    ],
+)
+def test_a_tiff_that_pillow_reads_wrongly_is_refused(how, shape, words, tmp_path):
+    (tmp_path / "deep.tif").write_bytes(zoo.tiff(np.zeros(shape, np.uint16), **how))
+    with pytest.raises(OSError, match=words):
+        read_image(tmp_path / "deep.tif")
+
+
+@pytest.mark.parametrize("compression", ["zlib", None])
+def test_a_tiff_in_separate_planes_is_read_where_pillow_can(compression):
+    deep = np.random.default_rng(0).integers(0, 65536, (3, 8, 9), dtype=np.uint16)
+    planes = deep if compression else (deep // 257).astype(np.uint8)
+    content = zoo.tiff(planes, photometric="rgb", planarconfig="separate", compression=compression)
+    assert np.abs(np.asarray(read_image(io.BytesIO(content))) - np.moveaxis(deep / 257, 0, 2)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "stored"), [("YCbCr", (123, 95, 190)), ("HSV", (8, 177, 210)), ("RGBX", (210, 90, 64, 9))]
+)
+def test_other_ways_to_say_a_colour(mode, stored):
+    assert np.abs(rgb(Image.new(mode, (2, 2), stored)).astype(int) - [210, 90, 64]).max() <= 3
+
+
+# Formats
+def test_no_other_program_is_started_for_a_photo(tmp_path, monkeypatch):
+    (tmp_path / "drawing.jpg").write_bytes(zoo.encode(zoo.paint(0), "EPS"))
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises(UnidentifiedImageError):
+        read_image(tmp_path / "drawing.jpg")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["AVIF", "HEIF"])
+def test_avif_and_heif_are_read_upright(format, orientation):
+    if format not in readable_formats():
+        pytest.skip(f"{format} is not read here: pip install {'pillow-heif' if format == 'HEIF' else 'pillow>=11.3'}")
+    upright = np.kron(COLOURS, np.ones((40, 40, 1), np.uint8))
+    made = read_image(with_orientation(stored_for(upright, orientation), orientation, format, quality=95))
+    assert made.size == (80, 120)
+    assert np.abs(np.asarray(made)[20::40, 20::40].astype(int) - COLOURS).max() <= 12
+
+
+def test_without_its_package_a_heif_photo_is_no_image_and_the_hint_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(Image, "OPEN", {name: opener for name, opener in Image.OPEN.items() if name != "HEIF"})
+    readable_formats.cache_clear()
+    try:
+        head = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic"
+        assert "HEIF" not in readable_formats() and "pip install pillow-heif" in hint(head)
+        with pytest.raises(UnidentifiedImageError):
+            open_image(io.BytesIO(head))
+    finally:
+        readable_formats.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"\xef\xbb\xbf\n <HTML>", "a web page"),
+        (b"<svg xmlns=", "a drawing"),
+        (b"%PDF-1.7", "a document"),
+        (b"\xff\xd8\xff", "begins like JPEG"),
+        (b"II*\0", "begins like TIFF"),
+        (b"\x89PNG\r\n\x1a\n", "begins like PNG"),
+        (b"", ""),
+        (b"P", ""),
+        (b"bears", ""),
+        (bytes(32), ""),
+    ],
+)
+def test_the_hint_tells_what_a_file_seems_to_be(head, words):
+    assert hint(head).startswith(words) and bool(hint(head)) == bool(words)
+
+
+@pytest.mark.parametrize("kind", ["flipped", "many samples"])
+def test_what_pillow_and_libtiff_say_does_not_reach_the_user(kind, tmp_path):
+    content = bytearray(zoo.encode(zoo.paint(0), "TIFF", compression="tiff_deflate"))
+    if kind == "flipped":
+        content[len(content) // 2] ^= 0xFF  # libtiff prints that a checksum is wrong
+    else:
+        samples = content.index(struct.pack("<HHIH", 277, 3, 1, 3))  # tag 277, SamplesPerPixel: a SHORT, one, of 3
+        content[samples + 9] = 200  # Pillow logs that these are too many
+    (tmp_path / "broken.tif").write_bytes(content)
+    command = "import sys; from bears_tl.photos.image import read_image; read_image(sys.argv[1])"
+    words = [sys.executable, "-W", "ignore", "-c", command, str(tmp_path / "broken.tif")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("Traceback")  # and nothing before it
