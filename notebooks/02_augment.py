@@ -32,6 +32,7 @@ train_views = 1  # random views of each training photo; 0: train on the center v
 import numpy as np
 
 from bears_tl import walk
+from bears_tl.cleaner import Cleaner
 from bears_tl.judging import plots
 from bears_tl.photos.image import read_image
 from bears_tl.photos.views import CENTER, IMAGE_SIZE_PX, View, center_view, read_views
@@ -83,5 +84,23 @@ assert -1 <= levels.min() <= levels.max() <= 1
 assert np.array_equal(center_view(original), center_view(original / 255)), "uint8 and float photos give the same view"
 
 # %% [markdown]
+# ## Labels that are wrong
+#
+# No view mends a wrong label: a panda that lies among the polar bears is learned as a polar bear. So we look at a dozen
+# photos, each with the class that it has now. Where the class is wrong, choose another, say why in a few words, and
+# press *Save corrections*.
+#
+# No photo is moved or changed. A correction is one line in a table, `data/edits.csv` unless the setting `edits` names
+# another. Run `01_fetch` again, and it applies the table to the photos with that content, whatever their names.
+# Nothing is written until you press the button.
+
+# %%
+Cleaner(current_run, walk.draw(current_run, current_run.table("photos.csv"), 12))
+
+# %% [markdown]
+# **What to see.** Whole photos this time, for a bear at the edge counts as well. In the sample every label is right:
+# try a wrong one, save it, and *Undo* it. To look through all photos, give `Cleaner` the whole table: it shows twelve
+# a page.
+#
 # **What we learned.** Every photo, whatever its size or kind, becomes the same kind of array; training and prediction
 # use the same code for it. On to `03_split`.

@@ -20,7 +20,7 @@ ORDER = [
     ["photos"],
     ["model", "judging"],
     ["walk"],
-    ["predict"],
+    ["predict", "cleaner"],
     ["cli"],
     ["__main__"],
 ]
