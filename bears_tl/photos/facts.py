@@ -1,6 +1,7 @@
 """What is known of a file once it was read: hash, format, size, perceptual hashes, or why it is no photo."""
 
 import contextlib
+import json
 import os
 import sqlite3
 import stat
@@ -13,12 +14,12 @@ from PIL import Image, UnidentifiedImageError
 
 from bears_tl.errors import InputError
 from bears_tl.files import write_error
+from bears_tl.lock import one_at_a_time
 from bears_tl.photos.groups import HASHES, perceptual_hashes
 from bears_tl.photos.image import to_rgb
 
 VERSION = 1  # raise it when the facts of a file change their meaning
-_TEXTS = ("sha256", "format", "mode", "reason", "detail")
-_NUMBERS = ("bytes", "width", "height", "frames")
+_TABLE = "CREATE TABLE facts (key TEXT PRIMARY KEY, version TEXT, facts BLOB) WITHOUT ROWID"
 
 
 def read_facts(path: str | Path) -> dict:
@@ -84,56 +85,52 @@ class FactCache:
             InputError: the folder cannot be written.
         """
         self._version = f"{VERSION} {PIL.__version__}"  # another Pillow may read more files, or fewer
+        self._unsaved: list[tuple] = []  # for one write of a moment: other processes wait for as long as it lasts
         path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(path, "the cache of the intake"):  # or one starts anew what another has just started
             try:
-                self._connect(path)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                print(f"The cache {path} is damaged ({error}): it is started anew, all files are read again.")
-                path.unlink()
-                self._connect(path)
-        except OSError as error:
-            raise write_error(path, error) from error
-        except sqlite3.OperationalError as error:
-            raise InputError(f"the cache {str(path)!r} could not be written ({error}): check its folder") from error
+                try:
+                    self._connect(path)
+                except sqlite3.DatabaseError as error:
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise
+                    print(f"The cache {path} is damaged ({error}): it is started anew, all files are read again.")
+                    self._database.close()
+                    path.unlink()
+                    self._connect(path)
+            except OSError as error:
+                raise write_error(path, error) from error
+            except sqlite3.OperationalError as error:
+                raise InputError(f"the cache {str(path)!r} could not be written ({error}): check its folder") from error
 
     def _connect(self, path: Path) -> None:
         self._database = sqlite3.connect(path, timeout=60)
         self._database.execute("PRAGMA journal_mode = WAL")  # a reader does not wait for a writer
         self._database.execute("PRAGMA synchronous = NORMAL")
-        columns = ", ".join(("key TEXT PRIMARY KEY", "version TEXT", *_TEXTS, *_NUMBERS, "hashes BLOB"))
-        self._database.execute(f"CREATE TABLE IF NOT EXISTS facts ({columns}) WITHOUT ROWID")
-        self._database.execute("DELETE FROM facts WHERE version != ?", [self._version])
-        self._database.commit()
+        with self._database:
+            if self._database.execute("SELECT sql FROM sqlite_master WHERE name = 'facts'").fetchone() != (_TABLE,):
+                self._database.execute("DROP TABLE IF EXISTS facts")
+                self._database.execute(_TABLE)
+            self._database.execute("DELETE FROM facts WHERE version != ?", [self._version])
 
     def get(self, status: os.stat_result) -> dict | None:
         """Give the facts of a file with this status, or None when it was not read yet."""
-        names = (*_TEXTS, *_NUMBERS, "hashes")
-        row = self._database.execute(f"SELECT {', '.join(names)} FROM facts WHERE key = ?", [_key(status)]).fetchone()
-        if row is None:
-            return None
-        facts = {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        if "hashes" in facts:
-            facts["hashes"] = np.frombuffer(zlib.decompress(facts["hashes"]), np.uint8).reshape(HASHES, -1)
-        return facts
+        key = [_key(status), self._version]
+        with contextlib.suppress(Exception):  # a damaged row raises anything: its file is read again
+            row = self._database.execute("SELECT facts FROM facts WHERE key = ? AND version = ?", key).fetchone()
+            return row and _unpacked(row[0])
+        return None
 
     def put(self, status: os.stat_result, facts: dict) -> None:
         """Keep the facts of a file whose content was read; they are on disk after the next `save`."""
-        if "sha256" not in facts:
-            return
-        values = [facts.get(name) for name in (*_TEXTS, *_NUMBERS)]
-        hashes = zlib.compress(facts["hashes"].tobytes(), 1) if "hashes" in facts else None
-        marks = ", ".join("?" * (len(values) + 3))
-        row = [_key(status), self._version, *values, hashes]
-        self._database.execute(f"INSERT OR REPLACE INTO facts VALUES ({marks})", row)
+        if "sha256" in facts:
+            self._unsaved.append((_key(status), self._version, _packed(facts)))
 
     def save(self) -> None:
         """Write what was put since the last time."""
-        with contextlib.suppress(sqlite3.OperationalError):  # a full disk costs the next intake some time, no more
-            self._database.commit()
+        with contextlib.suppress(sqlite3.Error), self._database:  # a full disk costs the next intake some time, no more
+            self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", self._unsaved)
+        self._unsaved.clear()
 
     def close(self) -> None:
         """Save, and let go of the file."""
@@ -143,3 +140,16 @@ class FactCache:
 
 def _key(status: os.stat_result) -> str:
     return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def _packed(facts: dict) -> bytes:
+    """Write facts as JSON, a newline and the hashes; zlib's checksum finds out when a byte of it was changed."""
+    hashes = facts["hashes"].tobytes() if "hashes" in facts else b""
+    texts = json.dumps({name: value for name, value in facts.items() if name != "hashes"})
+    return zlib.compress(texts.encode() + b"\n" + hashes, 1)
+
+
+def _unpacked(packed: bytes) -> dict:
+    texts, _, hashes = zlib.decompress(packed).partition(b"\n")
+    facts = json.loads(texts)
+    return facts | {"hashes": np.frombuffer(hashes, np.uint8).reshape(HASHES, -1)} if hashes else facts
