@@ -9,6 +9,7 @@ from bears_tl.files import read_csv, write_csv
 from bears_tl.lock import one_at_a_time
 
 EDIT_COLUMNS = ["sha256", "from", "to", "why", "when"]
+_UNDO = "undo"  # the reason that tells taking back from a new correction, of a file that was moved since for example
 
 
 def add_edit(path: str | Path, sha256: str, from_class: str, to_class: str, why: str) -> None:
@@ -29,7 +30,6 @@ def add_edit(path: str | Path, sha256: str, from_class: str, to_class: str, why:
         raise InputError(f"{sha256!r} is no SHA-256: expected 64 hexadecimal digits, as in photos.csv")
     if not to_class or from_class == to_class:
         raise InputError(f"a correction from {from_class!r} to {to_class!r} changes nothing: name another class")
-    path = Path(path)
     with one_at_a_time(path, "the label corrections"):
         rows = read_edits(path)
         before = _standing(rows)[sha256]
@@ -38,9 +38,7 @@ def add_edit(path: str | Path, sha256: str, from_class: str, to_class: str, why:
                 f"{str(path)!r} says that photo {sha256[:12]} is a {before[-1]['to']!r}, not a {from_class!r}: "
                 "undo that correction first"
             )
-        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        rows.append({"sha256": sha256, "from": from_class, "to": to_class, "why": " ".join(why.split()), "when": when})
-        write_csv(path, EDIT_COLUMNS, rows)
+        _append(path, rows, sha256, from_class, to_class, why)
 
 
 def undo_edit(path: str | Path, sha256: str) -> None:
@@ -49,10 +47,14 @@ def undo_edit(path: str | Path, sha256: str) -> None:
     Raises:
         InputError: there is none.
     """
-    standing = _standing(read_edits(path))[sha256]
-    if not standing:
-        raise InputError(f"{str(path)!r} has no standing correction of photo {sha256[:12]}: there is nothing to undo")
-    add_edit(path, sha256, standing[-1]["to"], standing[-1]["from"], "undo")
+    with one_at_a_time(path, "the label corrections"):
+        rows = read_edits(path)
+        standing = _standing(rows)[sha256]
+        if not standing:
+            raise InputError(
+                f"{str(path)!r} has no standing correction of photo {sha256[:12]}: there is nothing to undo"
+            )
+        _append(path, rows, sha256, standing[-1]["to"], standing[-1]["from"], _UNDO)
 
 
 def read_edits(path: str | Path) -> list[dict]:
@@ -81,24 +83,29 @@ def apply_edits(rows: list[dict], edits: list[dict], class_names: set[str]) -> l
         class_names: the classes of the photo folder.
 
     Returns:
-        New rows. One that a correction does not fit (it speaks of another class than the one the photo lies in, or of a
-        class that is not there) has reason `conflicting_label` and a detail.
+        New rows. One that its corrections do not fit (they speak of other classes than the one the photo lies in, end
+        with a class that is not there, or contradict one another) has reason `conflicting_label` and a detail.
     """
-    standing = _standing(edits)
+    standing = {sha256: of_photo for sha256, of_photo in _standing(edits).items() if of_photo}
     return [_corrected(row, standing[row["sha256"]], class_names) if row["sha256"] in standing else row for row in rows]
 
 
 def _corrected(row: dict, edits: list[dict], class_names: set[str]) -> dict:
-    label = row["class_name"]
+    labels = [edits[0]["from"]]
     for edit in edits:
-        if edit["to"] not in class_names:
-            detail = f"a correction makes it a {edit['to']!r}, expected one of {', '.join(sorted(class_names))}"
+        if labels[-1] not in (edit["from"], edit["to"]):
+            detail = (
+                f"one correction makes it a {labels[-1]!r}, the next says it was a {edit['from']!r}: undo one of them"
+            )
             return row | {"reason": "conflicting_label", "detail": detail}
-        if label not in (edit["from"], edit["to"]):
-            detail = f"a correction says it was a {edit['from']!r}, but it is a {label!r}: undo the correction"
-            return row | {"reason": "conflicting_label", "detail": detail}
-        label = edit["to"]
-    return row | {"class_name": label}
+        labels.append(edit["to"])
+    if labels[-1] not in class_names:
+        detail = f"a correction makes it a {labels[-1]!r}, expected one of {', '.join(sorted(class_names))}"
+        return row | {"reason": "conflicting_label", "detail": detail}
+    if row["class_name"] not in labels:  # one of them, when its file was moved as well
+        detail = f"a correction says it was a {labels[0]!r}, but it is a {row['class_name']!r}: undo the correction"
+        return row | {"reason": "conflicting_label", "detail": detail}
+    return row | {"class_name": labels[-1]}
 
 
 def _standing(edits: list[dict]) -> dict[str, list[dict]]:
@@ -106,8 +113,15 @@ def _standing(edits: list[dict]) -> dict[str, list[dict]]:
     standing: dict[str, list[dict]] = collections.defaultdict(list)
     for edit in edits:
         of_photo = standing[edit["sha256"]]
-        if of_photo and (of_photo[-1]["from"], of_photo[-1]["to"]) == (edit["to"], edit["from"]):
+        opposite = of_photo and (of_photo[-1]["from"], of_photo[-1]["to"]) == (edit["to"], edit["from"])
+        if opposite and edit["why"] == _UNDO:
             of_photo.pop()
         else:
             of_photo.append(edit)
     return standing
+
+
+def _append(path: str | Path, rows: list[dict], sha256: str, from_class: str, to_class: str, why: str) -> None:
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    row = {"sha256": sha256, "from": from_class, "to": to_class, "why": " ".join(why.split()), "when": when}
+    write_csv(path, EDIT_COLUMNS, [*rows, row])
