@@ -83,8 +83,11 @@ def test_other_limits_need_no_file_to_be_read_again(folder, path, reads):
 
 
 def grow(folder):
-    with open(folder / "Panda" / "2.png", "ab") as file:
-        file.write(b"more")
+    """Write some bytes more, and give the file its time back."""
+    file = folder / "Panda" / "2.png"
+    status = file.stat()
+    file.write_bytes(file.read_bytes() + b"more")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     return ["2.png"]
 
 
@@ -302,6 +305,16 @@ def test_a_program_that_judges_otherwise_reads_again(folder, path, reads, monkey
                 reads.clear()
                 taken(folder, path)
                 assert len(reads) == expected
+
+
+def test_a_program_that_judges_otherwise_does_not_mislead_one_at_work(folder, path, monkeypatch):
+    file = folder / "Panda" / "0.png"
+    with contextlib.closing(FactCache(path)) as cache:
+        monkeypatch.setattr(facts, "VERSION", "another")
+        with contextlib.closing(FactCache(path)) as other:
+            other.put(file.stat(), read_facts(file))
+            other.save()
+            assert other.get(file.stat()) is not None and cache.get(file.stat()) is None
 
 
 def test_a_cache_that_cannot_be_there_is_refused(tmp_path, refused):
