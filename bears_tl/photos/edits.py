@@ -2,6 +2,7 @@
 
 import collections
 import datetime
+import re
 from pathlib import Path
 
 from bears_tl.errors import InputError
@@ -26,7 +27,7 @@ def add_edit(path: str | Path, sha256: str, from_class: str, to_class: str, why:
         InputError: a hash that is none, twice the same class, an earlier correction that says otherwise, or a table
             that cannot be written.
     """
-    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+    if not _is_sha256(sha256):
         raise InputError(f"{sha256!r} is no SHA-256: expected 64 hexadecimal digits, as in photos.csv")
     if not to_class or from_class == to_class:
         raise InputError(f"a correction from {from_class!r} to {to_class!r} changes nothing: name another class")
@@ -67,9 +68,10 @@ def read_edits(path: str | Path) -> list[dict]:
         return []
     rows = read_csv(path, EDIT_COLUMNS)
     for number, row in enumerate(rows, 2):
-        if None in row.values() or None in row:
+        if None in row.values() or None in row or not _is_sha256(row["sha256"]):
             raise InputError(
-                f"{str(path)!r}, row {number}: expected {', '.join(EDIT_COLUMNS)}: mend or remove that row"
+                f"{str(path)!r}, row {number}: expected {', '.join(EDIT_COLUMNS)}, the first of 64 hexadecimal digits: "
+                "mend or remove that row"
             )
     return rows
 
@@ -124,4 +126,8 @@ def _standing(edits: list[dict]) -> dict[str, list[dict]]:
 def _append(path: str | Path, rows: list[dict], sha256: str, from_class: str, to_class: str, why: str) -> None:
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     row = {"sha256": sha256, "from": from_class, "to": to_class, "why": " ".join(why.split()), "when": when}
-    write_csv(path, EDIT_COLUMNS, [*rows, row])
+    write_csv(path, list(rows[0]) if rows else EDIT_COLUMNS, [*rows, row])  # a column that someone added stays
+
+
+def _is_sha256(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
