@@ -1,11 +1,16 @@
 """The split is exact in each class, decided by content alone, and hardly moves when photos come or go."""
 
+import collections
+import hashlib
 import math
 import random
 from fractions import Fraction
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from bears_tl.errors import InputError
 from bears_tl.photos.splits import SPLIT_COLUMNS, SPLITS, count_splits, split_photos
 
 SHARES = {"test_fraction": 0.2, "val_fraction": 0.1}
@@ -141,3 +146,108 @@ def test_n_photos_added_move_fewer_than_n_others_on_average():
             assert here <= (n if n >= 10 else 2 * n)
             total += here
         assert total / 20 <= n
+
+
+quickly = settings(deadline=None, derandomize=True, max_examples=150)
+seeds = st.integers(0, 2**32)
+fractions = st.floats(0.02, 0.45)
+sizes = st.lists(st.integers(1, 9), min_size=3, max_size=25)
+classes = st.dictionaries(st.sampled_from(["Grizzly", "Panda", "Polar"]), sizes, min_size=1)
+spanning = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=4)
+
+
+def group(class_names, seed, name):
+    """Give one photo of each class named, all of one group."""
+    hashes = [hashlib.sha256(f"{seed} {name} {i}".encode()).hexdigest() for i in range(len(class_names))]
+    return [
+        {"path": f"{class_name}/{name} {i}.jpg", "class_name": class_name, "sha256": sha256, "group": min(hashes)[:16]}
+        for i, (class_name, sha256) in enumerate(zip(class_names, hashes, strict=True))
+    ]
+
+
+def grouped(sizes_of, seed, spans=()):
+    """Give photos of classes with groups of these sizes, and of groups with so many photos in each of two classes."""
+    rows = [
+        photo
+        for class_name, of_class in sizes_of.items()
+        for i, size in enumerate(of_class)
+        for photo in group([class_name] * size, seed, f"{class_name} {i}")
+    ]
+    names = (list(sizes_of) * 2)[:2]
+    for i, (one, two) in enumerate(spans):
+        rows += group([names[0]] * one + [names[1]] * two, seed, f"both {i}")
+    return random.Random(seed).sample(rows, len(rows))
+
+
+def divided(given, *fractions_and_seed):
+    """Divide photos, or have Hypothesis draw others where the fractions leave none to train on."""
+    try:
+        return split_photos(given, *fractions_and_seed)
+    except InputError:
+        assume(False)
+
+
+@quickly
+@given(classes, spanning, fractions, fractions, seeds)
+def test_each_photo_has_one_split_no_group_two_and_no_class_lacks_one(sizes_of, spans, test, val, seed):
+    given = grouped(sizes_of, seed, spans)
+    try:
+        rows = split_photos(given, test, val, seed)
+    except InputError as error:
+        assert "\n" not in str(error) and any(repr(class_name) in str(error) for class_name in sizes_of)
+        return
+    assert [(row["path"], row["group"]) for row in rows] == [(photo["path"], photo["group"]) for photo in given]
+    splits_of = collections.defaultdict(set)
+    for row in rows:
+        splits_of[row["group"]].add(row["split"])
+    assert all(len(splits) == 1 and splits <= set(SPLITS) for splits in splits_of.values())
+    assert all(count >= 1 for counts in count_splits(rows).values() for count in counts.values())
+
+
+@quickly
+@given(classes, fractions, fractions, seeds)
+def test_shares_are_exact_to_within_one_group(sizes_of, test, val, seed):
+    counts = count_splits(divided(grouped(sizes_of, seed), test, val, seed))
+    for class_name, of_class in sizes_of.items():
+        for fraction, split in ((test, "test"), (val, "val")):
+            exact = rounded_half_up(fraction, sum(of_class))
+            assert abs(counts[class_name][split] - exact) < max(of_class)
+
+
+@quickly
+@given(classes, spanning, fractions, fractions, seeds, st.randoms(use_true_random=False))
+def test_neither_order_nor_names_matter_to_groups(sizes_of, spans, test, val, seed, draw):
+    given = grouped(sizes_of, seed, spans)
+    expected = split_of(divided(given, test, val, seed))
+    renamed = [photo | {"path": f"{photo['class_name']}/new {i}.png"} for i, photo in enumerate(given)]
+    assert split_of(split_photos(draw.sample(renamed, len(renamed)), test, val, seed)) == expected
+
+
+@quickly
+@given(sizes, classes, fractions, fractions, seeds)
+def test_a_class_with_groups_of_its_own_does_not_matter_to_the_others(of_class, others, test, val, seed):
+    alone = divided(grouped({"Brown": of_class}, seed), test, val, seed)
+    together = divided(grouped({"Brown": of_class} | others, seed), test, val, seed)
+    assert split_of(alone).items() <= split_of(together).items()
+
+
+@quickly
+@given(st.integers(3, 80), st.integers(1, 40), fractions, fractions, seeds)
+def test_n_photos_added_or_taken_away_move_at_most_two_n_others(count, n, test, val, seed):
+    more = photos(count + n, seed=seed)
+    few = random.Random(seed).sample(more, count)
+    assert moved(divided(more, test, val, seed), divided(few, test, val, seed)) <= 2 * n
+
+
+@quickly
+@given(sizes, st.integers(1, 9), fractions, fractions, seeds)
+def test_a_group_no_larger_than_the_others_shifts_each_border_by_one_group_at_most(of_class, size, test, val, seed):
+    of_class = [other + size - 1 for other in of_class]
+    few = grouped({"Panda": of_class}, seed)
+    before = divided(few, test, val, seed)
+    after = divided(few + group(["Panda"] * size, seed, "one more"), test, val, seed)
+    assert {row["sha256"] for row in before} < {row["sha256"] for row in after}
+    for split in ("test", "val"):
+        one, two = ({row["group"] for row in rows if row["split"] == split} for rows in (before, after))
+        common = {row["group"] for row in before}
+        assert len((one ^ two) & common) <= 1
