@@ -206,12 +206,13 @@ def test_each_photo_has_one_split_no_group_two_and_no_class_lacks_one(sizes_of, 
 
 @quickly
 @given(classes, fractions, fractions, seeds)
-def test_shares_are_exact_to_within_one_group(sizes_of, test, val, seed):
-    counts = count_splits(divided(grouped(sizes_of, seed), test, val, seed))
+def test_shares_are_exact_to_within_half_a_group_or_are_one_group(sizes_of, test, val, seed):
+    rows = divided(grouped(sizes_of, seed), test, val, seed)
     for class_name, of_class in sizes_of.items():
         for fraction, split in ((test, "test"), (val, "val")):
-            exact = rounded_half_up(fraction, sum(of_class))
-            assert abs(counts[class_name][split] - exact) < max(of_class)
+            groups = [row["group"] for row in rows if (row["class_name"], row["split"]) == (class_name, split)]
+            off = abs(len(groups) - rounded_half_up(fraction, sum(of_class)))
+            assert off <= max(of_class) / 2 or (len(set(groups)) == 1 and off < max(of_class))
 
 
 @quickly
