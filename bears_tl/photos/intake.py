@@ -106,6 +106,8 @@ def _files(folder: Path) -> Iterator[dict]:
     found = []
 
     def unreadable(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise InputError(f"{str(folder)!r} cannot be read ({error.strerror}): check its rights")
         found.append((Path(error.filename), f"the folder cannot be read ({error.strerror}): check its rights"))
 
     for parent, names, file_names in os.walk(folder, onerror=unreadable):
@@ -116,7 +118,7 @@ def _files(folder: Path) -> Iterator[dict]:
         parts = path.relative_to(folder).parts
         if len(parts) == 1 and parts[0] in _NOT_FOR_INTAKE:
             continue
-        row = {"path": "/".join(parts), "class_name": parts[0] if len(parts) > 1 or path.is_dir() else ""}
+        row = {"path": "/".join(parts), "class_name": parts[0] if len(parts) > 1 or os.path.isdir(path) else ""}
         fault = ("unreadable", fault) if fault else _misplaced(folder, path, row["class_name"])
         yield row | (dict(zip(("reason", "detail"), fault, strict=True)) if fault else {})
 
@@ -128,7 +130,7 @@ def _is_hidden(name: str) -> bool:
 def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | None:
     if not class_name:
         return "wrong_place", "lies beside the class folders, not in one"
-    if not path.is_symlink():
+    if not os.path.islink(path):
         return None
     try:
         target = path.resolve(strict=True)
@@ -220,7 +222,7 @@ def _columns(rows: list[dict], names: list[str]) -> list[dict]:
 
 
 def _require_classes(folder: Path, intake: Intake) -> None:
-    class_names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
+    class_names = sorted(name for name in os.listdir(folder) if os.path.isdir(folder / name) and not _is_hidden(name))
     if len(class_names) < 2:
         found = f"only the class {class_names[0]!r}" if class_names else "no photos in class folders"
         raise InputError(f"{str(folder)!r} holds {found}: expected at least two folders, each named after a class")
