@@ -4,14 +4,19 @@ import os
 import shutil
 import struct
 import threading
+import tracemalloc
+import types
 import warnings
 import zlib
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bears_tl.files import read_csv, sha256_of, write_csv
-from bears_tl.photos.intake import PHOTO_COLUMNS, QUARANTINE_COLUMNS, take_in
+from bears_tl.photos import facts
+from bears_tl.photos.intake import PHOTO_COLUMNS, QUARANTINE_COLUMNS, REASONS, take_in
+from bears_tl.photos.sample import paint
 
 
 @pytest.fixture
@@ -19,9 +24,9 @@ def folder(write_photos):
     return write_photos(Grizzly=5, Panda=6)
 
 
-def verdict(folder, path):
+def verdict(folder, path, **limits):
     """Take in the folder and give (reason, detail) of one file; ("ok", "") for a photo."""
-    taken = take_in(folder)
+    taken = take_in(folder, **limits)
     assert {"path"} <= set(taken.photos[0])
     rows = {row["path"]: row for row in taken.photos + taken.quarantined}
     return rows[path].get("reason", "ok"), rows[path].get("detail", "")
@@ -271,3 +276,218 @@ def test_photos_that_were_refused_do_not_count_and_are_counted_in_the_message(fo
     cut(folder / "Grizzly" / "0.png")
     with refused("'Grizzly'", "4 good photos", "1 files were refused"):
         take_in(folder)
+
+
+def animation(path, frames, side_px=80):
+    first, *others = [Image.effect_noise((side_px, side_px), 80) for _ in range(frames)]
+    first.save(path, save_all=True, append_images=others)
+
+
+@pytest.mark.parametrize("name", ["moves.gif", "moves.png", "moves.webp", "pages.tif"])
+def test_a_file_of_several_frames_is_taken_only_where_that_is_allowed(name, folder):
+    animation(folder / "Panda" / name, 3)
+    reason, detail = verdict(folder, f"Panda/{name}")
+    assert reason == "animated" and "3 frames" in detail and "allow_animated" in detail
+    assert verdict(folder, f"Panda/{name}", allow_animated=True) == ("ok", "")
+
+
+def test_a_gif_of_one_frame_is_a_photo(folder):
+    animation(folder / "Panda" / "still.gif", 1)
+    assert verdict(folder, "Panda/still.gif") == ("ok", "")
+
+
+def test_an_animation_that_is_too_small_is_so_where_it_is_allowed(folder):
+    animation(folder / "Panda" / "moves.gif", 2, side_px=63)
+    assert verdict(folder, "Panda/moves.gif", allow_animated=True)[0] == "too_small"
+
+
+@pytest.mark.parametrize(("size", "expected"), [((100, 300), "ok"), ((99, 300), "too_small"), ((300, 99), "too_small")])
+def test_the_shortest_side_allowed_is_a_setting(size, expected, write_photos):
+    folder = write_photos(Grizzly=1, Panda=1)
+    for class_name in ("Grizzly", "Panda"):
+        for i in range(5):
+            noise(folder / class_name / f"large {i}.png", (100 + i, 200))
+    noise(folder / "Panda" / "which.png", size)
+    taken = take_in(folder, min_side_px=100)
+    assert [row["path"] for row in taken.quarantined if row["path"] != "Panda/which.png"] == [
+        "Grizzly/0.png",
+        "Panda/0.png",
+    ]
+    reason, detail = verdict(folder, "Panda/which.png", min_side_px=100)
+    assert reason == expected and (expected == "ok" or "expected 100 px a side or more" in detail)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected", "words"),
+    [
+        ("0.png", "duplicate", ["an exact copy of Panda/0.png"]),
+        ("../Panda/below/../0.png", "duplicate", ["an exact copy of Panda/0.png"]),
+        ("../Grizzly/0.png", "conflicting_label", ["Grizzly, Panda"]),
+        ("../stray.png", "ok", []),
+        ("../../outside/out.png", "wrong_place", ["a link out of the photo folder", "../../outside/out.png"]),
+        ("../../outside", "wrong_place", ["a link to the folder '../../outside'", "not followed"]),
+        ("../Grizzly", "wrong_place", ["a link to the folder '../Grizzly'", "not followed"]),
+        ("..", "wrong_place", ["a link to the folder '..'", "not followed"]),
+        (".", "wrong_place", ["a link to the folder '.'", "not followed"]),
+        ("absent.png", "wrong_place", ["a link to 'absent.png', where there is nothing"]),
+        ("link.png", "wrong_place", ["a link to 'link.png', where there is nothing"]),
+        ("back.png", "wrong_place", ["a link to 'back.png', where there is nothing"]),
+    ],
+)
+def test_a_link_is_a_file_of_the_folder_or_in_the_wrong_place(target, expected, words, write_photos):
+    folder = write_photos(Grizzly=6, Panda=6)
+    for below in (folder.parent / "outside", folder / "Panda" / "below"):
+        below.mkdir()
+        noise(below / "out.png")
+    noise(folder / "stray.png", (77, 77))
+    (folder / "Panda" / "back.png").symlink_to("link.png" if target == "back.png" else "nowhere.png")
+    (folder / "Panda" / "link.png").symlink_to(target)
+    reason, detail = verdict(folder, "Panda/link.png")
+    assert reason == expected and all(word in detail for word in words)
+    paths = [row["path"] for rows in (take_in(folder).photos, take_in(folder).quarantined) for row in rows]
+    assert len(paths) == 12 + 4 and "outside" not in str(paths)
+
+
+def test_the_photo_folder_itself_may_be_a_link(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "Panda" / "link.png").symlink_to("0.png")
+    assert take_in(tmp_path / "link") == take_in(folder)
+
+
+def test_a_class_folder_that_is_a_link_is_a_row_and_the_refusal_names_it(folder, tmp_path, refused):
+    shutil.copytree(folder / "Panda", tmp_path / "elsewhere")
+    (folder / "Polar").symlink_to(tmp_path / "elsewhere")
+    with refused("'Polar'", "0 good photos", "1 wrong_place"):
+        take_in(folder)
+
+
+def test_lists_of_sources_are_passed_over_beside_the_class_folders_and_nowhere_else(folder):
+    for name in ("sources.csv", "ATTRIBUTION.md"):
+        (folder / name).write_text("who took which photo")
+    assert take_in(folder).quarantined == []
+    (folder / "others.csv").write_text("")
+    (folder / "Panda" / "sources.csv").write_text("who took which photo")
+    assert [(row["path"], row["reason"]) for row in take_in(folder).quarantined] == [
+        ("Panda/sources.csv", "not_an_image"),
+        ("others.csv", "wrong_place"),
+    ]
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """Give a function that lets the system refuse to list a folder, as it does not to root."""
+    closed, scandir = set(), os.scandir
+
+    def scanned(path):
+        if str(path) in closed:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    return lambda path: closed.add(str(path))
+
+
+def test_a_folder_that_cannot_be_listed_is_a_row(folder, close):
+    (folder / "Panda" / "below").mkdir()
+    noise(folder / "Panda" / "below" / "photo.png")
+    close(folder / "Panda" / "below")
+    taken = take_in(folder)
+    assert taken.per_class() == {"Grizzly": 5, "Panda": 6} and len(taken.quarantined) == 1
+    detail = "the folder cannot be read (Permission denied): check its rights"
+    row = {"path": "Panda/below", "class_name": "Panda", "reason": "unreadable", "detail": detail}
+    assert {column: taken.quarantined[0][column] for column in QUARANTINE_COLUMNS} == row
+
+
+def test_a_class_folder_that_cannot_be_listed_is_refused(folder, close, refused):
+    close(folder / "Panda")
+    with refused("'Panda'", "0 good photos", "1 unreadable"):
+        take_in(folder)
+
+
+def test_a_photo_folder_that_cannot_be_listed_is_refused(folder, close, refused):
+    close(folder)
+    with refused(str(folder), "cannot be read (Permission denied)", "check its rights"):
+        take_in(folder)
+
+
+@pytest.mark.parametrize("closed", ["", "Panda"])
+def test_a_folder_that_lists_files_and_keeps_them_is_refused(closed, folder, monkeypatch, refused):
+    """What root never sees: rights to read a folder, none to enter it."""
+    (folder / "link.png").symlink_to("Panda/0.png")
+    stat = os.stat
+
+    def denied(path, *arguments, **options):
+        if isinstance(path, (str, os.PathLike)) and f"{folder / closed}{os.sep}" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    monkeypatch.setattr(os, "lstat", lambda path, **options: denied(path, follow_symlinks=False, **options))
+    with refused("'Panda'" if closed else "no photos in class folders"):
+        take_in(folder)
+
+
+def test_near_duplicates_share_a_group_also_across_classes(folder, tmp_path):
+    picture = Image.fromarray(paint("Panda", 0))
+    smaller = picture.resize((picture.width // 2, picture.height // 2))
+    for i, copied in enumerate([picture, smaller, ImageOps.mirror(picture), picture.convert("L")]):
+        copied.save(tmp_path / f"{i}.png")
+    # The one that gives the group its name comes last
+    copies = sorted(tmp_path.glob("?.png"), key=sha256_of, reverse=True)
+    name = sha256_of(copies[-1])[:16]
+    paths = ["Grizzly/a.png", "Grizzly/b.png", "Panda/a.png", "Panda/b.png"]
+    for copied, path in zip(copies, paths, strict=True):
+        copied.rename(folder / path)
+    taken = take_in(folder)
+    assert [photo["path"] for photo in taken.photos if photo["group"] == name] == paths
+    assert [[photo["path"] for photo in group] for group in taken.near_duplicates()] == [paths]
+    others = [photo for photo in taken.photos if photo["path"] not in paths]
+    assert len(others) == 11 and all(photo["group"] == photo["sha256"][:16] for photo in others)
+
+
+def test_what_was_refused_is_counted_by_reason(folder):
+    (folder / "Panda" / "empty.jpg").touch()
+    for i in range(3):
+        (folder / "Panda" / f"{i}.txt").write_text("no photo")
+    noise(folder / "stray.png")
+    taken = take_in(folder)
+    assert taken.per_reason() == {"empty": 1, "not_an_image": 3, "wrong_place": 1}
+    assert list(taken.per_reason()) == sorted(taken.per_reason()) and set(taken.per_reason()) < set(REASONS)
+
+
+def test_few_files_are_in_work_at_once(folder, monkeypatch):
+    looked_up, kept, most = [], [], 0
+
+    def get(status):
+        nonlocal most
+        looked_up.append(status)
+        most = max(most, len(looked_up) - len(kept))
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    cache = types.SimpleNamespace(get=get, put=lambda status, facts: kept.append(status), save=lambda: None)
+    take_in(folder, cache=cache)
+    assert len(looked_up) == len(kept) == 11 and most == 8
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_the_rows_however_many_photos(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    # As many bytes as are kept of a real photo, without the time
+    monkeypatch.setattr(facts, "perceptual_hashes", lambda image: rng.integers(0, 256, (27, 32), dtype=np.uint8))
+
+    def bytes_of(count):
+        """Take in so many tiny photos; give the bytes that were kept and the most there ever were."""
+        for i in range(count):
+            path = tmp_path / str(count) / f"class {i % 2}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+        tracemalloc.start()
+        taken = take_in(tmp_path / str(count), min_side_px=8)
+        measured = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(taken.photos) == count
+        return np.array(measured)
+
+    bytes_of(20)  # what is loaded once does not count
+    few, many = bytes_of(1000), bytes_of(5000)
+    assert max((many - few) / 4000) < 3000
