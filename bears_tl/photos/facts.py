@@ -15,10 +15,11 @@ from PIL import Image, UnidentifiedImageError
 from bears_tl.errors import InputError
 from bears_tl.files import write_error
 from bears_tl.lock import one_at_a_time
-from bears_tl.photos.groups import HASHES, perceptual_hashes
-from bears_tl.photos.image import to_rgb
+from bears_tl.photos.groups import HASH_BYTES, HASHES, perceptual_hashes
+from bears_tl.photos.image import hint, open_image, readable_formats, to_rgb
 
-VERSION = 1  # raise it when the facts of a file change their meaning
+VERSION = 2  # raise it when the facts of a file change their meaning
+_ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
 _TABLE = "CREATE TABLE facts (key TEXT PRIMARY KEY, version TEXT, facts BLOB) WITHOUT ROWID"
 
 
@@ -46,20 +47,23 @@ def read_facts(path: str | Path) -> dict:
         with open(path, "rb") as file:
             facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            with Image.open(file) as image:
+            head = file.read(32)
+            file.seek(0)
+            with open_image(file) as image:
                 facts |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
-                # The second picture of a camera's MPO is a preview or the other eye's view: no animation
-                facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+                # A camera's MPO holds a preview or the other eye's view, a PSD its layers: no animation
+                facts["frames"] = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
                 image.load()
                 facts["hashes"] = perceptual_hashes(to_rgb(_small(image)))
     except UnidentifiedImageError:
-        return facts | {"reason": "not_an_image", "detail": "no image format that Pillow knows"}
+        return facts | {"reason": "not_an_image", "detail": hint(head) or f"none of {', '.join(readable_formats())}"}
     except Image.DecompressionBombError as error:
         return facts | {"reason": "too_large", "detail": str(error)}
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
         if isinstance(error, MemoryError) or getattr(error, "errno", None):
             facts.pop("sha256", None)  # a fault of the machine: not to be remembered as one of this content
-        reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
+        words = str(error).lower()
+        reason = "truncated" if "truncated" in words else "too_large" if "too large" in words else "unreadable"
         return facts | {"reason": reason, "detail": " ".join(f"{type(error).__name__}: {error}".split())}
     return facts
 
@@ -84,7 +88,8 @@ class FactCache:
         Raises:
             InputError: the folder cannot be written.
         """
-        self._version = f"{VERSION} {PIL.__version__}"  # another Pillow may read more files, or fewer
+        # Another Pillow, or the same with another plugin, may read more files, or fewer
+        self._version = f"{VERSION} {PIL.__version__} {' '.join(readable_formats())}"
         self._unsaved: list[tuple] = []  # for one write of a moment: other processes wait for as long as it lasts
         path = Path(path)
         with one_at_a_time(path, "the cache of the intake"):  # or one starts anew what another has just started
@@ -152,4 +157,4 @@ def _packed(facts: dict) -> bytes:
 def _unpacked(packed: bytes) -> dict:
     texts, _, hashes = zlib.decompress(packed).partition(b"\n")
     facts = json.loads(texts)
-    return facts | {"hashes": np.frombuffer(hashes, np.uint8).reshape(HASHES, -1)} if hashes else facts
+    return facts | {"hashes": np.frombuffer(hashes, np.uint8).reshape(HASHES, HASH_BYTES)} if hashes else facts

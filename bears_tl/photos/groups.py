@@ -8,6 +8,7 @@ but for 4 of 7163, in at most 5 of the 48 lowest; the nearest two different phot
 pose in 46 and 3.
 """
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 HASHES = 27  # the photo, its mirror image, its crops
+HASH_BYTES = 32
 MAX_DISTANCE_BITS = 44  # of 256
 MAX_LOW_DISTANCE_BITS = 5  # of the 48 lowest; what the search below guarantees to find
 _HASH_SIZE = 16
@@ -64,12 +66,15 @@ def find_groups(hashes: np.ndarray) -> np.ndarray:
     if not len(hashes):
         return np.arange(0)
     # Pictures without any structure all have the same hashes: they are one photo here, or their pairs would be too many
-    _, chosen, which = np.unique(hashes.reshape(len(hashes), -1), axis=0, return_index=True, return_inverse=True)
+    numbers: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in hashes)
+    which = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests])
+    chosen = np.unique(which, return_index=True)[1]
     first = np.arange(len(chosen))
-    for one, two in _near_pairs(hashes[chosen]):
+    for one, two in _near_pairs(hashes if len(chosen) == len(hashes) else hashes[chosen]):
         for i, j in np.unique(np.stack([one, two])[:, first[one] != first[two]], axis=1).T:
             _join(first, i, j)
-    roots = np.array([_root(first, i) for i in range(len(first))])[which.ravel()]
+    roots = np.array([_root(first, i) for i in range(len(first))])[which]
     smallest = np.full(len(first), len(hashes))
     np.minimum.at(smallest, roots, np.arange(len(hashes)))
     return smallest[roots]
@@ -77,11 +82,10 @@ def find_groups(hashes: np.ndarray) -> np.ndarray:
 
 def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield arrays (i, j) of photos of which one is a copy of the other; a pair may come more than once."""
-    low = _low_bits(hashes)
-    crops, asked = low[:, 2:].ravel(), low[:, :2].ravel()
+    asked, crops = _low_bits(hashes[:, :2]).ravel(), _low_bits(hashes[:, 2:]).ravel()
     for shift in (0, _BAND_BITS):
         bands, keys = _band(crops, shift), _band(asked, shift)
-        crops_order, asked_order = np.argsort(bands, kind="stable"), np.argsort(keys, kind="stable")
+        crops_order, asked_order = np.argsort(bands).astype(np.int32), np.argsort(keys).astype(np.int32)
         bands, keys = bands[crops_order], keys[asked_order]  # sorted keys as well, so that look-ups are neighbours
         for turned in _turns():
             for asking, found in _matches(keys ^ turned, bands):
@@ -95,14 +99,18 @@ def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _low_bits(hashes: np.ndarray) -> np.ndarray:
-    """Give the signs of the 7 x 7 lowest coefficients but the mean: int64 [n, 27] of 48 bits."""
-    bits = np.unpackbits(hashes[..., : 2 * _LOW_SIZE], axis=-1).reshape(*hashes.shape[:2], _LOW_SIZE, _HASH_SIZE)
-    bits = bits[..., :_LOW_SIZE].reshape(*hashes.shape[:2], -1)[..., 1:]
-    return bits.astype(np.int64) @ (1 << np.arange(bits.shape[-1], dtype=np.int64))
+    """Give the signs of the 7 x 7 lowest coefficients but the mean: int64 [n, m] of 48 bits."""
+    low = (hashes[..., 0] & 0b01111111).astype(np.int64) >> 1  # the highest bit is the mean's
+    for row in range(1, _LOW_SIZE):
+        low <<= _LOW_SIZE
+        low |= hashes[..., 2 * row] >> 1
+    return low
 
 
 def _band(low: np.ndarray, shift: int) -> np.ndarray:
-    return ((low >> shift) & ((1 << _BAND_BITS) - 1)).astype(np.int32)
+    band = low >> shift
+    band &= (1 << _BAND_BITS) - 1
+    return band.astype(np.int32)
 
 
 def _turns() -> list[np.int32]:
