@@ -215,7 +215,9 @@ def test_set_of_a_bad_setting_is_refused(pair, refused):
 
 
 def test_every_config_of_the_project_loads():
-    paths = sorted(CONFIGS.glob("*.yaml"))
+    paths = sorted(
+        path for path in CONFIGS.glob("*.yaml") if path.name != "open_images.yaml"
+    )  # has a loader of its own
     assert {"sample.yaml", "bears.yaml"} <= {path.name for path in paths}
     for path in paths:
         assert isinstance(load(path), config.RunConfig)

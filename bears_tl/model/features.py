@@ -10,7 +10,7 @@ import numpy as np
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_path
 from bears_tl.model.backbone import BATCH_SIZE, FEATURES, Backbone
-from bears_tl.photos.views import View, read_views, scale
+from bears_tl.photos.views import VERSION, View, read_views, scale
 from bears_tl.threads import map_ahead
 
 PRECISION = "float32"
@@ -154,4 +154,4 @@ def _batched(items: Iterable, size: int) -> Iterator[tuple[list, list]]:
 
 
 def _key(sha256: str, view: View) -> bytes:
-    return hashlib.sha256(f"{sha256}|{view}".encode()).digest()
+    return hashlib.sha256(f"{sha256}|{view}|{VERSION}".encode()).digest()

@@ -14,6 +14,7 @@ from PIL import Image
 from bears_tl.files import seeded_rng
 from bears_tl.photos.image import read_image, to_rgb
 
+VERSION = 2  # raise it when a photo's view gets other pixels: features in a cache are then computed again
 IMAGE_SIZE_PX = 299  # the input of Inception v3, https://arxiv.org/abs/1512.00567, table 1
 
 
