@@ -27,7 +27,7 @@ HTML_START = re.compile(
 )
 
 
-class _PassingError(Exception):
+class PassingError(Exception):
     """A fault that another attempt may get past."""
 
     wait_seconds: float | None = None  # what the server asked for
@@ -178,8 +178,8 @@ def _fetch(source: str, part: _Part, expected: str | None, description: str, che
                 part.discard()
                 if not resumed:
                     raise InputError(f"{source!r} has SHA-256 {digest}, expected {expected}: refused; check the source")
-                raise _PassingError("what was resumed does not have the expected SHA-256: it is started over")
-            except _PassingError as error:
+                raise PassingError("what was resumed does not have the expected SHA-256: it is started over")
+            except PassingError as error:
                 progressed = part.size_bytes() > best_bytes
                 best_bytes = max(best_bytes, part.size_bytes())
                 failures = 1 if progressed else failures + 1
@@ -216,11 +216,11 @@ def _receive(session, source: str, part: _Part, expected: str | None, descriptio
             start, total = _range(response)
             if response.status_code == 416 and offset and total == offset == note.get("bytes"):
                 return True  # it was whole already
-            _refuse_status(response, source)
+            refuse_status(response, source)
             wrong = _wrong_part(response, offset, note)
             if wrong:
                 part.discard()
-                raise _PassingError(f"{wrong}: it is started over")
+                raise PassingError(f"{wrong}: it is started over")
             _receive_body(response, source, part, start, total, description, limits.max_bytes)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
         raise InputError(f"{source!r} is no address: expected https://..., http://... or a Google Drive id") from None
@@ -265,7 +265,7 @@ def _receive_body(
     chunks = response.raw.stream(CHUNK_BYTES, decode_content=False)
     chunk = next(chunks, b"")
     if not chunk and not start:
-        raise _PassingError("the server sent nothing")
+        raise PassingError("the server sent nothing")
     if not start:
         refuse_page(chunk, source)  # before an earlier part gives way to it
     try:
@@ -293,7 +293,7 @@ def _receive_body(
     if total is not None and size_bytes != total:
         if size_bytes > total:
             part.discard()
-        raise _PassingError(f"the server announced {total} bytes and sent {size_bytes}")
+        raise PassingError(f"the server announced {total} bytes and sent {size_bytes}")
 
 
 def _accept(path: Path, lock: Path, sha256: str | None, source: str, check) -> Path:
@@ -313,10 +313,10 @@ def _accept(path: Path, lock: Path, sha256: str | None, source: str, check) -> P
     return path
 
 
-def _refuse_status(response, source: str) -> None:
+def refuse_status(response, source: str) -> None:
     status = f"HTTP {response.status_code} {response.reason or ''}".strip()
     if response.status_code in PASSING_STATUSES:
-        error = _PassingError(f"the server answers {status}")
+        error = PassingError(f"the server answers {status}")
         error.wait_seconds = _retry_after_seconds(response.headers.get("Retry-After"))
         if error.wait_seconds:
             error.args = (f"the server answers {status} and asks to wait {error.wait_seconds:.0f} s",)
@@ -381,7 +381,7 @@ def _network_error(source: str, part: _Part, error: Exception) -> Exception:
     )
     if isinstance(cause, never) or isinstance(error, requests.exceptions.SSLError):
         return NotReachableError(f"{source!r} could not be reached ({reason[:200]})")
-    return _PassingError(f"the connection broke after {_size(part.size_bytes())} ({reason[:200]})")
+    return PassingError(f"the connection broke after {_size(part.size_bytes())} ({reason[:200]})")
 
 
 def _all_failed(failures: list[InputError], path: Path) -> InputError:

@@ -8,7 +8,7 @@ import time
 import warnings
 from pathlib import Path
 
-from bears_tl.download import CHUNK_BYTES, _PassingError, _refuse_status, refuse_page
+from bears_tl.download import CHUNK_BYTES, PassingError, refuse_status, refuse_page
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import write_bytes
 
@@ -87,7 +87,7 @@ class _Courier:
             try:
                 photo = self._receive(address)
                 break
-            except _PassingError as error:
+            except PassingError as error:
                 wait_seconds = error.wait_seconds
                 if wait_seconds is None:
                     wait_seconds = self.manners.backoff_seconds * 2 ** (attempt - 1)
@@ -104,7 +104,7 @@ class _Courier:
         return None
 
     def _receive(self, address: str) -> bytes:
-        """Make one request; raise _PassingError for what another one may get past, InputError for what is final."""
+        """Make one request; raise PassingError for what another one may get past, InputError for what is final."""
         import requests
         import urllib3
 
@@ -114,13 +114,13 @@ class _Courier:
         photo = bytearray()
         try:
             with self.own.session.get(address, stream=True, timeout=self.manners.timeout_seconds) as response:
-                _refuse_status(response, address)
+                refuse_status(response, address)
                 for chunk in response.iter_content(CHUNK_BYTES):
                     photo += chunk
                     if len(photo) > self.manners.max_bytes:
                         raise InputError(f"{address!r} sends more than {self.manners.max_bytes:,} bytes")
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _PassingError(f"the connection failed ({type(error).__name__})") from None
+            raise PassingError(f"the connection failed ({type(error).__name__})") from None
         refuse_page(photo[:CHUNK_BYTES], address)
         return bytes(photo)
 
