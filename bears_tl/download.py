@@ -314,6 +314,7 @@ def _accept(path: Path, lock: Path, sha256: str | None, source: str, check) -> P
 
 
 def refuse_status(response, source: str) -> None:
+    """Raise PassingError for a status worth another attempt, NotReachableError for another that brings no content."""
     status = f"HTTP {response.status_code} {response.reason or ''}".strip()
     if response.status_code in PASSING_STATUSES:
         error = PassingError(f"the server answers {status}")

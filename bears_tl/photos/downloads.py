@@ -8,7 +8,7 @@ import time
 import warnings
 from pathlib import Path
 
-from bears_tl.download import CHUNK_BYTES, PassingError, refuse_status, refuse_page
+from bears_tl.download import CHUNK_BYTES, PassingError, refuse_page, refuse_status
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import write_bytes
 
