@@ -29,6 +29,7 @@ def test_a_run_leaves_the_files_of_the_design(run):
         "mode",
         "width",
         "height",
+        "group",
     ]
     assert list(rows(run / "splits.csv")[0]) == ["path", "class_name", "sha256", "group", "split"]
     history = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
@@ -48,7 +49,13 @@ def test_metrics_say_what_was_counted_and_that_the_body_is_a_stand_in(run):
     assert metrics["test"]["count"] == len(predictions) == 6
     assert metrics["test"]["errors"] == errors
     assert metrics["test"]["interval"][0] < metrics["test"]["accuracy"] <= metrics["test"]["interval"][1]
-    assert metrics["photos"] == {"count": 24, "quarantined": 0, "per_class": {"Grizzly": 8, "Panda": 8, "Polar": 8}}
+    assert metrics["photos"] == {
+        "count": 24,
+        "quarantined": 0,
+        "per_class": {"Grizzly": 8, "Panda": 8, "Polar": 8},
+        "per_reason": {},
+        "near_duplicate_groups": 0,
+    }
     assert metrics["checkpoint"]["kind"] == "stand_in" and "STAND-IN" in metrics["notice"]
     assert set(metrics["seconds"]) >= {"fetch", "intake", "split", "restore", "features", "train"}
 
