@@ -81,19 +81,32 @@ def load(path: str | Path) -> RunConfig:
     Raises:
         InputError: no such file, not YAML, not a mapping, or a setting that RunConfig refuses.
     """
+    return from_dict(read_yaml(path, "configs/sample.yaml"), str(path))
+
+
+def read_yaml(path: str | Path, example: str) -> dict:
+    """Read a YAML file of `setting: value` lines; an empty file has none.
+
+    Args:
+        path: the file.
+        example: a file of its kind, for the message when there is no such file.
+
+    Raises:
+        InputError: no such file, not YAML, or not a mapping.
+    """
     import yaml
 
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"no config at {str(path)!r}: name a YAML file such as configs/sample.yaml") from None
+        raise InputError(f"no config at {str(path)!r}: name a YAML file such as {example}") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a 13th month
         raise InputError(f"config {str(path)!r} could not be read as YAML: {_one_line(error)}") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise InputError(f"config {str(path)!r} holds {type(values).__name__}, expected lines of `setting: value`")
-    return from_dict(values, str(path))
+    return values
 
 
 def parse_settings(pairs: list[str]) -> dict:

@@ -1,8 +1,6 @@
 """Bring one file from the network: resumed, retried, from the first source that works, checked, whole or not at all."""
 
-import contextlib
 import dataclasses
-import email.utils
 import os
 import re
 import shutil
@@ -11,26 +9,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bears_tl.answers import PassingError, refuse_page, refuse_status
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import read_json, sha256_of, write_error, write_json
 from bears_tl.lock import expected_hash, one_at_a_time, record, recorded
 
 CHUNK_BYTES = 64 * 1024  # what a dropped connection loses at most
 MAX_BYTES = 500 * 10**9
-PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # worth another attempt
 DRIVE_URL = "https://drive.google.com/uc?id={}"
 DRIVE_SOURCE = re.compile(
     r"(?:https?://(?:drive|docs)\.google\.com/.*?(?:/d/|[?&]id=)([-\w]{25,}).*|([-\w]{25,}))", re.A
 )
-HTML_START = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
-)
-
-
-class PassingError(Exception):
-    """A fault that another attempt may get past."""
-
-    wait_seconds: float | None = None  # what the server asked for
 
 
 @dataclasses.dataclass
@@ -139,24 +128,6 @@ def download(
 def is_drive(source: str) -> bool:
     """Tell whether a source is a Google Drive id, or a link to a file there."""
     return DRIVE_SOURCE.fullmatch(source) is not None
-
-
-def refuse_page(head: bytes, name: str) -> None:
-    """Refuse a web page (a login, an error, a quota notice) that came in place of a file.
-
-    Args:
-        head: the first bytes of the content.
-        name: what to call it in the message.
-
-    Raises:
-        InputError: it is one; its title is in the message.
-    """
-    if HTML_START.match(head):
-        title = re.search(rb"<title[^>]*>(.*?)</title>", head, re.I | re.S)
-        words = " ".join(title[1].decode("utf-8", "replace").split())[:100] if title else "without a title"
-        raise InputError(
-            f"{name!r} is a web page ({words}), not the file: open it in a browser to see what it asks for"
-        )
 
 
 def _fetch(source: str, part: _Part, expected: str | None, description: str, check, limits: _Limits) -> str:
@@ -311,28 +282,6 @@ def _accept(path: Path, lock: Path, sha256: str | None, source: str, check) -> P
             check(path)
         record(lock, path.name, path.stat().st_size, digest, source)
     return path
-
-
-def refuse_status(response, source: str) -> None:
-    """Raise PassingError for a status worth another attempt, NotReachableError for another that brings no content."""
-    status = f"HTTP {response.status_code} {response.reason or ''}".strip()
-    if response.status_code in PASSING_STATUSES:
-        error = PassingError(f"the server answers {status}")
-        error.wait_seconds = _retry_after_seconds(response.headers.get("Retry-After"))
-        if error.wait_seconds:
-            error.args = (f"the server answers {status} and asks to wait {error.wait_seconds:.0f} s",)
-        raise error
-    if response.status_code not in (200, 206, 416):
-        raise NotReachableError(f"{source!r} answers {status}")
-
-
-def _retry_after_seconds(text: str | None) -> float | None:
-    """Read a Retry-After header: seconds or a date (RFC 9110, 10.2.3)."""
-    if text is None or text.strip().isdecimal():
-        return float(text) if text else None
-    with contextlib.suppress(ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    return None
 
 
 def _range(response) -> tuple[int, int | None]:

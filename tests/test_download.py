@@ -12,6 +12,7 @@ import time
 import pytest
 
 from bears_tl import download as module
+from bears_tl.answers import _retry_after_seconds
 from bears_tl.download import download, is_drive
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.lock import forget
@@ -284,9 +285,9 @@ def test_retry_after_is_waited_for(server, get):
 
 
 def test_retry_after_may_be_a_date():
-    assert module._retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert module._retry_after_seconds("Wed, 21 Oct 2093 07:28:00 GMT") > 10**9
-    assert module._retry_after_seconds("soon") is None
+    assert _retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert _retry_after_seconds("Wed, 21 Oct 2093 07:28:00 GMT") > 10**9
+    assert _retry_after_seconds("soon") is None
 
 
 def test_mirrors_are_tried_in_order(server, get, tmp_path):

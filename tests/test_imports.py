@@ -15,6 +15,7 @@ ORDER = [
     ["files"],
     ["lock"],
     ["threads"],
+    ["answers"],
     ["download"],
     ["run"],
     ["photos"],

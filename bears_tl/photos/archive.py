@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
-from bears_tl.download import refuse_page
+from bears_tl.answers import refuse_page
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_folder
 

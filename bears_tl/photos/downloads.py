@@ -8,7 +8,8 @@ import time
 import warnings
 from pathlib import Path
 
-from bears_tl.download import CHUNK_BYTES, PassingError, refuse_page, refuse_status
+from bears_tl.answers import PassingError, refuse_page, refuse_status
+from bears_tl.download import CHUNK_BYTES
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import write_bytes
 

@@ -16,6 +16,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from bears_tl.config import read_yaml
 from bears_tl.download import download
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_folder
@@ -111,16 +112,7 @@ def load(path: str | Path, *, per_class: int | None = None, classes: list[str] |
     Raises:
         InputError: no such file, not YAML, an unknown or missing setting, or a value that is refused.
     """
-    import yaml
-
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no config at {str(path)!r}: name a YAML file such as configs/open_images.yaml") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"config {str(path)!r} could not be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"config {str(path)!r} holds {type(values).__name__}, expected lines of `setting: value`")
+    values = read_yaml(path, "configs/open_images.yaml")
     if per_class is not None:
         values["per_class"] = per_class
     if classes:
