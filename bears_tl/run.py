@@ -153,10 +153,11 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict:
-    return {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
+    return {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name the processor."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
