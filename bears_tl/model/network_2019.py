@@ -1,0 +1,124 @@
+"""The article's network: TF-slim's Inception v3 and a new softmax layer, in a graph and a session of TensorFlow 1."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.util import deprecation
+
+from bears_tl.errors import InputError
+from bears_tl.files import seeded_rng
+from bears_tl.model import checkpoint
+from bears_tl.model.slim import import_slim
+from bears_tl.photos.views import IMAGE_SIZE_PX
+
+IMAGENET_CLASSES = 1001  # of the published weights: ImageNet's 1000 and "background"
+DROPOUT_KEEP_SHARE = 0.8  # the default of TF-slim's inception_v3
+SAVED_NAME = "model.ckpt"
+_LOGITS = ("InceptionV3/AuxLogits/", "InceptionV3/Logits/")
+
+
+class Network:
+    """Inception v3 as of 2016 with a new layer on its `PreLogits`; only the new layer is trained.
+
+    The graph is that of the exercise which the article follows (A. Geron, Hands-On Machine Learning, 1st edition,
+    chapter 13): one placeholder `training` rules batch norms and dropout alike, and the batch norms' update ops are
+    never run. Use it in a `with` block: it holds a session.
+    """
+
+    def __init__(self, n_classes: int, seed: int, batch_norm: str = "batch", dropout: str = "on"):
+        """Build the graph and start a session.
+
+        Args:
+            n_classes: of the new layer.
+            seed: of the new layer's weights (Glorot-uniform) and of the dropout.
+            batch_norm: batch (training steps use the batch's statistics) or stored (never).
+            dropout: on or off.
+        """
+        slim, inception_v3 = import_slim()
+        compat = tf.compat.v1
+        seed = int(seeded_rng(seed, "as 2019", "network").integers(2**31))
+        with tf.Graph().as_default() as graph, deprecation.silence(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TF-slim calls layers in a way that Keras calls deprecated
+            compat.set_random_seed(seed)
+            self._images = compat.placeholder(tf.float32, [None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3], "X")
+            self._labels = compat.placeholder(tf.int32, [None], "y")
+            self._training = compat.placeholder_with_default(False, [], "training")
+            with slim.arg_scope(inception_v3.inception_v3_arg_scope()):
+                _, end_points = inception_v3.inception_v3(
+                    self._images,
+                    num_classes=IMAGENET_CLASSES,
+                    is_training=self._training if batch_norm == "batch" else False,
+                    dropout_keep_prob=DROPOUT_KEEP_SHARE if dropout == "on" else 1.0,
+                )
+            self._features = tf.reduce_mean(end_points["Mixed_7c"], axis=[1, 2])
+            prelogits = tf.squeeze(end_points["PreLogits"], axis=[1, 2])
+            if batch_norm == "stored" and dropout == "on":  # slim has one is_training for both
+                prelogits = slim.dropout(self._features, DROPOUT_KEEP_SHARE, is_training=self._training)
+            self._prelogits = prelogits
+            with compat.variable_scope("output"):
+                shape = [prelogits.shape[1], n_classes]
+                kernel = compat.get_variable("kernel", shape, initializer=compat.glorot_uniform_initializer(seed))
+                bias = compat.get_variable("bias", [n_classes], initializer=compat.zeros_initializer())
+            logits = tf.matmul(prelogits, kernel) + bias
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, logits)
+            optimizer = compat.train.AdamOptimizer()  # learning rate 0.001
+            self._train = optimizer.minimize(tf.reduce_mean(losses), var_list=[kernel, bias])
+            self._probabilities = tf.nn.softmax(logits)
+            self._body = compat.get_collection(compat.GraphKeys.GLOBAL_VARIABLES, scope="InceptionV3/")
+            self._saver = compat.train.Saver(max_to_keep=1)
+            initializer = compat.global_variables_initializer()
+        self._session = compat.Session(graph=graph)
+        self._session.run(initializer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
+
+    def restore_body(self, path: str | Path) -> None:
+        """Fill the body from a checkpoint; the ImageNet logits, which nothing here uses, where it holds them.
+
+        Raises:
+            InputError: not a checkpoint, or another network's (see `checkpoint.read`).
+        """
+        shapes = {variable.op.name: tuple(variable.shape) for variable in self._body}
+        checkpoint.read(path, {name: shape for name, shape in shapes.items() if not name.startswith(_LOGITS)})
+        found = checkpoint.inventory(path)
+        variables = [variable for variable in self._body if found.get(name := variable.op.name) == shapes[name]]
+        with self._session.graph.as_default():
+            tf.compat.v1.train.Saver(variables).restore(self._session, str(path))
+
+    def features(self, images: np.ndarray, training: bool) -> np.ndarray:
+        """Give the pooled features that go into the dropout: float32 [n, 299, 299, 3] in [-1, 1] to [n, 2048]."""
+        return self._session.run(self._features, {self._images: images, self._training: training})
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Take one step of Adam on a batch: float32 [n, 299, 299, 3] in [-1, 1], int [n]."""
+        self._session.run(self._train, {self._images: images, self._labels: labels, self._training: True})
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Give float32 [n, n classes] in [0, 1], with `training` False, for float32 [n, 299, 299, 3] in [-1, 1]."""
+        return self._session.run(self._probabilities, {self._images: images})
+
+    def body_values(self) -> dict[str, np.ndarray]:
+        """Give the body's values as they stand now: variable name to float32 values."""
+        values = self._session.run(self._body)
+        return dict(zip((variable.op.name for variable in self._body), values, strict=True))
+
+    def save(self, folder: Path, epoch: int) -> Path:
+        """Save every variable as `model.ckpt-<epoch>`; once that is written, the one before is removed.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written.
+        """
+        prefix = str(folder / SAVED_NAME)
+        try:
+            with self._session.graph.as_default():
+                saved = self._saver.save(self._session, prefix, global_step=epoch, write_meta_graph=False)
+        except (tf.errors.OpError, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise InputError(f"no checkpoint could be written to {str(folder)!r} ({reason}): free some space") from None
+        return Path(saved)
