@@ -7,9 +7,11 @@ from pathlib import Path
 
 from bears_tl.errors import InputError
 
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
-def _knob(default, help, low=None, high=None):
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+def _knob(default, help, low=None, high=None, choices=None):
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +22,9 @@ class RunConfig:
     photos: str = _knob("sample", "sample | folder of class folders | archive | URL | Google Drive id")
     checkpoint: str = _knob(
         "auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
+    )
+    precision: str = _knob(
+        "auto", "what the body computes in; auto: the fastest here, found out once", choices=PRECISIONS
     )
     max_files: int = _knob(1_000_000, "an archive with more files and folders is refused", 1, 10**9)
     max_bytes: int = _knob(200 * 10**9, "an archive that holds more bytes is refused", 1, 10**15)
@@ -145,6 +150,11 @@ def _checked(field, value):
         )
     if expected is str and not value.strip():
         raise InputError(f"{field.name}: empty, expected {field.metadata['help']}")
+    choices = field.metadata["choices"]
+    if choices and value not in choices:
+        raise InputError(
+            f"{field.name}: {value!r} is unknown, expected {' | '.join(choices)} ({field.metadata['help']})"
+        )
     low, high = field.metadata["low"], field.metadata["high"]
     if low is not None and not low <= value <= high:
         raise InputError(

@@ -8,7 +8,7 @@ import numpy as np
 from bears_tl import walk
 from bears_tl.errors import InputError
 from bears_tl.judging.predictions import to_row
-from bears_tl.photos.views import CENTER, read_views, scale
+from bears_tl.photos.views import CENTER, read_views
 from bears_tl.run import Run
 
 _CHUNK = 256  # photos held at once
@@ -58,7 +58,7 @@ def predict(run: Run, paths: list[Path]) -> tuple[list[dict], list[dict]]:
         readable, views = [], []
         for path in paths[start : start + _CHUNK]:
             try:
-                views.append(scale(read_views(path, [CENTER], "")[0]))
+                views.append(read_views(path, [CENTER], "")[0])
                 readable.append(path)
             except Exception as error:  # decoders raise many kinds
                 unreadable.append({"path": str(path), "detail": " ".join(f"{type(error).__name__}: {error}".split())})

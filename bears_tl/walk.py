@@ -63,40 +63,49 @@ def split(run: Run) -> list[dict]:
 
 
 def restore(run: Run):
-    """Find the checkpoint and fill the body from it; writes inventory.csv.
+    """Find the checkpoint and load the body, frozen, in the precision that is the fastest here; writes inventory.csv.
 
     Returns:
-        bears_tl.model.backbone.Backbone, frozen.
+        bears_tl.model.body.Body.
     """
     from bears_tl.model import checkpoint, weights
-    from bears_tl.model.backbone import Backbone
+    from bears_tl.model.body import Body
 
     with run.stage("restore") as facts:
         found = weights.find(run.config.checkpoint, CHECKPOINT_FOLDER, run.config.seed)
-        body = Backbone.restore(found.path)
+        body = Body.open(found.path, found.fingerprint, run.config.precision, cache_folder())
         rows = [
             {"name": name, "shape": "x".join(map(str, shape)), "values": int(np.prod(shape))}
             for name, shape in checkpoint.inventory(found.path).items()
         ]
         write_csv(run.path("inventory.csv"), INVENTORY_COLUMNS, rows)
         facts |= {"path": str(found.path.resolve()), "kind": found.kind, "fingerprint": found.fingerprint}
+        facts |= {"precision": body.precision}
     return body
 
 
 def restored(run: Run):
-    """Fill the body again from the checkpoint that `restore` found.
+    """Load the body again from the checkpoint that `restore` found, in the precision that it chose.
 
     Raises:
         InputError: the file is gone or is no longer the same.
     """
-    from bears_tl.model.backbone import Backbone
+    from bears_tl.model.body import Body
 
     facts = run.facts("restore")
     if not Path(facts["path"]).is_file() or sha256_of(facts["path"]) != facts["fingerprint"]:
         raise InputError(
             f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
         )
-    return Backbone.restore(facts["path"])
+    return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
+
+
+def feature_cache(run: Run):
+    """Open the cache of the run's body."""
+    from bears_tl.model.feature_cache import FeatureCache
+
+    facts = run.facts("restore")
+    return FeatureCache(cache_folder(), facts["fingerprint"], facts["precision"])
 
 
 def train_views(run: Run) -> list[View]:
@@ -105,24 +114,28 @@ def train_views(run: Run) -> list[View]:
     return [View(k, config.seed, config.max_zoom) for k in range(config.train_views)] or [CENTER]
 
 
-def features(run: Run, body=None) -> dict[str, np.ndarray]:
+def split_views(run: Run) -> dict[str, list[View]]:
+    """Give the views in which the photos of each split are seen."""
+    return {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
+
+
+def features(run: Run, body=None) -> dict:
     """Compute the features of all photos, or find them in the cache.
 
     Args:
         run: photos are split and a checkpoint is restored.
-        body: the restored body; without it, one is restored when the cache lacks something.
+        body: the restored body; without it, one is loaded when the cache lacks something.
 
     Returns:
-        train: float32 [n, n views, 2048]; val and test: float32 [n, 1, 2048], of the center view; the rows are those of
-        splits.csv with that split, in order.
+        Split to bears_tl.model.features.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], of the
+        center view; the rows are those of splits.csv with that split, in order.
     """
-    from bears_tl.model.features import FeatureCache, extract
+    from bears_tl.model.features import extract
 
-    folder = photo_folder(run)
-    views = {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
+    folder, views = photo_folder(run), split_views(run)
     load_body = functools.cache(lambda: body or restored(run))  # once, whichever split needs it first
     with run.stage("features") as facts:
-        cache = FeatureCache(cache_folder(), run.facts("restore")["fingerprint"])
+        cache = feature_cache(run)
         found = {
             name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
             for name, rows in split_rows(run).items()
@@ -131,7 +144,7 @@ def features(run: Run, body=None) -> dict[str, np.ndarray]:
     return found
 
 
-def train(run: Run, found: dict[str, np.ndarray] | None = None):
+def train(run: Run, found: dict | None = None):
     """Train the head on features; writes head.npz, history.csv and predictions.csv (val and test).
 
     Args:
@@ -141,23 +154,24 @@ def train(run: Run, found: dict[str, np.ndarray] | None = None):
     Returns:
         bears_tl.model.head.Head and the rows of history.csv.
     """
-    from bears_tl.model.head import HISTORY_COLUMNS, train_head
+    from bears_tl.model.head import CHUNK_PHOTOS, HISTORY_COLUMNS, train_head
 
     found = found or features(run)
     with run.stage("train") as facts:
         rows = split_rows(run)
         class_names = sorted({row["class_name"] for row in rows["train"]})
         labels = {name: labels_of(rows[name], class_names) for name in rows}
-        val_features = found["val"][:, 0]
         head, history = train_head(
-            found["train"], labels["train"], val_features, labels["val"], class_names, run.config
+            found["train"], labels["train"], found["val"], labels["val"], class_names, run.config
         )
         head.save(run.path("head.npz"))
         write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
         predictions = [
             to_row(row, probabilities, class_names)
             for name in ("val", "test")
-            for row, probabilities in zip(rows[name], head.probabilities(found[name][:, 0]), strict=True)
+            for start in range(0, len(rows[name]), CHUNK_PHOTOS)
+            for chunk in [slice(start, start + CHUNK_PHOTOS)]
+            for row, probabilities in zip(rows[name][chunk], head.probabilities(found[name][chunk, 0]), strict=True)
         ]
         write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
         facts |= {"parameters": head.parameters, "epochs": len(history)}
@@ -257,7 +271,7 @@ def walk(run: Run, say=print) -> dict:
     split(run)
     say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in split_rows(run).items()))
     body = restore(run)
-    say(f"checkpoint: {run.facts('restore')['kind']}, {run.facts('restore')['path']}")
+    say(f"checkpoint: {run.facts('restore')['kind']}, {run.facts('restore')['path']}, in {body.precision}")
     if run.notice():
         say(run.notice())
     head, history = train(run, features(run, body))

@@ -1,82 +1,48 @@
 """Features of photos: read, seen by the body once, and kept in a cache on disk."""
 
 import hashlib
-import zipfile
+import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from bears_tl.errors import InputError
-from bears_tl.files import atomic_path
-from bears_tl.model.backbone import BATCH_SIZE, FEATURES, Backbone
-from bears_tl.photos.views import VERSION, View, read_views, scale
+from bears_tl.model.body import FEATURES, Body
+from bears_tl.model.feature_cache import MISSING, SHARD_ROWS, FeatureCache
+from bears_tl.photos.views import View, read_views
 from bears_tl.threads import map_ahead
 
-PRECISION = "float32"
-_SHARD_ROWS = 256  # what a killed run loses at most; a shard is 2 MiB
+_WORTH_TUNING = 2_000  # views; for fewer the self-test costs more than it saves
 
 
-class FeatureCache:
-    """Features on disk, found by (photo's SHA-256, view) within a folder for (weights' fingerprint, precision).
+class FeatureTable:
+    """Features of n photos in m views; they lie in the cache, and are read when they are asked for.
 
-    A shard is an .npz of keys and features, written whole; its zip checksums are verified when it is read, and a shard
-    that fails is named, removed and computed again.
+    Indexed like an array of [n, m] rows, `table[photos, views]`; gives float32 [..., 2048].
     """
 
-    def __init__(self, folder: str | Path, fingerprint: str, precision: str = PRECISION):
-        """Open the cache of one body, or start it.
-
-        Args:
-            folder: where the caches of all bodies lie.
-            fingerprint: the SHA-256 of the body's checkpoint.
-            precision: what the body computes in.
-        """
-        self.folder = Path(folder) / f"{fingerprint[:16]}-{precision}"
-        self._rows: dict[bytes, np.ndarray] = {}
-        for path in sorted(self.folder.glob("*.npz")):
-            self._read(path)
+    def __init__(self, cache: FeatureCache, places: np.ndarray):
+        """Name rows of a cache by their places, int64 [n, m]."""
+        self._cache, self._places = cache, places
+        self.shape = (*places.shape, FEATURES)
 
     def __len__(self):
-        return len(self._rows)
+        return len(self._places)
 
-    def get(self, sha256: str, view: View) -> np.ndarray | None:
-        """Give float32 [2048], or None when it is not there."""
-        return self._rows.get(_key(sha256, view))
-
-    def put(self, rows: list[tuple[str, View]], features: np.ndarray) -> None:
-        """Keep features, float32 [n, 2048], of n (SHA-256, view) pairs.
-
-        Raises:
-            InputError: the disk is full or the folder cannot be written.
-        """
-        keys = [_key(sha256, view) for sha256, view in rows]
-        name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
-        with atomic_path(self.folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
-            np.savez(file, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), features=features)
-        self._rows.update(zip(keys, features, strict=True))
-
-    def _read(self, path: Path) -> None:
-        try:
-            with np.load(path) as shard:
-                keys, features = shard["keys"], shard["features"]
-            if keys.shape != (len(features), 32) or features.shape[1:] != (FEATURES,) or features.dtype != np.float32:
-                raise ValueError(f"unexpected shapes {keys.shape}, {features.shape}")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            print(f"The cache shard {path} is damaged ({error}): it is removed, its features are computed again.")
-            path.unlink(missing_ok=True)
-            return
-        self._rows.update(zip((key.tobytes() for key in keys), features, strict=True))
+    def __getitem__(self, index) -> np.ndarray:
+        places = self._places[index]
+        return self._cache.read(places.ravel()).astype(np.float32).reshape(*places.shape, FEATURES)
 
 
 def extract(
-    load_body: Callable[[], Backbone],
+    load_body: Callable[[], Body],
     folder: str | Path,
     photos: list[dict],
     views: list[View],
     cache: FeatureCache,
     title="Features",
-) -> np.ndarray:
+) -> FeatureTable:
     """Compute the features of photos in several views; what the cache holds is not computed again.
 
     Args:
@@ -88,70 +54,94 @@ def extract(
         title: of the progress bar.
 
     Returns:
-        float32 [n photos, n views, 2048].
+        The features of n photos in m views.
 
     Raises:
-        InputError: a photo can no longer be read, or the cache cannot be written.
+        InputError: a photo can no longer be read or was changed; what was finished before is kept.
+    """
+    hashes = [photo["sha256"] for photo in photos]
+    missing = find_missing(photos, views, cache)
+    if missing:
+        for rows, features in _computed(load_body(), Path(folder), missing, title):
+            cache.put(rows, features)
+    return FeatureTable(cache, cache.places(hashes, views))
+
+
+def find_missing(photos: list[dict], views: list[View], cache: FeatureCache) -> list[tuple[dict, list[View]]]:
+    """List the photos, each content once, of which the cache lacks some views, and those views."""
+    unlike = list({photo["sha256"]: photo for photo in photos}.values())
+    places = cache.places([photo["sha256"] for photo in unlike], views)
+    return [
+        (photo, [view for view, place in zip(views, row, strict=True) if place == MISSING])
+        for photo, row in zip(unlike, places, strict=True)
+        if (row == MISSING).any()
+    ]
+
+
+def read_photo(folder: Path, photo: dict, views: list[View]) -> list[np.ndarray]:
+    """Read a photo's views, uint8 [299, 299, 3] each, after a look at its hash.
+
+    Raises:
+        InputError: it cannot be read, or is no longer what the intake saw.
+    """
+    path = folder / photo["path"]
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() == photo["sha256"]:
+            return read_views(io.BytesIO(data), views, photo["sha256"])
+        reason = "it was changed since the intake"
+    except Exception as error:  # decoders raise many kinds
+        reason = str(error)
+    raise InputError(f"{str(path)!r} can no longer be used ({reason}): run the intake again")
+
+
+def _computed(body: Body, folder: Path, missing: list[tuple[dict, list[View]]], title: str) -> Iterator[tuple]:
+    """Yield rows, (SHA-256, view) each, and their features, a shard at a time; an error comes after what was finished.
+
+    Threads read photos a few batches ahead of the body, and stop when they are; the streams of the body take batches
+    from them in order.
     """
     from tqdm import tqdm
 
-    missing = {photo["sha256"]: photo for photo in photos}
-    missing = {
-        sha256: (photo, [view for view in views if cache.get(sha256, view) is None])
-        for sha256, photo in missing.items()
-    }
-    missing = [(photo, todo) for photo, todo in missing.values() if todo]
-    body = load_body() if missing else None
     total = sum(len(todo) for _, todo in missing)
+    if total >= _WORTH_TUNING:
+        body.tune()
+    plan = body.plan
+    read = map_ahead(
+        lambda todo: (todo, read_photo(folder, *todo)), missing, ahead=2 * plan.batch_size * (plan.streams + 1)
+    )
+    views = ((photo["sha256"], view, pixels) for (photo, todo), all_pixels in read
+             for view, pixels in zip(todo, all_pixels, strict=True))  # fmt: skip
+    done = map_ahead(
+        lambda batch: (batch, body.features(np.stack([pixels for _, _, pixels in batch]))),
+        _batched(views, plan.batch_size),
+        ahead=plan.streams + 1,
+        threads=plan.streams,
+    )
+    rows, features = [], []
     with tqdm(total=total, desc=title, unit=" views", disable=None, leave=False) as progress:
-        for rows, batch in _batched(_read_ahead(Path(folder), missing), _SHARD_ROWS):
-            features = [
-                _infer_padded(body, batch[start : start + BATCH_SIZE], progress)
-                for start in range(0, len(batch), BATCH_SIZE)
-            ]
-            cache.put(rows, np.concatenate(features))
-    result = np.empty((len(photos), len(views), FEATURES), np.float32)
-    for i, photo in enumerate(photos):
-        for j, view in enumerate(views):
-            result[i, j] = cache.get(photo["sha256"], view)
-    return result
-
-
-def _infer_padded(body: Backbone, pixels: list[np.ndarray], progress) -> np.ndarray:
-    """Run the body on exactly BATCH_SIZE views, so that a feature's bits do not depend on how many were left to do."""
-    batch = np.zeros((BATCH_SIZE, *pixels[0].shape), np.float32)
-    batch[: len(pixels)] = scale(np.stack(pixels))
-    features = body.features(batch)[: len(pixels)]
-    progress.update(len(pixels))
-    return features
-
-
-def _read_ahead(folder: Path, photos: list[tuple[dict, list[View]]]) -> Iterator[tuple[tuple[str, View], np.ndarray]]:
-    """Yield ((SHA-256, view), uint8 pixels) in order, while threads read at most a few batches ahead of the body."""
-    for (photo, views), pixels in map_ahead(lambda todo: (todo, _read(folder, *todo)), photos, ahead=4 * BATCH_SIZE):
-        yield from zip([(photo["sha256"], view) for view in views], pixels, strict=True)
-
-
-def _read(folder: Path, photo: dict, views: list[View]) -> list[np.ndarray]:
-    try:
-        return read_views(folder / photo["path"], views, photo["sha256"])
-    except Exception as error:  # decoders raise many kinds
-        raise InputError(
-            f"{str(folder / photo['path'])!r} can no longer be read ({error}): run the intake again"
-        ) from error
-
-
-def _batched(items: Iterable, size: int) -> Iterator[tuple[list, list]]:
-    rows, pixels = [], []
-    for row, pixel in items:
-        rows.append(row)
-        pixels.append(pixel)
-        if len(rows) == size:
-            yield rows, pixels
-            rows, pixels = [], []
+        try:
+            for batch, of_batch in done:
+                rows += [(sha256, view) for sha256, view, _ in batch]
+                features.append(of_batch)
+                progress.update(len(batch))
+                if len(rows) >= SHARD_ROWS:
+                    yield rows, np.concatenate(features)
+                    rows, features = [], []
+        except (InputError, KeyboardInterrupt):
+            if rows:
+                yield rows, np.concatenate(features)
+            raise
     if rows:
-        yield rows, pixels
+        yield rows, np.concatenate(features)
 
 
-def _key(sha256: str, view: View) -> bytes:
-    return hashlib.sha256(f"{sha256}|{view}|{VERSION}".encode()).digest()
+def _batched(items: Iterable, size: int) -> Iterator[list]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -12,6 +12,7 @@ from bears_tl.config import RunConfig
 from bears_tl.errors import InputError
 from bears_tl.files import seeded_rng, write_bytes
 
+CHUNK_PHOTOS = 4096  # features held in memory at once, 32 MiB as float32
 HISTORY_COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
 
 
@@ -35,8 +36,8 @@ class Head:
         return self.kernel.size + self.bias.size
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Turn features, float32 [n, 2048], into float32 [n, n classes] in [0, 1] with rows that sum to 1."""
-        logits = features @ self.kernel + self.bias
+        """Turn features, float [n, 2048], into float32 [n, n classes] in [0, 1] with rows that sum to 1."""
+        logits = features.astype(np.float32) @ self.kernel + self.bias
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
@@ -75,10 +76,12 @@ def train_head(
     Each epoch shows every photo once, in a new order, in one of its views drawn anew. Everything runs on the CPU, where
     so small a layer is fastest and its sums always come out the same: same seed, same machine, same bits.
 
+    Features are asked for some thousand photos at a time, so that memory does not grow with their number.
+
     Args:
-        features: float32 [n, n views, 2048].
+        features: [n, n views, 2048], a `FeatureTable` or an array; `features[photos, views]` gives float32 [k, 2048].
         labels: int [n] in [0, n classes).
-        val_features: float32 [m, 2048].
+        val_features: [m, 1, 2048], the same.
         val_labels: int [m].
         class_names: in the order of the labels.
         config: seed, epochs, patience, batch_size and learning_rate are used.
@@ -103,10 +106,12 @@ def train_head(
             hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == y, tf.float32)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), hits
 
-        @tf.function
-        def train_epoch(x, y):
+        signature = [tf.TensorSpec([None, depth], tf.float32), tf.TensorSpec([None], tf.int32)]
+
+        @tf.function(input_signature=signature)
+        def train_chunk(x, y):
             loss_sum, hit_sum = 0.0, 0.0
-            for start in tf.range(0, count, config.batch_size):
+            for start in tf.range(0, tf.shape(x)[0], config.batch_size):
                 batch = slice(start, start + config.batch_size)
                 with tf.GradientTape() as tape:
                     losses, hits = losses_and_hits(x[batch], y[batch])
@@ -114,20 +119,29 @@ def train_head(
                 optimizer.apply(tape.gradient(loss, [kernel, bias]), [kernel, bias])
                 loss_sum += tf.reduce_sum(losses)
                 hit_sum += tf.reduce_sum(hits)
-            return loss_sum / count, hit_sum / count
+            return tf.stack([loss_sum, hit_sum])
 
-        @tf.function
-        def validate(x, y):
-            losses, hits = losses_and_hits(x, y)
-            return tf.reduce_mean(losses), tf.reduce_mean(hits)
+        @tf.function(input_signature=signature)
+        def validate_chunk(x, y):
+            return tf.stack([tf.reduce_sum(sums) for sums in losses_and_hits(x, y)])
+
+        def means(run_chunk, table, photos, views, labels):
+            """Give mean loss and share of hits, of chunks that are whole batches."""
+            size = max(1, CHUNK_PHOTOS // config.batch_size) * config.batch_size
+            sums = [
+                run_chunk(table[photos[chunk], views[chunk]], labels[photos[chunk]]).numpy().astype(float)
+                for chunk in (slice(start, start + size) for start in range(0, len(photos), size))
+            ]
+            return sum(sums) / len(photos)
 
         history, best, best_epoch = [], None, 0
         labels, val_labels = labels.astype(np.int32), val_labels.astype(np.int32)
+        val_photos = np.arange(len(val_labels))
         for epoch in range(1, config.epochs + 1):
             started = time.perf_counter()
             order, view = rng.permutation(count), rng.integers(views, size=count)
-            train = train_epoch(features[order, view], labels[order])
-            val = validate(val_features, val_labels)
+            train = means(train_chunk, features, order, view, labels)
+            val = means(validate_chunk, val_features, val_photos, np.zeros_like(val_photos), val_labels)
             numbers = [float(number) for number in (*train, *val)]
             row = [epoch, *numbers, time.perf_counter() - started]
             history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))

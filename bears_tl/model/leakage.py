@@ -63,5 +63,7 @@ def _judge(photos: list[dict], features: np.ndarray, config: RunConfig) -> float
     class_names = sorted({row["class_name"] for row in rows})
     labels = np.array([class_names.index(row["class_name"]) for row in rows])
     train, val, test = (np.array([row["split"] == split for row in rows]) for split in SPLITS)
-    head, _ = train_head(features[train][:, None], labels[train], features[val], labels[val], class_names, config)
+    head, _ = train_head(
+        features[train][:, None], labels[train], features[val][:, None], labels[val], class_names, config
+    )
     return float((head.probabilities(features[test]).argmax(axis=1) == labels[test]).mean())

@@ -7,6 +7,7 @@ the seed, the photo's content hash and k, so that features of views can be cache
 import dataclasses
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -130,7 +131,7 @@ def random_view(image: Image.Image | np.ndarray, rng: np.random.Generator, max_z
     return scale(render(image, random_box(*image.size, max_zoom, rng)))
 
 
-def read_views(path: str | Path, views: list[View], sha256: str) -> list[np.ndarray]:
+def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> list[np.ndarray]:
     """Read a photo and render several of its views.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's own scaling, several times faster) where every box that
@@ -138,7 +139,7 @@ def read_views(path: str | Path, views: list[View], sha256: str) -> list[np.ndar
     any company.
 
     Args:
-        path: the photo.
+        path: the photo, or its open file.
         views: which views.
         sha256: the photo's content hash, which random views are seeded with.
 
