@@ -53,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     _run_option(verb)
 
     _run_option(_verb(verbs, "split", _split, "divide the photos into train, val and test: splits.csv"))
-    _run_option(_verb(verbs, "features", _features, "run the photos through the body once and cache their features"))
+    verb = _verb(verbs, "features", _features, "run the photos through the body once and cache their features")
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", metavar="RUN", help="run directory, for example runs/sample")
+    what.add_argument("--info", action="store_true", help="list what the cache holds, and compute nothing")
+
+    verb = _verb(verbs, "prune", _prune, "remove cached features and bodies that no run to keep uses")
+    verb.add_argument("--keep", nargs="+", required=True, metavar="RUN", help="run directories, for example runs/*")
 
     verb = _verb(verbs, "train", _train, "walk every stage, from the photos to judged predictions")
     verb.add_argument("--config", metavar="YAML", help="settings; without it, the defaults (configs/sample.yaml)")
@@ -119,9 +125,32 @@ def _features(options) -> None:
     from bears_tl import walk
     from bears_tl.run import Run
 
+    if options.info:
+        _describe_cache()
+        return
     run = Run.open(options.run)
     found = walk.features(run, walk.restore(run))
     print(", ".join(f"{rows.shape[0]} x {rows.shape[1]} {name}" for name, rows in found.items()), "views are cached")
+
+
+def _describe_cache() -> None:
+    from bears_tl import walk
+    from bears_tl.model.feature_cache import describe
+
+    found = describe(walk.cache_folder())
+    for row in found:
+        size = f"{row['bytes'] / 1e6:,.1f} MB"
+        print(f"{row['name']}: {row['rows']:,} features of one view each in {row['shards']:,} shards, {size}")
+    if not found:
+        print(f"no features in {str(walk.cache_folder())!r} yet")
+
+
+def _prune(options) -> None:
+    from bears_tl import walk
+    from bears_tl.run import Run
+
+    for row in walk.prune([Run.open(folder) for folder in options.keep]):
+        print(f"{row['name']}: {row['removed']:,} removed, {row['kept']:,} kept")
 
 
 def _train(options) -> None:

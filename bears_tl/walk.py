@@ -144,6 +144,38 @@ def features(run: Run, body=None) -> dict:
     return found
 
 
+def prune(runs: list[Run]) -> list[dict]:
+    """Remove what no run to keep uses: features of other photos, views and bodies, frozen bodies, damaged shards.
+
+    Args:
+        runs: those to keep; their photos are split and a checkpoint is restored.
+
+    Returns:
+        A row a cache: name, kept and removed rows.
+
+    Raises:
+        InputError: a run has not come that far, or the cache folder cannot be written.
+    """
+    from bears_tl.model.feature_cache import FeatureCache, describe, key
+
+    used: dict[str, set[bytes]] = {}
+    for run in runs:
+        views = split_views(run)
+        used.setdefault(feature_cache(run).folder.name, set()).update(
+            key(row["sha256"], view) for name, rows in split_rows(run).items() for row in rows for view in views[name]
+        )
+    pruned = []
+    for found in describe(cache_folder()):
+        fingerprint, _, precision = found["name"].partition("-")
+        cache = FeatureCache(cache_folder(), fingerprint, precision)
+        removed = cache.prune(used.get(found["name"], set()))
+        pruned.append({"name": found["name"], "kept": len(cache), "removed": removed})
+    for path in (cache_folder() / "bodies").glob("*.pb"):
+        if path.name.rpartition("-")[0] not in used:
+            path.unlink(missing_ok=True)
+    return pruned
+
+
 def train(run: Run, found: dict | None = None):
     """Train the head on features; writes head.npz, history.csv and predictions.csv (val and test).
 
