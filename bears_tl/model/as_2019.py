@@ -149,7 +149,7 @@ def run(
         folder: that `path` of a photo is relative to.
         photos: rows of photos.csv: path, class_name, sha256, and group for `split: grouped`.
         checkpoint_path: a TF-slim checkpoint of Inception v3, unpacked.
-        saved_folder: for the checkpoint of the last epoch (about 100 MB) and as_2019.json, which says how far it came.
+        saved_folder: for the checkpoints of the last two epochs (109 MB each) and as_2019.json: how far it came.
         switches: each departure from good practice.
         seed: of the split, the new layer, the batches, the views and the dropout.
         epochs: 10 in the article.

@@ -67,7 +67,7 @@ class Network:
             self._train = optimizer.minimize(tf.reduce_mean(losses), var_list=[kernel, bias])
             self._probabilities = tf.nn.softmax(logits)
             self._body = compat.get_collection(compat.GraphKeys.GLOBAL_VARIABLES, scope="InceptionV3/")
-            self._saver = compat.train.Saver(max_to_keep=1)
+            self._saver = compat.train.Saver(max_to_keep=2)  # the one that as_2019.json names is always there
             initializer = compat.global_variables_initializer()
         self._session = compat.Session(graph=graph)
         self._session.run(initializer)
@@ -109,7 +109,7 @@ class Network:
         return dict(zip((variable.op.name for variable in self._body), values, strict=True))
 
     def save(self, folder: Path, epoch: int) -> Path:
-        """Save every variable as `model.ckpt-<epoch>`; once that is written, the one before is removed.
+        """Save every variable as `model.ckpt-<epoch>`; once that is written, all but the last two are removed.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.

@@ -266,7 +266,7 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
             for _ in range(2)
         ]
         assert (np.abs(dropped[0] - dropped[1]).max() > 0) == (dropout == "on")
-        for epoch in (1, 2):
+        for epoch in (1, 2, 3):
             for _ in range(2):
                 network.step(pictures, LABELS)
             network.save(tmp_path, epoch)
@@ -274,9 +274,8 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
     assert len(before) == 376 + 12 and all((before[name] == after[name]).all() for name in before)
     chosen = first[np.arange(4), LABELS], last[np.arange(4), LABELS]
     assert np.log(chosen[1]).mean() > np.log(chosen[0]).mean()
-    assert sorted(path.name for path in tmp_path.glob("model.ckpt-*")) == [
-        "model.ckpt-2.data-00000-of-00001", "model.ckpt-2.index",
-    ]  # fmt: skip
+    kept = {path.name.partition(".data")[0].removesuffix(".index") for path in tmp_path.glob("model.ckpt-*")}
+    assert kept == {"model.ckpt-2", "model.ckpt-3"}
 
 
 @pytest.mark.slow
