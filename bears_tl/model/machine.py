@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from bears_tl.config import PRECISIONS
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_json
 from bears_tl.run import processor
@@ -50,7 +51,7 @@ def choose_precision(memory: Path | None) -> str:
         precision = "bfloat16" if rates["bfloat16"] >= FASTER * rates["float32"] else "float32"
         return {"precision": precision, "matrix_gflop_per_second": {name: round(rates[name], 1) for name in rates}}
 
-    return _remembered(memory, "precision", measured)["precision"]
+    return _remembered(memory, "precision", measured, lambda known: known["precision"] in PRECISIONS[1:])["precision"]
 
 
 def choose_plan(rate: Callable[[Plan], float], memory: Path | None) -> Plan:
@@ -68,7 +69,7 @@ def choose_plan(rate: Callable[[Plan], float], memory: Path | None) -> Plan:
         best = max((Plan(size, best.streams) for size in (8, 16, 32)), key=rate)
         return dataclasses.asdict(best)
 
-    return Plan(**_remembered(memory, "plan", measured))
+    return Plan(**_remembered(memory, "plan", measured, lambda known: Plan(**known).batch_size * known["streams"] > 0))
 
 
 def plan_rate(run: Callable[[np.ndarray, Plan], object], plan: Plan) -> float:
@@ -94,7 +95,9 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _remembered(memory: Path | None, subject: str, measure: Callable[[], dict]) -> dict:
+def _remembered(
+    memory: Path | None, subject: str, measure: Callable[[], dict], makes_sense: Callable[[dict], bool]
+) -> dict:
     """Look up what was measured on this machine with this TensorFlow, or measure it and write it down."""
     machine = f"{processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}"
     known = {}
@@ -103,9 +106,11 @@ def _remembered(memory: Path | None, subject: str, measure: Callable[[], dict]) 
             known = read_json(memory)
     known = known if isinstance(known, dict) else {}
     of_machine = known.get(machine) if isinstance(known.get(machine), dict) else {}
-    if subject not in of_machine:
-        of_machine = of_machine | {subject: measure()}
-        if memory is not None:
-            with contextlib.suppress(InputError):  # a folder that cannot be written: it is measured again next time
-                write_json(memory, known | {machine: of_machine})
-    return of_machine[subject]
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # no such entry, or someone has edited it
+        if makes_sense(of_machine[subject]):
+            return of_machine[subject]
+    measured = measure()
+    if memory is not None:
+        with contextlib.suppress(InputError):  # a folder that cannot be written: it is measured again next time
+            write_json(memory, known | {machine: of_machine | {subject: measured}})
+    return measured
