@@ -1,0 +1,113 @@
+"""The claims ledger: every number that the article and its notebook state, held against ours."""
+
+import dataclasses
+from pathlib import Path
+
+from bears_tl.config import read_yaml
+from bears_tl.errors import InputError
+
+STATUSES = ("reproduced", "explained", "contradicted", "not checkable here")
+SOURCES = ("article", "notebook")
+START, END = "<!-- claims: written from results/claims.yaml -->", "<!-- end of claims -->"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One number as it was stated in 2019, and what became of it.
+
+    Attributes:
+        claim: what the number is of.
+        where: article or notebook.
+        stated: the number as printed.
+        unit: of both numbers; "" for a count.
+        ours: our number, None where nothing was measured.
+        tolerance: up to which difference the two count as the same.
+        status: reproduced (we do it and get it), explained (we know how it came about), contradicted, or not checkable
+            here.
+        why: how ours was got, or why there is none.
+    """
+
+    claim: str
+    where: str
+    stated: float
+    unit: str
+    ours: float | None
+    tolerance: float
+    status: str
+    why: str
+
+    def __post_init__(self):
+        """Hold the status against the numbers.
+
+        Raises:
+            InputError: a word or number of another kind, or a status that the numbers do not bear out.
+        """
+        for name, words in (("where", SOURCES), ("status", STATUSES)):
+            if getattr(self, name) not in words:
+                raise self._refused(f"{name} {getattr(self, name)!r} is unknown, expected {' | '.join(words)}")
+        numbers = [self.stated, self.tolerance] + ([] if self.ours is None else [self.ours])
+        if not all(type(number) in (int, float) for number in numbers) or not self.tolerance >= 0:
+            raise self._refused("stated, ours and tolerance are numbers, ours may be null, tolerance is 0 or more")
+        if not all(isinstance(text, str) for text in (self.unit, self.why)) or not self.why.strip():
+            raise self._refused("unit and why are texts, and why says how or why not")
+        if (self.ours is None) != (self.status == "not checkable here"):
+            raise self._refused(f"ours {self.ours} does not go with the status {self.status!r}")
+        if self.ours is not None:
+            same = abs(self.ours - self.stated) <= self.tolerance
+            if same == (self.status == "contradicted"):
+                raise self._refused(
+                    f"ours {self.ours} lies {'within' if same else 'outside'} {self.stated} +- {self.tolerance}, "
+                    f"so that the status cannot be {self.status!r}"
+                )
+
+    def _refused(self, fault: str) -> InputError:
+        return InputError(f"claim {self.claim!r}: {fault}; correct it in the ledger")
+
+
+def read_claims(path: str | Path) -> list[Claim]:
+    """Read the ledger: a YAML mapping from each claim to the other fields of `Claim`.
+
+    Raises:
+        InputError: not there, not YAML, a field too many or too few, or what `Claim` refuses.
+    """
+    names = [field.name for field in dataclasses.fields(Claim)][1:]
+    claims = []
+    for claim, values in read_yaml(path, "results/claims.yaml").items():
+        if not isinstance(values, dict) or sorted(values) != sorted(names):
+            raise InputError(f"claim {claim!r} in {str(path)!r}: expected the fields {', '.join(names)}")
+        claims.append(Claim(claim, **values))
+    return claims
+
+
+def table(claims: list[Claim]) -> str:
+    """Write the ledger as a Markdown table between its two markers, and a line that counts the statuses."""
+    counts = {status: sum(claim.status == status for claim in claims) for status in STATUSES}
+    lines = [
+        START,
+        f"{len(claims)} numbers: {', '.join(f'{count} {status}' for status, count in counts.items())}.",
+        "",
+        "| claim | where | 2019 | ours | status | how, or why not |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for claim in claims:
+        ours = "" if claim.ours is None else _with_unit(claim.ours, claim.unit)
+        cells = (claim.claim, claim.where, _with_unit(claim.stated, claim.unit), ours, claim.status, claim.why)
+        lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*lines, END])
+
+
+def put_table(text: str, claims: list[Claim]) -> str:
+    """Replace what stands between the two markers of a Markdown text by the ledger's table.
+
+    Raises:
+        InputError: the text does not hold both markers once, in their order.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end or START in rest or END in before + after:
+        raise InputError(f"expected the lines {START!r} and {END!r} once each, in this order: put them in")
+    return before + table(claims) + after
+
+
+def _with_unit(number: float, unit: str) -> str:
+    return f"{number} {unit}".strip()
