@@ -3,6 +3,7 @@ import pytest
 
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError
+from bears_tl.model import head as head_
 from bears_tl.model.head import HISTORY_COLUMNS, Head, train_head
 
 NAMES = ["a", "b", "c"]
@@ -18,7 +19,7 @@ def made_up(count, seed=0, views=2):
 
 def trained(**settings):
     val_features, val_labels = made_up(30, seed=1)
-    return train_head(*made_up(90), val_features[:, 0], val_labels, NAMES, RunConfig(epochs=40, **settings))
+    return train_head(*made_up(90), val_features[:, :1], val_labels, NAMES, RunConfig(epochs=40, **settings))
 
 
 def test_a_head_learns_what_can_be_learned():
@@ -34,6 +35,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
         trained(seed=seed)[0].save(tmp_path / name)
     one, two, other = ((tmp_path / name).read_bytes() for name in ("one", "two", "other"))
     assert one == two != other
+
+
+def test_how_many_photos_are_held_at_once_does_not_matter(monkeypatch):
+    whole, history = trained()
+    monkeypatch.setattr(head_, "CHUNK_PHOTOS", 50)  # one batch of 40, then the next
+    chunked, history_of_chunks = trained()
+    assert np.array_equal(whole.kernel, chunked.kernel) and np.array_equal(whole.bias, chunked.bias)
+    for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        assert [row[name] for row in history_of_chunks] == pytest.approx([row[name] for row in history], rel=1e-5)
 
 
 def test_the_weights_of_the_lowest_validation_loss_are_kept():
