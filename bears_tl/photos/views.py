@@ -18,7 +18,7 @@ from bears_tl.photos.image import read_image, to_rgb
 VERSION = 3  # raise it when a photo's view gets other pixels: features in a cache are then computed again
 IMAGE_SIZE_PX = 299  # the input of Inception v3, https://arxiv.org/abs/1512.00567, table 1
 # A JPEG is decoded small only where it keeps this many times the pixels a side that are needed: with 1.0 real photos
-# were up to 6.6 levels from scikit-image's, with 1.5 up to 2.7 (0.9 on average), for an eighth more time.
+# were up to 6.6 levels from scikit-image's, with 1.5 up to 3.5 (0.9 on average), for an eighth more time.
 _MARGIN = 1.5
 
 
