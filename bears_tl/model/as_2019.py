@@ -1,7 +1,8 @@
 """The article's procedure of 2019 as it was, and a switch for each of its departures from good practice.
 
 It follows the exercise that the article was made from (A. Geron, Hands-On Machine Learning, 1st edition, chapter 13).
-What is ours: it is seeded, and the alarm of `modes` looks on.
+What is ours: it is seeded, a file is read once and a corrupt one refused (see `views_2019`), and the alarm of `modes`
+looks on.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """A photo as the article of 2019 prepared it: read whole, one random box of it resized by scikit-image.
 
-The article read with matplotlib, which gives the same pixels (compared on 549 real photos; those of a PNG as floats), and
-read each file twice, to leave corrupt ones out of the batch first. Here a file is read once, and a corrupt one is refused.
+The article read with matplotlib, which gives the same pixels (compared on 549 real photos; those of a PNG as floats),
+and read each file twice, to leave corrupt ones out of the batch first. Here a file is read once, and a corrupt one is
+refused.
 """
 
 from pathlib import Path

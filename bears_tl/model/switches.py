@@ -1,0 +1,123 @@
+"""What each fault of 2019 costs: the article's procedure against the same with one switch turned, on the same photos.
+
+From Python, for the table in results/as_2019.csv (a run takes minutes to an hour, and there are seven a seed):
+
+    from bears_tl.files import write_csv
+    from bears_tl.model.switches import COLUMNS, compare, run_all
+    found = run_all("bear_photos", photos, "inception_v3.ckpt", "runs/as_2019", seeds=range(5))
+    write_csv("results/as_2019.csv", COLUMNS, compare(found))
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+
+from bears_tl.files import read_csv, write_csv
+from bears_tl.model import as_2019
+from bears_tl.model.as_2019 import POSITIONS, Switches, mean_of_batches
+
+ARTICLE, ALL = "none", "all"  # of the switches turned
+TURNS = (ARTICLE, *POSITIONS, ALL)
+PREDICTION_COLUMNS = ["path", "class_name", "sha256", "predicted"]
+COLUMNS = [
+    "turned", "position", "seeds", "photos", "errors", "accuracy", "low", "high", "printed", "paired_photos",
+    "only_article_right", "only_turned_right", "p_value",
+]  # fmt: skip
+
+
+def turned(name: str) -> Switches:
+    """Give the article's switches with one turned to good practice; `none` or `all` of them, too."""
+    names = {ARTICLE: (), ALL: POSITIONS}.get(name, (name,))
+    return dataclasses.replace(Switches(), **{switch: POSITIONS[switch][1] for switch in names})
+
+
+def run_all(
+    folder: str | Path,
+    photos: list[dict],
+    checkpoint_path: str | Path,
+    saved_folder: str | Path,
+    seeds: Iterable[int],
+    **settings,
+) -> dict[str, dict[int, list[dict]]]:
+    """Run the procedure for every turn and seed; what is finished already is read, not run again.
+
+    `mean` is turned without a run of its own: it changes no prediction, only what is printed of them.
+
+    Args:
+        folder: that `path` of a photo is relative to.
+        photos: rows of photos.csv.
+        checkpoint_path: a TF-slim checkpoint of Inception v3, unpacked.
+        saved_folder: gets <turn>_<seed>.csv, the test's predictions in the order of the batches, and a run's checkpoints
+            while it goes on. One folder for one set of photos, checkpoint and settings.
+        seeds: each draws another split, and all else.
+        settings: epochs and batch_size of `as_2019.run`.
+
+    Returns:
+        Turn to seed to rows of path, class_name, sha256 and predicted.
+
+    Raises:
+        InputError: what `as_2019.run` refuses, an interrupted run among them.
+    """
+    found = {name: {} for name in TURNS}
+    for seed in seeds:
+        for name in TURNS:
+            path = Path(saved_folder, f"{ARTICLE if name == 'mean' else name}_{seed}.csv")
+            if not path.is_file():
+                saved = path.with_suffix("")
+                result = as_2019.run(folder, photos, checkpoint_path, saved, turned(name), seed, **settings)
+                answers = [result.class_names[i] for i in result.probabilities.argmax(axis=1)]
+                rows = [row | {"predicted": answer} for row, answer in zip(result.test, answers, strict=True)]
+                write_csv(path, PREDICTION_COLUMNS, rows)
+                shutil.rmtree(saved)
+            found[name][seed] = read_csv(path, PREDICTION_COLUMNS)
+    return found
+
+
+def compare(found: dict[str, dict[int, list[dict]]]) -> list[dict]:
+    """Make a row a turn: its accuracy with the Wilson interval, and the paired test against the article.
+
+    McNemar's exact test (McNemar 1947, https://doi.org/10.1007/BF02295996) asks of the photos that just one of the two
+    gets right whether they are shared out like throws of a coin. Photos are paired within a seed; `split` changes which
+    are tested, so only those in both tests are paired. Over several seeds a photo may count more than once, which makes
+    intervals and p a little too sure.
+
+    Args:
+        found: what `run_all` gave.
+
+    Returns:
+        Rows with COLUMNS: accuracy, low and high (95 %) over the photos of all seeds; printed, the mean over seeds of
+        what such a run prints; p_value, two-sided, 1 where no photo tells the two apart.
+    """
+    return [_row(name, of_seed, found[ARTICLE]) for name, of_seed in found.items()]
+
+
+def _row(name: str, of_seed: dict[int, list[dict]], article: dict[int, list[dict]]) -> dict:
+    hits = {seed: _hits(rows) for seed, rows in of_seed.items()}
+    right = sum(sum(of_photo.values()) for of_photo in hits.values())
+    count = sum(len(of_photo) for of_photo in hits.values())
+    low, high = scipy.stats.binomtest(right, count).proportion_ci(method="wilson")
+    pairs = [
+        (hit_in_article, hits[seed][sha256])
+        for seed, rows in article.items()
+        for sha256, hit_in_article in _hits(rows).items()
+        if sha256 in hits[seed]
+    ]
+    only_article, only_turned = pairs.count((True, False)), pairs.count((False, True))
+    apart = only_article + only_turned
+    print_mean = mean_of_batches if turned(name).mean == "of_batches" else np.mean
+    printed = np.mean([print_mean(np.array(list(of_photo.values()))) for of_photo in hits.values()])
+    values = [
+        name, POSITIONS[name][1] if name in POSITIONS else "", len(of_seed), count, count - right, right / count, low,
+        high, float(printed), len(pairs), only_article, only_turned,
+        scipy.stats.binomtest(only_turned, apart).pvalue if apart else 1.0,
+    ]  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _hits(rows: list[dict]) -> dict[str, bool]:
+    """Give which photos, by content, are right; in the order of the batches."""
+    return {row["sha256"]: row["predicted"] == row["class_name"] for row in rows}
