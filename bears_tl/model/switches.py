@@ -51,8 +51,8 @@ def run_all(
         folder: that `path` of a photo is relative to.
         photos: rows of photos.csv.
         checkpoint_path: a TF-slim checkpoint of Inception v3, unpacked.
-        saved_folder: gets <turn>_<seed>.csv, the test's predictions in the order of the batches, and a run's checkpoints
-            while it goes on. One folder for one set of photos, checkpoint and settings.
+        saved_folder: gets <turn>_<seed>.csv, the test's predictions in the order of the batches, and, while a run goes
+            on, its checkpoints. One folder for one set of photos, checkpoint and settings.
         seeds: each draws another split, and all else.
         settings: epochs and batch_size of `as_2019.run`.
 
@@ -111,9 +111,9 @@ def _row(name: str, of_seed: dict[int, list[dict]], article: dict[int, list[dict
     print_mean = mean_of_batches if turned(name).mean == "of_batches" else np.mean
     printed = np.mean([print_mean(np.array(list(of_photo.values()))) for of_photo in hits.values()])
     values = [
-        name, POSITIONS[name][1] if name in POSITIONS else "", len(of_seed), count, count - right, right / count, low,
-        high, float(printed), len(pairs), only_article, only_turned,
-        scipy.stats.binomtest(only_turned, apart).pvalue if apart else 1.0,
+        name, POSITIONS[name][1] if name in POSITIONS else "", len(of_seed), count, count - right, right / count, float(low),
+        float(high), float(printed), len(pairs), only_article, only_turned,
+        float(scipy.stats.binomtest(only_turned, apart).pvalue) if apart else 1.0,
     ]  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 
