@@ -111,8 +111,8 @@ def _row(name: str, of_seed: dict[int, list[dict]], article: dict[int, list[dict
     print_mean = mean_of_batches if turned(name).mean == "of_batches" else np.mean
     printed = np.mean([print_mean(np.array(list(of_photo.values()))) for of_photo in hits.values()])
     values = [
-        name, POSITIONS[name][1] if name in POSITIONS else "", len(of_seed), count, count - right, right / count, float(low),
-        float(high), float(printed), len(pairs), only_article, only_turned,
+        name, POSITIONS[name][1] if name in POSITIONS else "", len(of_seed), count, count - right, right / count,
+        float(low), float(high), float(printed), len(pairs), only_article, only_turned,
         float(scipy.stats.binomtest(only_turned, apart).pvalue) if apart else 1.0,
     ]  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
