@@ -112,14 +112,15 @@ class FeatureCache:
         """Keep features, float16 [n, 2048], of n (SHA-256, view) pairs.
 
         Where no file can be written (a full disk, a folder that is closed to us) they are kept in memory, for this
-        process alone, and a line says so.
+        process alone, and a line says so, once.
         """
         keys = [key(sha256, view) for sha256, view in rows]
         path = self.folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npz"
         try:
             _write(path, keys, features)
         except InputError as error:
-            print(f"Features are not kept for the next time: {error}")
+            if not any(shard.rows is not None for shard in self._shards):  # said once
+                print(f"Features are not kept for the next time: {error}")
             self._add(_Shard(path, verified=True, rows=features), keys)
         else:
             self._enter(path)
