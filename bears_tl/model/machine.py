@@ -16,6 +16,7 @@ from bears_tl.files import read_json, write_json
 from bears_tl.run import processor
 
 FASTER = 1.2  # bfloat16 is chosen where its matrix products are this much faster: it costs digits
+WORTH = 1.03  # a larger plan is chosen where it is this much faster
 _SIDE = 1024  # of the matrices, 2 * 1024^3 operations a product
 _PHOTOS = 32  # a candidate of the self-test
 
@@ -65,11 +66,20 @@ def choose_plan(rate: Callable[[Plan], float], memory: Path | None) -> Plan:
     def measured():
         cores = os.cpu_count() or 1
         plans = [Plan(8, streams) for streams in (1, 2, 4, 8, 16) if streams <= max(cores, 2)]
-        best = max(plans, key=rate)
-        best = max((Plan(size, best.streams) for size in (8, 16, 32)), key=rate)
+        best = _first_of_the_fastest(plans, rate)
+        best = _first_of_the_fastest([Plan(size, best.streams) for size in (8, 16, 32)], rate)
         return dataclasses.asdict(best)
 
     return Plan(**_remembered(memory, "plan", measured, lambda known: Plan(**known).batch_size * known["streams"] > 0))
+
+
+def _first_of_the_fastest(plans: list[Plan], rate: Callable[[Plan], float]) -> Plan:
+    """Give the first plan that no later one beats by WORTH or more: larger ones take more memory."""
+    best, best_rate = plans[0], rate(plans[0])
+    for plan in plans[1:]:
+        if (found := rate(plan)) >= WORTH * best_rate:
+            best, best_rate = plan, found
+    return best
 
 
 def plan_rate(run: Callable[[np.ndarray, Plan], object], plan: Plan) -> float:

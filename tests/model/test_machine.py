@@ -46,6 +46,12 @@ def test_the_plan_is_the_fastest(monkeypatch):
     assert machine.choose_plan(lambda plan: rates.get(plan, 10), None) == Plan(16, 4)
 
 
+def test_a_larger_plan_must_be_worth_its_memory(monkeypatch):
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
+    rates = {Plan(8, 1): 100, Plan(8, 2): 106, Plan(16, 2): 108, Plan(32, 2): 109}
+    assert machine.choose_plan(rates.get, None) == Plan(8, 2)
+
+
 def test_nothing_is_kept_where_nothing_can_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(machine, "matrix_rate", {"float32": 1, "bfloat16": 2}.get)
