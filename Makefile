@@ -11,7 +11,7 @@ BIN := .venv/bin
 OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
 	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check lab notebooks requirements clean
+.PHONY: help setup train bench test check lab notebooks requirements clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -29,6 +29,9 @@ setup:  ## make or renew .venv (the other commands do it when it is needed)
 
 train: setup  ## run all notebooks headless: make train [CONFIG=...] [PHOTOS=...] [CHECKPOINT=...] [RUN=...]
 	@$(BIN)/python scripts/run_notebooks.py --config $(CONFIG) $(OPTIONS)
+
+bench: setup  ## measure it against other roads: make bench [PHOTOS=...] [CHECKPOINT=...]
+	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
 
 test: check  ## ruff, then every test, the notebooks included
 	@$(BIN)/python -m pytest

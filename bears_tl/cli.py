@@ -72,6 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER")
     _run_option(verb)
     verb.add_argument("--json", action="store_true", help="print JSON, one object a photo")
+
+    verb = _verb(verbs, "benchmark", _benchmark, "measure this against other roads to features, and write a table")
+    verb.add_argument(
+        "--photos", default="sample", metavar="SOURCE", help="like the setting photos; default: %(default)s"
+    )
+    verb.add_argument(
+        "--checkpoint", default="random", metavar="SOURCE", help="like the setting checkpoint; default: %(default)s"
+    )
+    verb.add_argument("--peers", action="store_true", help="also OpenVINO and ONNX Runtime, the extra `bench`")
+    verb.add_argument("--full", action="store_true", help="the article's loop as a whole, not extrapolated: minutes")
+    verb.add_argument("--rounds", type=int, default=3, metavar="N", help="measure each so often; default: %(default)s")
+    verb.add_argument("--profile", action="store_true", help="only show where the seconds of `bears train` go")
+    verb.add_argument("--to", default="results", metavar="FOLDER", help="default: %(default)s")
     return parser
 
 
@@ -196,3 +209,15 @@ def _predict(options) -> int:
     for row in unreadable:
         print(f"bears: {row['path']!r} is not a readable photo ({row['detail']})", file=sys.stderr)
     return InputError.exit_status if unreadable else 0
+
+
+def _benchmark(options) -> None:
+    from pathlib import Path
+
+    from bears_tl import benchmark
+
+    if options.profile:
+        print(benchmark.profile(options.photos, options.checkpoint, options.to), end="")
+        return
+    benchmark.run(options.photos, options.checkpoint, options.peers, options.full, options.rounds, options.to)
+    print(Path(options.to, "benchmark.md").read_text(encoding="utf-8"), end="")

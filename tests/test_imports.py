@@ -19,9 +19,10 @@ ORDER = [
     ["download"],
     ["run"],
     ["photos"],
-    ["model", "judging"],
+    ["model", "judging", "engines"],
     ["walk"],
-    ["predict", "cleaner"],
+    ["predict", "cleaner", "contenders", "seconds"],
+    ["benchmark"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,0 +1,281 @@
+"""What the benchmark lets run against each other: each contender is measured in a process of its own.
+
+`python -m bears_tl.contenders TASK` does one piece of work, described in a JSON file: see `main`.
+"""
+
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.files import read_json, write_json
+
+WARM_UP_PHOTOS = 32
+LEAST_SECONDS = 2.0  # of steady work that a rate is taken from
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """Something that is measured.
+
+    Attributes:
+        label: its name in tables.
+        group: what it is compared in, see `speed.GROUPS`.
+        ours: whether it is a part of bears_tl.
+        packages: what it needs beyond what is installed with bears_tl: the extra `bench`.
+    """
+
+    label: str
+    group: str
+    ours: bool = False
+    packages: tuple[str, ...] = ()
+
+
+CONTENDERS = {
+    "ours_float32": Contender("ours, float32", "body", ours=True),
+    "ours_bfloat16": Contender("ours, bfloat16", "body", ours=True),
+    "keras_predict": Contender("Keras model.predict", "body"),
+    "openvino_float32": Contender("OpenVINO, float32", "body", packages=("openvino",)),
+    "openvino_bfloat16": Contender("OpenVINO, bfloat16", "body", packages=("openvino",)),
+    "onnxruntime_float32": Contender("ONNX Runtime, float32", "body", packages=("onnxruntime", "tf2onnx")),
+    "bound_float32": Contender("bound, float32", "bound"),
+    "bound_bfloat16": Contender("bound, bfloat16", "bound"),
+    "ours_files": Contender("ours, cache written", "files", ours=True),
+    "tf_data": Contender("tf.data, Keras model.predict", "files"),
+    "ours_reading": Contender("ours: Pillow, threads", "reading", ours=True),
+    "scikit_image": Contender("the article's: scikit-image, one core", "reading"),
+    "train_cold": Contender("bears train, nothing cached", "training", ours=True),
+    "train_warm": Contender("bears train, features cached", "training", ours=True),
+    "as_2019": Contender("the article's loop", "training"),
+}
+# Those that choose among settings before the rounds; tf_data takes what is best for Keras.
+TUNED = [name for name, contender in CONTENDERS.items() if contender.group == "body"]
+
+
+def main(path: str) -> None:
+    """Do the work of one process.
+
+    Args:
+        path: a JSON file that tells
+            work: prepare, tune or measure; contender: a name in `CONTENDERS`, not for prepare;
+            answer: the JSON file to write; started: time.time() when the process was started;
+            folder: of the work files (pixels.npy, body.pb, body.onnx); photos: the photo folder; rows: all its good
+            photos (path, class_name, sha256, group); sample: as many of them as rates are taken from;
+            checkpoint, fingerprint; cache: a filled cache folder; settings: what `tune` chose; operations_per_photo;
+            precision: of ours; for the article's loop iterations (None: all) and batch_size.
+    """
+    task = read_json(path)
+    work = {"prepare": _prepare, "tune": _tune, "measure": _measure}[task["work"]]
+    write_json(task["answer"], work(task))
+
+
+def _prepare(task: dict) -> dict:
+    """Read the pixels that bodies are measured with; count operations."""
+    from bears_tl.model import bound
+
+    np.save(_file(task, "pixels.npy"), np.stack([pixels for pixels in _read_all(task)]))
+    return {"operations_per_photo": bound.operations_per_photo(task["checkpoint"]), "gpus": bound.gpu_names()}
+
+
+def _tune(task: dict) -> dict:
+    """Find a contender's best settings: the fastest on a few photos, better of two tries, tried in turn."""
+    name = task["contender"]
+    if name.startswith("ours"):
+        body = _our_body(task, name.removeprefix("ours_"))
+        body.tune()
+        return {"settings": dataclasses.asdict(body.plan), "rates": {}}
+    _convert(task)
+    pixels = np.load(_file(task, "pixels.npy"))[:WARM_UP_PHOTOS]
+    candidates = _candidates(name)
+    roads = [_open_body(task | {"settings": settings}) for settings in candidates]
+    for road in roads:
+        road(pixels)
+    seconds = np.array([[_seconds_of(lambda road=road: road(pixels)) for road in roads] for _ in range(2)]).min(axis=0)
+    rates = {str(settings): len(pixels) / taken for settings, taken in zip(candidates, seconds, strict=True)}
+    return {"settings": candidates[int(seconds.argmin())], "rates": rates}
+
+
+def _measure(task: dict) -> dict:
+    name = task["contender"]
+    if CONTENDERS[name].group == "body":
+        return _measure_body(task)
+    if CONTENDERS[name].group == "bound":
+        return _measure_bound(task)
+    single = {
+        "ours_files": _measure_files,
+        "tf_data": _measure_tf_data,
+        "ours_reading": _measure_reading,
+        "scikit_image": _measure_scikit_image,
+        "as_2019": _measure_2019,
+    }
+    return single[name](task)
+
+
+def _measure_body(task: dict) -> dict:
+    pixels = np.load(_file(task, "pixels.npy"))
+    road = _open_body(task)
+    road(pixels[:WARM_UP_PHOTOS])
+    start_seconds = time.time() - task["started"]
+    return {"value": _rate(lambda: road(pixels), len(pixels)), "start_seconds": start_seconds}
+
+
+def _measure_bound(task: dict) -> dict:
+    from bears_tl.model import bound
+
+    rates = bound.matrix_rates(task["contender"].removeprefix("bound_"))
+    value = max(rates) * 1e9 / task["operations_per_photo"]
+    note = f"{max(rates):.0f} thousand million operations a second; median of {len(rates)}: {np.median(rates):.0f}"
+    return {"value": value, "gflop_per_second": rates, "note": note}
+
+
+def _measure_files(task: dict) -> dict:
+    """Extract features as `bears features` does, each time into a cache that is empty."""
+    from bears_tl.model.feature_cache import FeatureCache
+    from bears_tl.model.features import extract
+    from bears_tl.photos.views import CENTER
+
+    body = _our_body(task, task["precision"])
+    body.tune()
+    body.infer(np.load(_file(task, "pixels.npy"), mmap_mode="r")[:WARM_UP_PHOTOS])
+    start_seconds = time.time() - task["started"]
+
+    def work():
+        with tempfile.TemporaryDirectory(dir=task["folder"]) as folder:
+            cache = FeatureCache(folder, task["fingerprint"], body.precision)
+            extract(lambda: body, task["photos"], task["sample"], [CENTER], cache)
+
+    return {"value": _rate(work, len(task["sample"])), "start_seconds": start_seconds}
+
+
+def _measure_tf_data(task: dict) -> dict:
+    from bears_tl.model.peers import TfData
+
+    road = TfData(task["checkpoint"], **task["settings"])
+    road.warm_up(np.load(_file(task, "pixels.npy"), mmap_mode="r")[:WARM_UP_PHOTOS])
+    start_seconds = time.time() - task["started"]
+    read = []
+    rate = _rate(lambda: read.append(len(road.features(_paths(task)))), len(task["sample"]))
+    skipped = len(task["sample"]) - read[0]
+    note = f"{skipped} photos not decoded" if skipped else ""
+    return {"value": rate * read[0] / len(task["sample"]), "start_seconds": start_seconds, "note": note}
+
+
+def _measure_reading(task: dict) -> dict:
+    rate = _rate(lambda: sum(1 for _ in _read_all(task)), len(task["sample"]))
+    return {"value": rate}
+
+
+def _measure_scikit_image(task: dict) -> dict:
+    from bears_tl.photos.views_2019 import read_view
+
+    started = time.perf_counter()
+    views = [read_view(path, "center", None) for path in _paths(task)]
+    rate = len(views) / (time.perf_counter() - started)
+    differences = [
+        np.abs((view + 1) * 127.5 - pixels).mean() for view, pixels in zip(views, _read_all(task), strict=True)
+    ]
+    note = f"differs from ours by {np.mean(differences):.2f} of 255 levels on average, {max(differences):.1f} at most"
+    return {"value": rate, "pixel_differences": [float(difference) for difference in differences], "note": note}
+
+
+def _measure_2019(task: dict) -> dict:
+    from bears_tl.model import as_2019
+
+    imported_seconds = time.time() - task["started"]
+    limits = {"batch_size": task["batch_size"], "iterations": task["iterations"]}
+    with tempfile.TemporaryDirectory(dir=task["folder"]) as saved:
+        result = as_2019.run(task["photos"], task["rows"], task["checkpoint"], saved, **limits)
+    done, planned = len(result.iteration_seconds), result.planned_iterations
+    rate = f"{task['batch_size'] / result.seconds_per_iteration:.1f} photos/s in its loop"
+    answer = {"iterations": done, "planned_iterations": planned, "seconds_of_parts": result.seconds}
+    if done < planned:
+        note = f"extrapolated from {done} of {planned} iterations; {rate}"
+        return answer | {"value": imported_seconds + result.extrapolated_seconds(), "extrapolated": True, "note": note}
+    right = f"{int(result.hits.sum())} of {len(result.hits)} test photos right"
+    answer |= {"test_accuracy": result.accuracy_of_photos, "test_count": len(result.hits), "extrapolated": False}
+    return answer | {"value": imported_seconds + result.seconds["total"], "note": f"{right}; {rate}"}
+
+
+def _candidates(name: str) -> tuple[dict, ...]:
+    if name == "keras_predict":
+        from bears_tl.model.peers import KerasPredict
+
+        return KerasPredict.CANDIDATES
+    from bears_tl import engines
+
+    return (engines.OpenVino if name.startswith("openvino") else engines.OnnxRuntime).CANDIDATES
+
+
+def _convert(task: dict) -> None:
+    """Make the file that an engine reads, unless it is there."""
+    name, graph, onnx = task["contender"], _file(task, "body.pb"), _file(task, "body.onnx")
+    if name.startswith(("openvino", "onnxruntime")) and not graph.exists():
+        from bears_tl.model import peers
+
+        peers.freeze(task["checkpoint"], graph)
+    if name.startswith("onnxruntime") and not onnx.exists():
+        from bears_tl.model import peers
+
+        peers.convert_to_onnx(graph, onnx)
+
+
+def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the function from pixels, uint8 [n, 299, 299, 3], to features, float32 [n, 2048], of a contender."""
+    engine, _, precision = task["contender"].partition("_")
+    if engine == "ours":
+        body = _our_body(task, precision)
+        body.tune()  # remembered
+        return body.infer
+    if engine == "keras":
+        from bears_tl.model.peers import KerasPredict
+
+        return KerasPredict(task["checkpoint"], **task["settings"]).features
+    from bears_tl import engines
+
+    if engine == "openvino":
+        return engines.OpenVino(_file(task, "body.pb"), precision, **task["settings"]).features
+    return engines.OnnxRuntime(_file(task, "body.onnx"), **task["settings"]).features
+
+
+def _our_body(task: dict, precision: str):
+    from bears_tl.model.body import Body
+
+    return Body.open(task["checkpoint"], task["fingerprint"], precision, Path(task["cache"]))
+
+
+def _read_all(task: dict):
+    from bears_tl.photos.views import CENTER, read_views
+    from bears_tl.threads import map_ahead
+
+    return map_ahead(lambda path: read_views(path, [CENTER], "")[0], _paths(task), ahead=32)
+
+
+def _paths(task: dict) -> list[Path]:
+    return [Path(task["photos"], row["path"]) for row in task["sample"]]
+
+
+def _file(task: dict, name: str) -> Path:
+    return Path(task["folder"], name)
+
+
+def _rate(work: Callable[[], object], count: int) -> float:
+    """Repeat some work on `count` photos until LEAST_SECONDS are over; photos per second."""
+    times, seconds = 0, 0.0
+    while seconds < LEAST_SECONDS:
+        times, seconds = times + 1, seconds + _seconds_of(work)
+    return count * times / seconds
+
+
+def _seconds_of(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

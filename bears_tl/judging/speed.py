@@ -1,0 +1,128 @@
+"""What a benchmark's measurements say: medians, ratios taken round by round, a table and a figure."""
+
+import statistics
+
+# What is compared, in the order of the table: title, unit, and whether more is better.
+GROUPS = {
+    "body": ("The body alone: pixels to features", "photos/s", True),
+    "bound": ("The machine's bound: its rate in matrix products over the operations of a photo", "photos/s", True),
+    "files": ("Photo files to features", "photos/s", True),
+    "reading": ("Reading: photo files to pixels", "photos/s", True),
+    "training": ("The whole: photos to a judged test", "s", False),
+}
+
+
+def summarize(measurements: list[dict], ours: list[dict], more_is_better: bool) -> dict:
+    """Sum up one contender.
+
+    Args:
+        measurements: one a round: round, value, start_seconds (may be absent) and peak_rss_bytes.
+        ours: those of the contender that it is compared with.
+        more_is_better: of the value: photos per second, or seconds.
+
+    Returns:
+        median, low and high of the values; ratios, how many times faster ours was, one for each round in which both
+        were measured, and ratio, their median (None without such a round); medians of start_seconds and
+        peak_rss_bytes.
+    """
+    values = [row["value"] for row in measurements]
+    value_of_ours = {row["round"]: row["value"] for row in ours}
+    pairs = [(value_of_ours[row["round"]], row["value"]) for row in measurements if row["round"] in value_of_ours]
+    ratios = [our / value if more_is_better else value / our for our, value in pairs]
+    summary = {"median": statistics.median(values), "low": min(values), "high": max(values)}
+    summary |= {"ratios": ratios, "ratio": statistics.median(ratios) if ratios else None}
+    for name in ("start_seconds", "peak_rss_bytes"):
+        known = [row[name] for row in measurements if row.get(name) is not None]
+        summary[name] = statistics.median(known) if known else None
+    return summary
+
+
+def table(report: dict) -> str:
+    """Write a report as Markdown: a head with machine, photos and command, then a table a group.
+
+    Args:
+        report: what `benchmark.report` gave, see there.
+    """
+    machine, photos = report["machine"], report["photos"]
+    hardware = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_bytes'] / 2**30:.0f} GiB"
+    lines = [
+        f"Measured on {report['date']} on {hardware}, {', '.join(machine['gpus']) or 'no GPU'}: `{report['command']}`.",
+        f"{report['rounds']} rounds, each contender once a round in a process of its own. Median (lowest to highest); "
+        "ratios are taken round by round.",
+        f"{photos['count']} photos; the rates are of {photos['sample']} of them. Weights: "
+        f"{report['checkpoint']['kind']}. {report['operations_per_photo'] / 1e9:.1f} thousand million operations a "
+        "photo.",
+    ]
+    lines += [f"**{report['notice']}**"] if report["notice"] else []
+    for group, (title, unit, _) in GROUPS.items():
+        rows = [row for row in report["contenders"].values() if row["group"] == group and row["summary"]]
+        if rows:
+            columns = [unit, "ours is faster by", "start, s", "peak memory, MB", ""]
+            columns[1] = {"bound": "share that ours reaches"}.get(group, columns[1])
+            lines += ["", f"| {title} | {' | '.join(columns)} |", "| --- " * 6 + "|", *map(_row, rows)]
+    lines.append("")
+    lines += [f"- Left out: {label} ({reason})." for label, reason in report["left_out"].items()]
+    lines += [f"- Failed: {label} ({reason})." for label, reason in report["failed"].items()]
+    lines += [f"- Not measured: {what}." for what in report["not_measured"]]
+    return "\n".join(lines) + "\n"
+
+
+def figure(report: dict):
+    """Draw a bar a contender, a panel a group; the whiskers reach from the lowest to the highest round."""
+    import matplotlib.pyplot as plt  # here: the peak memory of a process counts what its parent held
+
+    from bears_tl.judging.plots import BLUE, GREY, ORANGE
+
+    groups = {
+        group: [row for row in report["contenders"].values() if row["group"] == group and row["summary"]]
+        for group in GROUPS
+    }
+    groups["body"], groups["bound"] = groups["body"] + groups["bound"], []
+    groups = {group: rows for group, rows in groups.items() if rows}
+    heights = [0.9 + len(rows) for rows in groups.values()]
+    drawn, axes = plt.subplots(
+        len(groups), 1, figsize=(8.5, 0.36 * sum(heights) + 0.5), squeeze=False, layout="constrained",
+        gridspec_kw={"height_ratios": heights},
+    )  # fmt: skip
+    for axis, (group, rows) in zip(axes.flat, groups.items(), strict=True):
+        title, unit, more_is_better = GROUPS[group]
+        places = range(len(rows))[::-1]
+        medians = [row["summary"]["median"] for row in rows]
+        whiskers = [
+            [row["summary"]["median"] - row["summary"]["low"] for row in rows],
+            [row["summary"]["high"] - row["summary"]["median"] for row in rows],
+        ]
+        colours = [BLUE if row["ours"] else ORANGE if row["group"] == "bound" else GREY for row in rows]
+        axis.barh(places, medians, xerr=whiskers, color=colours, error_kw={"linewidth": 1, "capsize": 2})
+        for place, row in zip(places, rows, strict=True):
+            axis.annotate(
+                f"{row['summary']['median']:.4g}", (row["summary"]["high"], place), (4, 0),
+                textcoords="offset points", va="center", fontsize=8,
+            )  # fmt: skip
+        axis.set_yticks(places, [row["label"] for row in rows], fontsize=8)
+        axis.set_title(f"{title}, {unit} ({'more' if more_is_better else 'less'} is better)", fontsize=9, loc="left")
+        axis.tick_params(axis="x", labelsize=8)
+        axis.margins(x=0.12)
+        axis.spines[["top", "right"]].set_visible(False)
+    if report["notice"]:
+        drawn.text(0.5, -0.01, report["notice"], ha="center", va="top", fontsize=8, color="#b00020", wrap=True)
+    return drawn
+
+
+def _row(row: dict) -> str:
+    summary = row["summary"]
+    spread = f"{_number(summary['median'])} ({_number(summary['low'])} to {_number(summary['high'])})"
+    if summary["ratio"] is None:
+        ratio = ""
+    elif row["group"] == "bound":
+        ratio = f"{summary['ratio']:.0%}"
+    else:
+        ratio = f"{summary['ratio']:.2f} ({min(summary['ratios']):.2f} to {max(summary['ratios']):.2f})"
+    start = "" if summary["start_seconds"] is None else f"{summary['start_seconds']:.1f}"
+    peak = "" if summary["peak_rss_bytes"] is None else f"{summary['peak_rss_bytes'] / 1e6:.0f}"
+    label = f"**{row['label']}**" if row["ours"] else row["label"]
+    return f"| {label} | {spread} | {ratio} | {start} | {peak} | {row['note']} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
