@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     what = verb.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", metavar="RUN", help="run directory, for example runs/sample")
     what.add_argument("--info", action="store_true", help="list what the cache holds, and compute nothing")
+    verb.add_argument("--engine", choices=("local", "ray"), default="local", help="this process, or a cluster of Ray")
+    verb.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster; without it, Ray's own rules hold")
+    verb.add_argument(
+        "--photos-url", metavar="URL", help="read the photos from a copy of the folder, for example s3://bucket/folder"
+    )
 
     verb = _verb(verbs, "prune", _prune, "remove cached features and bodies that no run to keep uses")
     verb.add_argument("--keep", nargs="+", required=True, metavar="RUN", help="run directories, for example runs/*")
@@ -142,7 +147,7 @@ def _features(options) -> None:
         _describe_cache()
         return
     run = Run.open(options.run)
-    found = walk.features(run, walk.restore(run))
+    found = walk.features(run, walk.restore(run), options.engine, options.address, options.photos_url)
     print(", ".join(f"{rows.shape[0]} x {rows.shape[1]} {name}" for name, rows in found.items()), "views are cached")
 
 

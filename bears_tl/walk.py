@@ -92,12 +92,17 @@ def restored(run: Run):
     """
     from bears_tl.model.body import Body
 
+    facts = _checkpoint(run)
+    return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
+
+
+def _checkpoint(run: Run) -> dict:
     facts = run.facts("restore")
     if not Path(facts["path"]).is_file() or sha256_of(facts["path"]) != facts["fingerprint"]:
         raise InputError(
             f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
         )
-    return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
+    return facts
 
 
 def feature_cache(run: Run):
@@ -119,12 +124,15 @@ def split_views(run: Run) -> dict[str, list[View]]:
     return {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
 
 
-def features(run: Run, body=None) -> dict:
+def features(run: Run, body=None, engine="local", address: str | None = None, photos_url: str | None = None) -> dict:
     """Compute the features of all photos, or find them in the cache.
 
     Args:
         run: photos are split and a checkpoint is restored.
         body: the restored body; without it, one is loaded when the cache lacks something.
+        engine: local (this process) or ray (a cluster).
+        address: of the cluster, see `bears_tl.model.cluster.compute`.
+        photos_url: the address, such as s3://bucket/folder, of a copy of the photo folder to read from.
 
     Returns:
         Split to bears_tl.model.features.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], of the
@@ -132,16 +140,34 @@ def features(run: Run, body=None) -> dict:
     """
     from bears_tl.model.features import extract
 
-    folder, views = photo_folder(run), split_views(run)
+    folder, views = photos_url or photo_folder(run), split_views(run)
     load_body = functools.cache(lambda: body or restored(run))  # once, whichever split needs it first
     with run.stage("features") as facts:
         cache = feature_cache(run)
+        if engine == "ray":
+            _fill_by_cluster(run, cache, folder, address)
         found = {
             name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
             for name, rows in split_rows(run).items()
         }
         facts |= {"views": {name: [str(view) for view in views[name]] for name in views}}
     return found
+
+
+def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -> None:
+    """Have a cluster compute what the cache lacks, of all splits in one go: each worker opens the body once."""
+    from bears_tl.model import cluster
+    from bears_tl.model.body import load_graph
+    from bears_tl.model.features import fill, find_missing
+
+    facts, views = _checkpoint(run), split_views(run)
+
+    def compute(missing):
+        graph = load_graph(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
+        return cluster.compute(graph, folder, missing, facts["precision"], address)
+
+    missing = [todo for name, rows in split_rows(run).items() for todo in find_missing(rows, views[name], cache)]
+    fill(cache, missing, compute)
 
 
 def prune(runs: list[Run]) -> list[dict]:
@@ -310,5 +336,7 @@ def walk(run: Run, say=print) -> dict:
     say(f"head: {head.parameters} parameters, {len(history)} epochs")
     result = evaluate(run)
     say(f"test: {sentence(result['test'])}")
+    for warning in result["warnings"]:
+        say(f"warning: {warning}")
     say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
     return result

@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes on instruction sets 
 
 
 @contextlib.contextmanager
-def _quiet_stderr():
+def quiet_stderr():
     """Send what C++ writes to stderr to nowhere: TensorFlow logs some lines before it reads TF_CPP_MIN_LOG_LEVEL."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -21,7 +21,7 @@ def _quiet_stderr():
         os.close(nowhere)
 
 
-with _quiet_stderr():
+with quiet_stderr():
     import tensorflow
 
     tensorflow.config.list_physical_devices()  # looks for a GPU, and complains at length where there is none

@@ -52,13 +52,7 @@ class Body:
         """
         if precision == "auto":
             precision = machine.choose_precision(cache and cache / "machine.json")
-        fingerprint = fingerprint or sha256_of(path)
-        stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{frozen.VERSION}.pb"
-        graph = stored and _load(stored)
-        if graph is None:
-            graph = frozen.freeze(_values(path), precision)
-            if stored:
-                _save(stored, graph)
+        graph = load_graph(path, fingerprint or sha256_of(path), precision, cache)
         body = cls(graph, precision)
         body.memory = cache and cache / "machine.json"
         return body
@@ -115,6 +109,24 @@ class Body:
         padded = np.zeros((size, *batch.shape[1:]), np.uint8)
         padded[: len(batch)] = batch
         return self._call(padded)[: len(batch)]
+
+
+def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path | None = None):
+    """Load the frozen graph of a checkpoint, or make it; see `Body.open`, whose precision `auto` is decided by then.
+
+    Returns:
+        tf.compat.v1.GraphDef.
+
+    Raises:
+        InputError: not a checkpoint, or another network's.
+    """
+    stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{frozen.VERSION}.pb"
+    graph = stored and _load(stored)
+    if graph is None:
+        graph = frozen.freeze(_values(path), precision)
+        if stored:
+            _save(stored, graph)
+    return graph
 
 
 def _session_config():

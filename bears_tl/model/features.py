@@ -1,7 +1,5 @@
 """Features of photos: read, seen by the body once, and kept in a cache on disk."""
 
-import hashlib
-import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -10,10 +8,11 @@ import numpy as np
 from bears_tl.errors import InputError
 from bears_tl.model.body import FEATURES, Body
 from bears_tl.model.feature_cache import MISSING, SHARD_ROWS, FeatureCache
-from bears_tl.photos.views import View, read_views
+from bears_tl.photos.storage import read_photo
+from bears_tl.photos.views import View
 from bears_tl.threads import map_ahead
 
-_WORTH_TUNING = 2_000  # views; for fewer the self-test costs more than it saves
+WORTH_TUNING = 2_000  # views; for fewer the self-test costs more than it saves
 
 
 class FeatureTable:
@@ -47,7 +46,7 @@ def extract(
 
     Args:
         load_body: gives the frozen body; is called when the cache lacks something.
-        folder: the photo folder that `path` of a photo is relative to.
+        folder: the photo folder that `path` of a photo is relative to, or its address, see `storage.read_photo`.
         photos: rows with path and sha256.
         views: the views of each photo.
         cache: is read first, and filled as the work goes on, so that a killed run resumes where it was.
@@ -59,12 +58,26 @@ def extract(
     Raises:
         InputError: a photo can no longer be read or was changed; what was finished before is kept.
     """
-    hashes = [photo["sha256"] for photo in photos]
     missing = find_missing(photos, views, cache)
+    fill(cache, missing, lambda missing: compute(load_body(), folder, missing), title)
+    return FeatureTable(cache, cache.places([photo["sha256"] for photo in photos], views))
+
+
+def fill(cache: FeatureCache, missing: list[tuple[dict, list[View]]], engine: Callable, title="Features") -> None:
+    """Compute what the cache lacks and put it there, a shard at a time.
+
+    Args:
+        cache: is filled as the work goes on.
+        missing: what `find_missing` gave.
+        engine: is given `missing`, unless it is empty, and yields batches in any order, see `compute`.
+        title: of the progress bar.
+
+    Raises:
+        InputError: the engine's; what was finished before is kept.
+    """
     if missing:
-        for rows, features in _computed(load_body(), Path(folder), missing, title):
+        for rows, features in _in_shards(engine(missing), sum(len(todo) for _, todo in missing), title):
             cache.put(rows, features)
-    return FeatureTable(cache, cache.places(hashes, views))
 
 
 def find_missing(photos: list[dict], views: list[View], cache: FeatureCache) -> list[tuple[dict, list[View]]]:
@@ -78,33 +91,16 @@ def find_missing(photos: list[dict], views: list[View], cache: FeatureCache) -> 
     ]
 
 
-def read_photo(folder: Path, photo: dict, views: list[View]) -> list[np.ndarray]:
-    """Read a photo's views, uint8 [299, 299, 3] each, after a look at its hash.
-
-    Raises:
-        InputError: it cannot be read, or is no longer what the intake saw.
-    """
-    path = folder / photo["path"]
-    try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == photo["sha256"]:
-            return read_views(io.BytesIO(data), views, photo["sha256"])
-        reason = "it was changed since the intake"
-    except Exception as error:  # decoders raise many kinds
-        reason = str(error)
-    raise InputError(f"{str(path)!r} can no longer be used ({reason}): run the intake again")
-
-
-def _computed(body: Body, folder: Path, missing: list[tuple[dict, list[View]]], title: str) -> Iterator[tuple]:
-    """Yield rows, (SHA-256, view) each, and their features, a shard at a time; an error comes after what was finished.
+def compute(body: Body, folder: str | Path, missing: list[tuple[dict, list[View]]]) -> Iterator[tuple]:
+    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], a batch at a time.
 
     Threads read photos a few batches ahead of the body, and stop when they are; the streams of the body take batches
     from them in order.
-    """
-    from tqdm import tqdm
 
-    total = sum(len(todo) for _, todo in missing)
-    if total >= _WORTH_TUNING:
+    Raises:
+        InputError: a photo can no longer be read or was changed; it comes after what was finished before.
+    """
+    if sum(len(todo) for _, todo in missing) >= WORTH_TUNING:
         body.tune()
     plan = body.plan
     read = map_ahead(
@@ -118,13 +114,21 @@ def _computed(body: Body, folder: Path, missing: list[tuple[dict, list[View]]], 
         ahead=plan.streams + 1,
         threads=plan.streams,
     )
+    for batch, features in done:
+        yield [(sha256, view) for sha256, view, _ in batch], features
+
+
+def _in_shards(done: Iterable[tuple], total: int, title: str) -> Iterator[tuple]:
+    """Gather batches of rows and features to shards; an error comes after what was finished."""
+    from tqdm import tqdm
+
     rows, features = [], []
     with tqdm(total=total, desc=title, unit=" views", disable=None, leave=False) as progress:
         try:
-            for batch, of_batch in done:
-                rows += [(sha256, view) for sha256, view, _ in batch]
-                features.append(of_batch)
-                progress.update(len(batch))
+            for of_batch, features_of_batch in done:
+                rows += of_batch
+                features.append(features_of_batch)
+                progress.update(len(of_batch))
                 if len(rows) >= SHARD_ROWS:
                     yield rows, np.concatenate(features)
                     rows, features = [], []
