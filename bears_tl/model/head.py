@@ -63,6 +63,39 @@ class Head:
             raise InputError(f"{str(path)!r} is not a trained head ({error}): train the run again") from None
 
 
+class Training:
+    """A softmax layer while it is trained with Adam on cross-entropy: variables, and the step that changes them."""
+
+    def __init__(self, depth: int, classes: int, learning_rate: float):
+        """Start from zeros: the problem is convex, and random weights would stay where no training photo reaches."""
+        import keras
+        import tensorflow as tf
+
+        self.kernel = tf.Variable(np.zeros((depth, classes), np.float32))
+        self.bias = tf.Variable(np.zeros(classes, np.float32))
+        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer.build([self.kernel, self.bias])
+
+    def losses_and_hits(self, x, y):
+        """Give the cross-entropy in nats and 1 or 0 for right or wrong: float32 [n] each of features x and labels y."""
+        import tensorflow as tf
+
+        logits = x @ self.kernel + self.bias
+        hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == y, tf.float32)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), hits
+
+    def step(self, x, y):
+        """Take one step down the mean loss of a batch; gives its losses and hits from before the step."""
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            losses, hits = self.losses_and_hits(x, y)
+            loss = tf.reduce_mean(losses)
+        variables = [self.kernel, self.bias]
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return losses, hits
+
+
 def train_head(
     features: np.ndarray,
     labels: np.ndarray,
@@ -89,23 +122,12 @@ def train_head(
     Returns:
         The head, and the rows of history.csv: means over photos, those of training taken while the weights moved.
     """
-    import keras
     import tensorflow as tf
 
     rng = seeded_rng(config.seed, "head", "orders and views")
     count, views, depth = features.shape
     with tf.device("CPU:0"):
-        # Zeros: the problem is convex, and what random weights put where no training photo reaches would stay there.
-        kernel = tf.Variable(np.zeros((depth, len(class_names)), np.float32))
-        bias = tf.Variable(np.zeros(len(class_names), np.float32))
-        optimizer = keras.optimizers.Adam(config.learning_rate)
-        optimizer.build([kernel, bias])
-
-        def losses_and_hits(x, y):
-            logits = x @ kernel + bias
-            hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == y, tf.float32)
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), hits
-
+        training = Training(depth, len(class_names), config.learning_rate)
         signature = [tf.TensorSpec([None, depth], tf.float32), tf.TensorSpec([None], tf.int32)]
 
         @tf.function(input_signature=signature)
@@ -113,17 +135,14 @@ def train_head(
             loss_sum, hit_sum = 0.0, 0.0
             for start in tf.range(0, tf.shape(x)[0], config.batch_size):
                 batch = slice(start, start + config.batch_size)
-                with tf.GradientTape() as tape:
-                    losses, hits = losses_and_hits(x[batch], y[batch])
-                    loss = tf.reduce_mean(losses)
-                optimizer.apply(tape.gradient(loss, [kernel, bias]), [kernel, bias])
+                losses, hits = training.step(x[batch], y[batch])
                 loss_sum += tf.reduce_sum(losses)
                 hit_sum += tf.reduce_sum(hits)
             return tf.stack([loss_sum, hit_sum])
 
         @tf.function(input_signature=signature)
         def validate_chunk(x, y):
-            return tf.stack([tf.reduce_sum(sums) for sums in losses_and_hits(x, y)])
+            return tf.stack([tf.reduce_sum(sums) for sums in training.losses_and_hits(x, y)])
 
         def means(run_chunk, table, photos, views, labels):
             """Give mean loss and share of hits, of chunks that are whole batches."""
@@ -146,7 +165,7 @@ def train_head(
             row = [epoch, *numbers, time.perf_counter() - started]
             history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
             if best is None or numbers[2] < history[best_epoch - 1]["val_loss"]:
-                best, best_epoch = (kernel.numpy(), bias.numpy()), epoch
+                best, best_epoch = (training.kernel.numpy(), training.bias.numpy()), epoch
             if epoch - best_epoch >= config.patience:
                 break
     return Head(*best, list(class_names)), history
