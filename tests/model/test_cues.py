@@ -1,0 +1,40 @@
+import numpy as np
+
+from bears_tl.config import RunConfig
+from bears_tl.model.cues import classify
+
+NAMES = ["a", "b", "c"]
+LABELS = np.arange(300) % 3
+SPLITS = np.array(["train", "train", "val", "test", "train"])[np.arange(300) % 5]
+
+
+def hits(numbers, **settings):
+    probabilities = classify(numbers, LABELS, SPLITS, NAMES, RunConfig(epochs=60, **settings))
+    assert probabilities.shape == (60, 3) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    return (probabilities.argmax(axis=1) == LABELS[SPLITS == "test"]).mean()
+
+
+def test_numbers_that_tell_are_found_in_any_scale_and_noise_is_not():
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=(300, 4))
+    telling = noise.copy()
+    telling[:, 0] += 6 * LABELS
+    assert hits(telling) > 0.9
+    assert hits(telling * [1e6, 1e-6, 1, 1] + 1e4) > 0.9
+    assert hits(noise) < 0.6
+
+
+def test_a_number_that_is_the_same_for_all_train_photos_is_not_used():
+    numbers = np.full((300, 1), 0.1)
+    numbers[SPLITS == "test"] = LABELS[SPLITS == "test", np.newaxis]
+    assert hits(numbers) == (LABELS[SPLITS == "test"] == 0).mean()  # the same answer for all of them
+
+
+def test_test_photos_take_no_part_in_training():
+    numbers = np.random.default_rng(0).normal(size=(300, 2)) + LABELS[:, np.newaxis]
+    others = LABELS.copy()
+    others[SPLITS == "test"] = 0
+    config = RunConfig(epochs=5)
+    assert np.array_equal(
+        classify(numbers, LABELS, SPLITS, NAMES, config), classify(numbers, others, SPLITS, NAMES, config)
+    )
