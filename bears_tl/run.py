@@ -23,6 +23,7 @@ STAGES = {
     "restore": ["inventory.csv"],
     "features": [],
     "train": ["head.npz", "history.csv", "predictions.csv"],
+    "audit": ["cues.csv"],
     "evaluate": ["metrics.json", "figures"],
 }
 STAND_IN_NOTICE = (

@@ -20,6 +20,7 @@ from bears_tl.run import Run
 DATA_FOLDER = Path("data")
 CHECKPOINT_FOLDER = Path("checkpoints")
 INVENTORY_COLUMNS = ["name", "shape", "values"]
+AUDIT_PHOTOS = 5000  # enough for intervals of 2.5 points either way; more would take minutes to read
 
 
 def cache_folder() -> Path:
@@ -236,8 +237,56 @@ def train(run: Run, found: dict | None = None):
     return head, history
 
 
+def find_learning_rate(run: Run, found: dict | None = None):
+    """Try rising learning rates on a new head; writes nothing.
+
+    Args:
+        run: photos are split and a checkpoint is restored.
+        found: what `features` gave; without it, that is called.
+
+    Returns:
+        bears_tl.model.finder.RangeTest.
+    """
+    from bears_tl.model.finder import range_test
+
+    rows, found = split_rows(run)["train"], found or features(run)
+    class_names = sorted({row["class_name"] for row in rows})
+    return range_test(found["train"], labels_of(rows, class_names), len(class_names), run.config)
+
+
+def audit(run: Run) -> list[dict]:
+    """Try how far colour, border, image size and file size get without the body; writes cues.csv.
+
+    Args:
+        run: is trained.
+
+    Returns:
+        Rows of cues.csv, a cue each and `all_cues` together; a large set is judged by AUDIT_PHOTOS of its photos.
+    """
+    from bears_tl.judging.cues import CUE_COLUMNS, cue_warnings, judge_cue
+    from bears_tl.model.cues import classify
+    from bears_tl.photos.cues import measure_cues
+
+    photos = {row["path"]: row for row in run.table("photos.csv")}
+    predicted = {row["path"]: row["predicted"] for row in run.table("predictions.csv")}
+    rows = sorted(draw(run, run.table("splits.csv"), AUDIT_PHOTOS), key=lambda row: row["path"])
+    class_names = sorted({row["class_name"] for row in rows})
+    labels, splits = labels_of(rows, class_names), np.array([row["split"] for row in rows])
+    body = np.mean([predicted[row["path"]] == row["class_name"] for row in rows if row["split"] == "test"])
+    with run.stage("audit") as facts:
+        cues = measure_cues(photo_folder(run), [photos[row["path"]] for row in rows])
+        cues["all_cues"] = np.column_stack(list(cues.values()))
+        found = []
+        for cue, numbers in cues.items():
+            shares = classify(numbers, labels, splits, class_names, run.config)
+            found.append(judge_cue(cue, numbers.shape[1], labels[splits == "test"], shares, float(body)))
+        write_csv(run.path("cues.csv"), CUE_COLUMNS, found)
+        facts |= {"warnings": cue_warnings(found)}
+    return found
+
+
 def evaluate(run: Run) -> dict:
-    """Judge predictions.csv; writes metrics.json and figures/.
+    """Judge predictions.csv; writes metrics.json and figures/, and before them cues.csv where it is missing.
 
     Returns:
         What metrics.json holds.
@@ -246,6 +295,8 @@ def evaluate(run: Run) -> dict:
 
     predictions = run.table("predictions.csv")
     class_names = class_names_of(predictions)
+    if not run.path("cues.csv").is_file():
+        audit(run)
     with run.stage("evaluate"):
         judged = {
             name: metrics.judge(labels_of(rows, class_names), probabilities_of(rows, class_names), class_names)
@@ -259,10 +310,12 @@ def evaluate(run: Run) -> dict:
             "notice": run.notice(),
             "photos": taken,
             "seconds": run.seconds(),
+            "warnings": run.facts("audit")["warnings"],
         }
         figures = run.path("figures")
         plots.save(plots.learning_curves(run.table("history.csv"), run.notice()), figures / "learning_curves.png")
         plots.save(plots.confusion(judged["test"], class_names, run.notice()), figures / "confusion.png")
+        plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
         plots.save(plots.count_bars(run.facts("split")["counts"]), figures / "splits.png")
         tests = [row for row in predictions if row["split"] == "test"]
         plots.save(prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")

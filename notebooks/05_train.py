@@ -66,6 +66,30 @@ figure = plots.learning_curves(history, current_run.notice())
 # has not for `patience` epochs; the weights of its lowest point (dashed) are kept. Where the blue curve goes on
 # falling and the orange one turns up, the head begins to learn the training photos by heart.
 #
+# ## Which learning rate
+#
+# The range test of Leslie Smith: a new head, a hundred steps, each with a learning rate 1.2 times the one before, until
+# the loss is four times its best.
+
+# %%
+tested = walk.find_learning_rate(current_run, features)
+suggestions = {"falls fastest": tested.steepest, "a tenth of the minimum's": tested.tenth_of_minimum}
+note = current_run.notice()
+figure = plots.learning_rate_range(tested.learning_rates, tested.losses, tested.smoothed, suggestions, note)
+assert (tested.learning_rates > learning_rate).any(), "the loss diverged before the learning rate of this run"
+
+# %% [markdown]
+# **What to see.** On the left the steps are too small to change anything; then the loss falls; on the right it jumps
+# up: the steps are too long. (On very few photos it may never.) A good learning rate lies where the loss falls, some
+# way before the minimum. The two orange lines are rules of thumb for that place; the smoothed loss lags behind the
+# steps, which draws both to the right. The default, 0.003, was not found by them but by training with many seeds.
+#
+# What more epochs change: early stopping ends training by itself. To train on regardless and compare the test lines:
+#
+#     for n in 10 30 100; do
+#         bears train --config configs/sample.yaml --set epochs=$n --set patience=$n --run runs/epochs_$n | grep test:
+#     done
+#
 # ## The body was not touched
 #
 # It is a graph of constants: there is nothing in it that training could change. It sees what it saw before.

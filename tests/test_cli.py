@@ -37,7 +37,7 @@ def test_a_run_leaves_the_files_of_the_design(run):
     assert list(rows(run / "predictions.csv")[0])[:4] == ["path", "class_name", "split", "predicted"]
     assert (run / "quarantine.csv").read_text() == "path,class_name,reason,detail\n"
     assert {figure.name for figure in (run / "figures").iterdir()} == {
-        "confusion.png", "learning_curves.png", "six_random.png", "splits.png", "worst.png",
+        "confusion.png", "cues.png", "learning_curves.png", "six_random.png", "splits.png", "worst.png",
     }  # fmt: skip
     assert not list(run.rglob("*.part"))
 
@@ -57,7 +57,9 @@ def test_metrics_say_what_was_counted_and_that_the_body_is_a_stand_in(run):
         "near_duplicate_groups": 0,
     }
     assert metrics["checkpoint"]["kind"] == "stand_in" and "STAND-IN" in metrics["notice"]
-    assert set(metrics["seconds"]) >= {"fetch", "intake", "split", "restore", "features", "train"}
+    assert set(metrics["seconds"]) >= {"fetch", "intake", "split", "restore", "features", "train", "audit"}
+    near = [row for row in rows(run / "cues.csv") if float(row["accuracy"]) >= metrics["test"]["accuracy"] - 0.05]
+    assert len(metrics["warnings"]) == len(near)
 
 
 def test_the_same_settings_give_the_same_bits_with_and_without_the_cache(workspace, run):

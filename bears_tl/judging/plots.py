@@ -80,6 +80,55 @@ def learning_curves(history: list[dict], note: str = "") -> Figure:
     return figure
 
 
+def learning_rate_range(
+    learning_rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, suggestions: dict[str, float], note: str = ""
+) -> Figure:
+    """Draw a learning-rate range test: the loss over the rate, and the suggested rates.
+
+    Args:
+        learning_rates: float [k], rising.
+        losses: float [k], of each step.
+        smoothed: float [k].
+        suggestions: what it is to a learning rate.
+        note: a line below, in red.
+    """
+    figure, axis = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
+    axis.plot(learning_rates, losses, ".", color=GREY, markersize=4, label="of each step")
+    axis.plot(learning_rates, smoothed, color=BLUE, label="smoothed")
+    for (name, rate), style in zip(suggestions.items(), ("--", ":", "-."), strict=False):
+        axis.axvline(rate, color=ORANGE, linestyle=style, label=f"{name}: {rate:.2g}")
+    axis.set_xscale("log")
+    axis.set_ylim(0, 1.5 * smoothed[0])  # what lies above has diverged
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("cross-entropy, nats")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower left")
+    _note(figure, note)
+    return figure
+
+
+def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
+    """Draw rows of cues.csv: the accuracy of each cue with its interval, and the body's as a line."""
+    figure, axis = plt.subplots(figsize=(6.5, 1.2 + 0.45 * len(rows)), layout="constrained")
+    places = np.arange(len(rows))[::-1]
+    shares, low, high = (
+        np.array([float(row[name]) for row in rows]) for name in ("accuracy", "interval_low", "interval_high")
+    )
+    axis.barh(
+        places, shares, 0.6, color=BLUE, xerr=np.maximum([shares - low, high - shares], 0), ecolor=GREY, capsize=3
+    )
+    body = float(rows[0]["body_accuracy"])
+    axis.axvline(body, color=ORANGE, label=f"the body: {body:.1%}")
+    names = [row["cue"].replace("_", " ") for row in rows]
+    axis.set_yticks(places, [f"{name}  {share:.1%}" for name, share in zip(names, shares, strict=True)])
+    axis.set_xlim(0, 1.01)
+    axis.set_xlabel("accuracy on the test photos, with 95 % interval")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1))
+    _note(figure, note)
+    return figure
+
+
 def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
     """Draw the confusion matrix of what `metrics.judge` gave: counts, coloured by share of the true class."""
     matrix = np.array(judged["confusion"])

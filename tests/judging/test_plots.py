@@ -32,10 +32,25 @@ def history(epochs):
     return [{"epoch": str(i)} | dict.fromkeys(columns, str(1 / i)) for i in range(1, epochs + 1)]
 
 
+def cues(count):
+    return [
+        {"cue": f"cue_{i}", "accuracy": "0.5", "interval_low": "0.4", "interval_high": "0.5", "body_accuracy": "0.9"}
+        for i in range(count)
+    ]
+
+
+def ranges(count):
+    return plots.learning_rate_range(
+        np.geomspace(1e-7, 10, count), np.ones(count), np.ones(count), {"steepest": 0.01, "a tenth": 0.1}, NOTE
+    )
+
+
 FIGURES = {
     "photo_grid": lambda n: plots.photo_grid(photos(n), [f"{name}\nsecond line" for name in names(n)], title="Photos"),
     "count_bars": lambda n: plots.count_bars({name: {"train": 7, "val": 0, "test": 2} for name in names(n)}, "Counts"),
     "learning_curves": lambda n: plots.learning_curves(history(n - 1), NOTE),
+    "cue_accuracies": lambda n: plots.cue_accuracies(cues(n), NOTE),
+    "learning_rate_range": ranges,
     "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
     "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
 }
@@ -82,6 +97,13 @@ def test_predictions_show_every_class_with_its_share():
     figure = plots.predictions(photos(2), ["one", "two"], np.array([[0.25, 0.75], [1.0, 0.0]]), ["a", "b"])
     texts = [[text.get_text() for text in axis.texts] for axis in figure.axes]
     assert [text for text in texts if text] == [["a 25.0%", "b 75.0%"], ["a 100.0%", "b 0.0%"]]
+    plt.close(figure)
+
+
+def test_each_cue_has_its_share_and_the_body_its_line():
+    figure = plots.cue_accuracies(cues(2))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cue 0  50.0%", "cue 1  50.0%"]
+    assert "the body: 90.0%" in figure.axes[0].get_legend_handles_labels()[1]
     plt.close(figure)
 
 

@@ -1,0 +1,67 @@
+"""Stages that no other file tests: the audit of cues."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bears_tl import walk
+from bears_tl.config import RunConfig
+from bears_tl.files import read_csv, write_csv
+from bears_tl.judging.cues import CUE_COLUMNS
+from bears_tl.judging.predictions import to_row
+from bears_tl.run import Run
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Give a function that makes a run of photos told apart by their colour, with right or wrong predictions."""
+    monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    draw = np.random.default_rng(0)
+    for name, shift in (("Dark", 0), ("Light", 120)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = draw.integers(0, 120, (70, 70, 3), dtype=np.uint8) + np.uint8(shift)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+
+    def make(right: bool) -> Run:
+        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos"), edits=str(tmp_path / "none")))
+        walk.fetch(run)
+        walk.intake(run)
+        walk.split(run)
+        names = ["Dark", "Light"]
+        with run.stage("train"):
+            rows = [row for row in run.table("splits.csv") if row["split"] != "train"]
+            shares = [[row["class_name"] == name for name in names] for row in rows]
+            predictions = [
+                to_row(row, np.array(share, float)[:: 1 if right else -1], names)
+                for row, share in zip(rows, shares, strict=True)
+            ]
+            write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
+        return run
+
+    return make
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_colour_that_tells_the_classes_is_found_and_warned_of(trained, right):
+    run = trained(right)
+    rows = walk.audit(run)
+    accuracy = {row["cue"]: row["accuracy"] for row in rows}
+    assert list(accuracy) == ["colour", "border", "image_size", "file_size", "all_cues"]
+    assert accuracy["colour"] == accuracy["border"] == accuracy["all_cues"] == 1
+    assert accuracy["image_size"] == 0.5  # all photos are of one size
+    assert {row["body_accuracy"] for row in rows} == {float(right)}
+    assert [row["cue"] for row in read_csv(run.path("cues.csv"), CUE_COLUMNS)] == list(accuracy)
+    assert any("by colour alone 100.0%" in warning for warning in run.facts("audit")["warnings"])
+
+
+def test_a_large_set_is_judged_by_some_of_its_photos(trained, monkeypatch):
+    run = trained(right=True)
+    monkeypatch.setattr(walk, "AUDIT_PHOTOS", 30)
+    of_all = len([row for row in run.table("splits.csv") if row["split"] == "test"])
+    assert 0 < walk.audit(run)[0]["count"] < of_all
+
+
+def test_other_predictions_take_the_audit_away(trained):
+    walk.audit(trained(right=True))
+    assert not trained(right=False).path("cues.csv").exists()
