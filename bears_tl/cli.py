@@ -189,6 +189,8 @@ def _evaluate(options) -> None:
     run = Run.open(options.run)
     result = walk.evaluate(run)
     print(f"test: {sentence(result['test'])}")
+    for warning in result["warnings"]:
+        print(f"warning: {warning}")
     if run.notice():
         print(run.notice())
 
