@@ -68,6 +68,21 @@ figure = walk.prediction_figure(current_run, worst(tests, class_names, 6))
 # **What to see.** The six test photos whose true class got the least probability: the mistakes first, then the narrow
 # escapes. Bears that are small, cut off or oddly lit are usual; a wrong label shows here as well.
 
+# %% [markdown]
+# ## Does colour alone do it?
+#
+# A classifier can be right for a wrong reason: polar bears lie on snow. So the same head is trained on what has nothing
+# to do with bears: colours, the border, the size of image and file.
+
+# %%
+print("\n".join(result["warnings"]) or "No cue comes near.")
+figure = plots.cue_accuracies(current_run.table("cues.csv"), result["notice"])
+
+# %% [markdown]
+# **What to see.** How far each cue gets, with its interval; the line is the body's accuracy. A cue within five points
+# of it is a warning: this test cannot tell seeing bears from seeing that cue. The painted sample is such a set: its
+# bears differ in colour, and that is all it takes.
+
 # %%
 for name, rows in (("test", tests), ("val", [r for r in current_run.table("predictions.csv") if r["split"] == "val"])):
     errors = sum(row["predicted"] != row["class_name"] for row in rows)
