@@ -1,9 +1,11 @@
 """The same features from many machines: Ray Data reads photos in tasks, and an actor a worker holds the body."""
 
 import contextlib
+import io
 import itertools
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +89,7 @@ def compute(
         return {name: np.array(column) for name, column in columns}
 
     total = sum(len(todo) for _, todo in missing)
-    with _connected(address) as ray:
+    with _connected(address) as (ray, ending):
         gpus, machines, cores = _resources(ray)
         workers = gpus or machines
         # A block for each body and more even of few photos, and never more views than a task should hold.
@@ -106,16 +108,16 @@ def compute(
             num_cpus=0,  # its threads share the cores with the reading, as those of one machine alone do
         )
         blocks = iter(done.iter_batches(batch_size=None, batch_format="numpy"))
-        with contextlib.closing(blocks):  # what Ray Data has under way ends with it
-            with quiet_stderr():  # Ray's C++ warns of what Ray Data itself does when it starts actors
-                first = next(blocks)
-            for block in itertools.chain([first], blocks):
-                good = block["error"] == ""
-                if good.any():
-                    named = zip(block["sha256"][good], block["view"][good], strict=True)
-                    yield [(sha256, views[view]) for sha256, view in named], block["features"][good]
-                if not good.all():
-                    raise InputError(block["error"][~good][0])
+        ending.callback(blocks.close)
+        with quiet_stderr():  # Ray's C++ warns of what Ray Data itself does when it starts actors
+            first = next(blocks)
+        for block in itertools.chain([first], blocks):
+            good = block["error"] == ""
+            if good.any():
+                named = zip(block["sha256"][good], block["view"][good], strict=True)
+                yield [(sha256, views[view]) for sha256, view in named], block["features"][good]
+            if not good.all():
+                raise InputError(block["error"][~good][0])
 
 
 def _tables(missing: list[tuple[dict, list[View]]], views: list[View], photos: int) -> list:
@@ -147,6 +149,8 @@ def _resources(ray) -> tuple[int, int, int]:
 def _connected(address: str | None) -> Iterator:
     """Connect to a cluster, or start one on this machine and stop it in the end; one that is connected stays so.
 
+    Gives Ray, and an ExitStack for what is to be ended before that.
+
     Nothing is reported to Ray's makers, and Ray's own lines stay in its log files: what matters to a user is raised.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -161,18 +165,32 @@ def _connected(address: str | None) -> Iterator:
             handler.setLevel(logging.CRITICAL + 1)
     ray.data.DataContext.get_current().enable_progress_bars = False
     started = not ray.is_initialized()
+    if started:
+        address = address or os.environ.get("RAY_ADDRESS")
+        try:
+            _knock(address or "")
+            with quiet_stderr():
+                ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        except Exception as error:  # Ray raises many kinds
+            reason = " ".join(str(error).split())
+            raise NotReachableError(
+                f"no Ray cluster at {address!r} ({reason}): expected HOST:PORT of a running `ray start --head`"
+            ) from None
+    ending = contextlib.ExitStack()
+    if started:
+        ending.callback(ray.shutdown)
     try:
-        if started:
-            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise NotReachableError(
-            f"no Ray cluster at {address!r} ({' '.join(str(error).split())}): expected HOST:PORT of `ray start --head`"
-        ) from None
-    try:
-        yield ray
+        yield ray, ending
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
         raise InputError(f"Ray gave up ({last}): what was finished is kept, run the same command again") from None
     finally:
-        if started:
-            ray.shutdown()
+        with contextlib.redirect_stdout(io.StringIO()):  # Ray says of each actor that it stops that it was killed
+            ending.close()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError where nobody listens: Ray itself would try for minutes, with many lines."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()

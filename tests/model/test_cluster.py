@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -96,5 +97,12 @@ def test_neither_a_changed_photo_nor_a_killed_worker_costs_what_was_finished_or_
 def test_an_address_without_a_cluster_is_refused(refused, monkeypatch):
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with refused("127.0.0.1:1", "ray start"):
-        list(cluster.compute(None, "", [({}, [CENTER])], "float32", "127.0.0.1:1"))
+    for address, reason in (("127.0.0.1:1", "refused"), ("127.0.0.1:many", "many")):
+        with refused(address, reason, "ray start"):
+            list(cluster.compute(None, "", [({}, [CENTER])], "float32", address))
+
+
+def test_without_ray_the_extra_is_named(refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with refused("bears_tl[ray]"):
+        list(cluster.compute(None, "", [({}, [CENTER])], "float32"))
