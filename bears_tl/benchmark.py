@@ -5,17 +5,17 @@ import dataclasses
 import datetime
 import importlib.metadata
 import importlib.util
+import itertools
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bears_tl.bench import Bench, ContenderError
 from bears_tl.contenders import CONTENDERS, TUNED
-from bears_tl.errors import InputError, NotReachableError
-from bears_tl.files import read_json, write_bytes, write_json
+from bears_tl.errors import InputError
+from bears_tl.files import write_bytes, write_json
 from bears_tl.judging import speed
 from bears_tl.run import Run
 
@@ -23,83 +23,6 @@ PHOTOS = 128  # that a rate is taken from
 ITERATIONS_2019 = 5  # of the article's loop, the first of which warms up
 BATCH_SIZE_2019 = 40
 PIP_LINE = ".venv/bin/pip install -e '.[bench]'"
-
-
-class ContenderError(InputError):
-    """A process failed; the message is the last line that it wrote."""
-
-    def __init__(self, line: str, status: int):
-        super().__init__(line.strip().removeprefix("bears: ").removeprefix("bears_tl.errors.InputError: "))
-        self.exit_status = NotReachableError.exit_status if status == NotReachableError.exit_status else 2
-
-
-@dataclasses.dataclass
-class Bench:
-    """A folder to work in and what all contenders share."""
-
-    folder: Path
-    checkpoint: str  # the setting
-    task: dict = dataclasses.field(default_factory=dict)
-
-    def train(self, cache: str) -> dict:
-        """Run `bears train` as a whole process.
-
-        Args:
-            cache: the name of its cache folder; a new one is empty.
-        """
-        run = self.folder / "runs" / f"{time.time_ns()}"
-        settings = {"photos": self.task["photos"], "checkpoint": self.checkpoint}
-        words = [word for pair in settings.items() for word in ("--set", "=".join(pair))]
-        ended = self._process(["bears_tl", "train", *words, "--run", str(run)], cache)
-        test = read_json(run / "metrics.json")["test"]
-        right = f"{test['count'] - test['errors']} of {test['count']} test photos right"
-        facts = {"test_accuracy": test["accuracy"], "test_count": test["count"], "note": right}
-        return facts | {"value": ended["seconds"], "peak_rss_bytes": ended["peak_rss_bytes"], "run": str(run)}
-
-    def work(self, module: str, **task) -> tuple[dict, dict]:
-        """Let a module do one piece of work in a process; gives its answer, and what the process took."""
-        answer = self.folder / "answer.json"
-        answer.unlink(missing_ok=True)
-        started = {"started": time.time(), "answer": str(answer), "folder": str(self.folder)}
-        write_json(self.folder / "task.json", self.task | started | task)
-        ended = self._process([module, str(self.folder / "task.json")], "new" if module.endswith("seconds") else "warm")
-        return read_json(answer), ended
-
-    def measure(self, name: str, settings: dict) -> dict:
-        """Measure one contender once."""
-        if name in ("train_cold", "train_warm"):
-            return self.train("warm" if name == "train_warm" else "new")
-        answer, ended = self.work("bears_tl.contenders", work="measure", contender=name, settings=settings)
-        return answer | {"peak_rss_bytes": ended["peak_rss_bytes"]}
-
-    def _process(self, words: list[str], cache: str) -> dict:
-        """Run a module of Python to its end, on the cache of a name; `new` is one that was never used.
-
-        Raises:
-            ContenderError: it failed.
-        """
-        folder = self.folder / (f"cache_{time.time_ns()}" if cache == "new" else cache)
-        environment = os.environ | {"BEARS_TL_CACHE": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2"}
-        with open(self.folder / "output.txt", "w+b") as output:
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", *words], env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
-            )
-            try:
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-            finally:  # interrupted
-                if process.returncode is None:
-                    process.kill()
-                    process.wait()
-            seconds = time.perf_counter() - started
-            output.seek(0)
-            lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-        if process.returncode:
-            silent = f"a process ended with exit status {process.returncode} and said nothing"
-            raise ContenderError(lines[-1] if lines else silent, process.returncode)
-        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, see getrusage(2)
-        return {"seconds": seconds, "peak_rss_bytes": usage.ru_maxrss * unit}
 
 
 def run(
@@ -121,7 +44,7 @@ def run(
         peers: also the engines of the extra `bench`.
         full: run the whole of the article's loop, not a few iterations.
         rounds: how many times each contender is measured.
-        to: the folder to write to; benchmark.json and benchmark.md are renewed after each round.
+        to: the folder to write to; benchmark.json and benchmark.md are renewed after each measurement.
         say: is given a line a measurement.
         sample: how many photos a rate is taken from.
         batch_size_2019: of the article's loop.
@@ -144,23 +67,21 @@ def run(
         answer, _ = bench.work("bears_tl.contenders", work="prepare")
         bench.task |= {"operations_per_photo": answer["operations_per_photo"]}
 
-        left_out, names = _choose(peers)
+        left_out, names = _choose(peers, restored["precision"])
         failed: dict[str, str] = {}
         settings = _tune(bench, names, failed, say)
+        facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": answer["gpus"]}
         measured: dict[str, list[dict]] = {name: [] for name in names}
-        for i in range(1, rounds + 1):
-            for name in [name for name in names if name not in failed]:
-                label = CONTENDERS[name].label
-                try:
-                    row = {"round": i} | bench.measure(name, settings.get(name, {}))
-                except ContenderError as error:
-                    failed[name] = str(error)
-                    say(f"round {i} of {rounds}: {label} failed: {failed[name]}")
-                    continue
-                measured[name].append(row)
-                unit = speed.GROUPS[CONTENDERS[name].group][1]
-                say(f"round {i} of {rounds}: {label}: {row['value']:.1f} {unit}")
-            facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": answer["gpus"]}
+        for i, name in itertools.product(range(1, rounds + 1), names):
+            if name in failed:
+                continue
+            label, unit = CONTENDERS[name].label, speed.GROUPS[CONTENDERS[name].group][1]
+            try:
+                measured[name].append({"round": i} | bench.measure(name, settings.get(name, {})))
+                say(f"round {i} of {rounds}: {label}: {measured[name][-1]['value']:.1f} {unit}")
+            except ContenderError as error:
+                failed[name] = str(error)
+                say(f"round {i} of {rounds}: {label} failed: {error}")
             found = report(bench.task, prepared, measured, facts, i)
             write_json(Path(to, "benchmark.json"), found)
             write_bytes(Path(to, "benchmark.md"), speed.table(found).encode())
@@ -194,7 +115,7 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
         prepared: a run on these photos.
         measured: contender to its measurements, one a round.
         facts: left_out and failed (contender to reason), settings (contender to what was best), gpus.
-        rounds: how many were finished.
+        rounds: how many were begun.
 
     Returns:
         Plain values: contenders (each with label, group, ours, settings, note, rounds and summary, see
@@ -207,6 +128,9 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
         "reading": "ours_reading",
         "training": "train_cold",
     }
+    notes = {name: _words(settings) for name, settings in facts["settings"].items()}
+    if baselines["body"] in notes:
+        notes[baselines["body"]] += "; the precision chosen here"
     contenders = {}
     for name, rows in measured.items():
         contender = CONTENDERS[name]
@@ -214,7 +138,7 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
         ours = measured.get(baselines.get(contender.group, name.replace("bound", "ours")), [])
         contenders[name] = dataclasses.asdict(contender) | {
             "settings": facts["settings"].get(name, {}),
-            "note": rows[-1].get("note", "") if rows else "",
+            "note": (rows[-1].get("note") if rows else "") or notes.get(name, ""),
             "rounds": [{key: value for key, value in row.items() if key not in ("note", "run")} for row in rows],
             "summary": speed.summarize(rows, ours, more_is_better) if rows else None,
         }
@@ -248,8 +172,13 @@ def _bench(photos: str, checkpoint: str, say: Callable[[str], None]):
         yield bench, prepared
 
 
-def _choose(peers: bool) -> tuple[dict[str, str], list[str]]:
-    """Give the contenders that are left out, with the reason, and the names of those that run."""
+def _choose(peers: bool, precision: str) -> tuple[dict[str, str], list[str]]:
+    """Give the contenders that are left out, with the reason, and the names of those that run.
+
+    Args:
+        peers: whether engines beside TensorFlow run.
+        precision: of ours; float16 runs where it is that, on older GPUs, and is slow elsewhere.
+    """
     left_out = {}
     for name, contender in CONTENDERS.items():
         missing = [package for package in contender.packages if importlib.util.find_spec(package) is None]
@@ -257,7 +186,8 @@ def _choose(peers: bool) -> tuple[dict[str, str], list[str]]:
             left_out[name] = "runs with --peers"
         elif missing:
             left_out[name] = f"{', '.join(missing)} not installed: {PIP_LINE}"
-    return left_out, [name for name in CONTENDERS if name not in left_out]
+    other = {"ours_float16"} if precision != "float16" else set()
+    return left_out, [name for name in CONTENDERS if name not in left_out.keys() | other]
 
 
 def _tune(bench: Bench, names: list[str], failed: dict[str, str], say: Callable[[str], None]) -> dict[str, dict]:
@@ -271,10 +201,14 @@ def _tune(bench: Bench, names: list[str], failed: dict[str, str], say: Callable[
             say(f"{CONTENDERS[name].label} failed: {failed[name]}")
             continue
         settings[name] = answer["settings"]
-        say(f"{CONTENDERS[name].label}: best with {answer['settings']}")
+        say(f"{CONTENDERS[name].label}: best with {_words(answer['settings'])}")
     if "keras_predict" in settings:
         settings["tf_data"] = settings["keras_predict"]
     return settings
+
+
+def _words(settings: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _not_measured(task: dict, gpus: list[str]) -> list[str]:

@@ -21,7 +21,7 @@ ORDER = [
     ["photos"],
     ["model", "judging", "engines"],
     ["walk"],
-    ["predict", "cleaner", "contenders", "seconds"],
+    ["predict", "cleaner", "bench", "contenders", "seconds"],
     ["benchmark"],
     ["cli"],
     ["__main__"],

@@ -5,7 +5,7 @@ import statistics
 # What is compared, in the order of the table: title, unit, and whether more is better.
 GROUPS = {
     "body": ("The body alone: pixels to features", "photos/s", True),
-    "bound": ("The machine's bound: its rate in matrix products over the operations of a photo", "photos/s", True),
+    "bound": ("The machine's bound: its rate in matrix products over the GFLOP of a photo", "photos/s", True),
     "files": ("Photo files to features", "photos/s", True),
     "reading": ("Reading: photo files to pixels", "photos/s", True),
     "training": ("The whole: photos to a judged test", "s", False),
@@ -47,11 +47,10 @@ def table(report: dict) -> str:
     hardware = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_bytes'] / 2**30:.0f} GiB"
     lines = [
         f"Measured on {report['date']} on {hardware}, {', '.join(machine['gpus']) or 'no GPU'}: `{report['command']}`.",
-        f"{report['rounds']} rounds, each contender once a round in a process of its own. Median (lowest to highest); "
+        f"Rounds: {report['rounds']}, each contender once a round, in a process of its own. Median (lowest to highest); "
         "ratios are taken round by round.",
-        f"{photos['count']} photos; the rates are of {photos['sample']} of them. Weights: "
-        f"{report['checkpoint']['kind']}. {report['operations_per_photo'] / 1e9:.1f} thousand million operations a "
-        "photo.",
+        f"{photos['count']} photos, the rates are of {photos['sample']} of them; weights: "
+        f"{report['checkpoint']['kind']}; {report['operations_per_photo'] / 1e9:.1f} GFLOP a photo.",
     ]
     lines += [f"**{report['notice']}**"] if report["notice"] else []
     for group, (title, unit, _) in GROUPS.items():

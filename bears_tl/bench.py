@@ -1,0 +1,89 @@
+"""The bench that contenders are measured on: processes that are run to their end, their seconds and their memory."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bears_tl.errors import InputError, NotReachableError
+from bears_tl.files import read_json, write_json
+
+
+class ContenderError(InputError):
+    """A process failed; the message is the last line that it wrote."""
+
+    def __init__(self, line: str, status: int):
+        line = line.strip().removeprefix("bears: ").removeprefix("bears_tl.errors.InputError: ")
+        super().__init__(line[:300])
+        self.exit_status = NotReachableError.exit_status if status == NotReachableError.exit_status else 2
+
+
+@dataclasses.dataclass
+class Bench:
+    """A folder to work in and what all contenders share."""
+
+    folder: Path
+    checkpoint: str  # the setting
+    task: dict = dataclasses.field(default_factory=dict)
+
+    def train(self, cache: str) -> dict:
+        """Run `bears train` as a whole process.
+
+        Args:
+            cache: the name of its cache folder; a new one is empty.
+        """
+        run = self.folder / "runs" / f"{time.time_ns()}"
+        settings = {"photos": self.task["photos"], "checkpoint": self.checkpoint}
+        words = [word for pair in settings.items() for word in ("--set", "=".join(pair))]
+        ended = self._process(["bears_tl", "train", *words, "--run", str(run)], cache)
+        test = read_json(run / "metrics.json")["test"]
+        right = f"{test['count'] - test['errors']} of {test['count']} test photos right"
+        facts = {"test_accuracy": test["accuracy"], "test_count": test["count"], "note": right}
+        return facts | {"value": ended["seconds"], "peak_rss_bytes": ended["peak_rss_bytes"], "run": str(run)}
+
+    def work(self, module: str, **task) -> tuple[dict, dict]:
+        """Let a module do one piece of work in a process; gives its answer, and what the process took."""
+        answer = self.folder / "answer.json"
+        answer.unlink(missing_ok=True)
+        started = {"started": time.time(), "answer": str(answer), "folder": str(self.folder)}
+        write_json(self.folder / "task.json", self.task | started | task)
+        ended = self._process([module, str(self.folder / "task.json")], "new" if module.endswith("seconds") else "warm")
+        return read_json(answer), ended
+
+    def measure(self, name: str, settings: dict) -> dict:
+        """Measure one contender once."""
+        if name in ("train_cold", "train_warm"):
+            return self.train("warm" if name == "train_warm" else "new")
+        answer, ended = self.work("bears_tl.contenders", work="measure", contender=name, settings=settings)
+        return answer | {"peak_rss_bytes": ended["peak_rss_bytes"]}
+
+    def _process(self, words: list[str], cache: str) -> dict:
+        """Run a module of Python to its end, on the cache of a name; `new` is one that was never used.
+
+        Raises:
+            ContenderError: it failed.
+        """
+        folder = self.folder / (f"cache_{time.time_ns()}" if cache == "new" else cache)
+        environment = os.environ | {"BEARS_TL_CACHE": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2"}
+        with open(self.folder / "output.txt", "w+b") as output:
+            started = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, "-m", *words], env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            finally:  # interrupted
+                if process.returncode is None:
+                    process.kill()
+                    process.wait()
+            seconds = time.perf_counter() - started
+            output.seek(0)
+            lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+        if process.returncode:
+            silent = f"a process ended with exit status {process.returncode} and said nothing"
+            raise ContenderError(lines[-1] if lines else silent, process.returncode)
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, see getrusage(2)
+        return {"seconds": seconds, "peak_rss_bytes": usage.ru_maxrss * unit}
