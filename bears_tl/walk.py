@@ -278,7 +278,7 @@ def audit(run: Run) -> list[dict]:
         cues["all_cues"] = np.column_stack(list(cues.values()))
         found = []
         for cue, numbers in cues.items():
-            shares = classify(numbers, labels, splits, class_names, run.config)
+            shares = classify(numbers, labels, splits, len(class_names))
             found.append(judge_cue(cue, numbers.shape[1], labels[splits == "test"], shares, float(body)))
         write_csv(run.path("cues.csv"), CUE_COLUMNS, found)
         facts |= {"warnings": cue_warnings(found)}

@@ -1,36 +1,40 @@
-"""What the head's own training makes of a few numbers a photo in place of the body's features."""
+"""What a logistic regression makes of a few numbers a photo, in place of the body's features."""
 
 import numpy as np
-
-from bears_tl.config import RunConfig
-from bears_tl.model.head import train_head
-
-LEARNING_RATE = 0.03  # ten times the head's: a few standardised numbers need larger weights than 2,048 features
-STEPS_AN_EPOCH = 10  # or as many as batch_size makes of them, whichever is less: 100,000 photos take no longer than 400
+import scipy.optimize
+import scipy.special
 
 
-def classify(
-    numbers: np.ndarray, labels: np.ndarray, splits: np.ndarray, class_names: list[str], config: RunConfig
-) -> np.ndarray:
-    """Train a multinomial logistic regression on the train photos, stopped by the val photos, and try it on the test.
+def classify(numbers: np.ndarray, labels: np.ndarray, splits: np.ndarray, classes: int) -> np.ndarray:
+    """Fit a multinomial logistic regression to the train photos and try it on the test photos.
+
+    Sum of cross-entropies and half the squared weights, minimized by L-BFGS: scikit-learn's LogisticRegression with its
+    defaults. Some milliseconds, where training as the head is trained takes a second a cue.
 
     Args:
         numbers: float [n, d], of any scale: they are standardised by mean and spread of the train photos.
-        labels: int [n] in [0, n classes).
+        labels: int [n] in [0, classes).
         splits: str [n], train, val or test.
-        class_names: in the order of the labels.
-        config: seed, epochs, patience and batch_size are used.
+        classes: how many there are.
 
     Returns:
-        float32 [n test photos, n classes], the probabilities of the test photos, in order.
+        float64 [n test photos, classes], the probabilities of the test photos, in order.
     """
-    train = splits == "train"
+    train, test = splits == "train", splits == "test"
     spread = numbers[train].std(axis=0)
     # A number that is the same for all train photos says nothing; its spread is rounding, or 0
     scale = np.where(spread > 1e-9, spread, np.inf)
-    features = ((numbers - numbers[train].mean(axis=0)) / scale).astype(np.float32)[:, np.newaxis]
-    batch_size = min(65_536, max(config.batch_size, int(train.sum()) // STEPS_AN_EPOCH))
-    config = config.replace(learning_rate=LEARNING_RATE, batch_size=batch_size)
-    val = splits == "val"
-    head, _ = train_head(features[train], labels[train], features[val], labels[val], class_names, config)
-    return head.probabilities(features[splits == "test", 0])
+    features = np.column_stack([(numbers - numbers[train].mean(axis=0)) / scale, np.ones(len(numbers))])
+    x, truth = features[train], np.eye(classes)[labels[train]]
+    penalized = np.ones((features.shape[1], 1))
+    penalized[-1] = 0  # not the bias
+
+    def loss_and_gradient(flat):
+        weights = flat.reshape(-1, classes)
+        log_shares = scipy.special.log_softmax(x @ weights, axis=1)
+        loss = 0.5 * (penalized * weights**2).sum() - (truth * log_shares).sum()
+        return loss, (x.T @ (np.exp(log_shares) - truth) + penalized * weights).ravel()
+
+    start = np.zeros(features.shape[1] * classes)
+    fit = scipy.optimize.minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return scipy.special.softmax(features[test] @ fit.x.reshape(-1, classes), axis=1)

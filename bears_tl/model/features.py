@@ -100,12 +100,13 @@ def compute(body: Body, folder: str | Path, missing: list[tuple[dict, list[View]
     Raises:
         InputError: a photo can no longer be read or was changed; it comes after what was finished before.
     """
-    if sum(len(todo) for _, todo in missing) >= WORTH_TUNING:
+    total = sum(len(todo) for _, todo in missing)
+    if total >= WORTH_TUNING:
         body.tune()
     plan = body.plan
-    read = map_ahead(
-        lambda todo: (todo, read_photo(folder, *todo)), missing, ahead=2 * plan.batch_size * (plan.streams + 1)
-    )
+    views_ahead = 2 * plan.batch_size * (plan.streams + 1)  # 268 kB each
+    photos_ahead = max(views_ahead * len(missing) // total, 1)
+    read = map_ahead(lambda todo: (todo, read_photo(folder, *todo)), missing, photos_ahead)
     views = ((photo["sha256"], view, pixels) for (photo, todo), all_pixels in read
              for view, pixels in zip(todo, all_pixels, strict=True))  # fmt: skip
     done = map_ahead(
