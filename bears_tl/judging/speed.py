@@ -47,8 +47,8 @@ def table(report: dict) -> str:
     hardware = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_bytes'] / 2**30:.0f} GiB"
     lines = [
         f"Measured on {report['date']} on {hardware}, {', '.join(machine['gpus']) or 'no GPU'}: `{report['command']}`.",
-        f"Rounds: {report['rounds']}, each contender once a round, in a process of its own. Median (lowest to highest); "
-        "ratios are taken round by round.",
+        f"Rounds: {report['rounds']}, each contender once a round, in a process of its own. "
+        "Median (lowest to highest); ratios are taken round by round.",
         f"{photos['count']} photos, the rates are of {photos['sample']} of them; weights: "
         f"{report['checkpoint']['kind']}; {report['operations_per_photo'] / 1e9:.1f} GFLOP a photo.",
     ]
