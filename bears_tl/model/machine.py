@@ -67,7 +67,7 @@ def choose_plan(rate: Callable[[Plan], float], memory: Path | None) -> Plan:
         cores = os.cpu_count() or 1
         plans = [Plan(8, streams) for streams in (1, 2, 4, 8, 16) if streams <= max(cores, 2)]
         best = _first_of_the_fastest(plans, rate)
-        best = _first_of_the_fastest([Plan(size, best.streams) for size in (8, 16, 32)], rate)
+        best = _first_of_the_fastest([Plan(size, best.streams) for size in (8, 16)], rate)
         return dataclasses.asdict(best)
 
     return Plan(**_remembered(memory, "plan", measured, lambda known: Plan(**known).batch_size * known["streams"] > 0))

@@ -37,7 +37,7 @@ def test_a_memory_that_makes_no_sense_is_written_anew(tmp_path, monkeypatch, con
         content = json.dumps({name: {content.partition(": ")[2]: {"precision": "float7", "batch_size": "many"}}})
     memory.write_text(content)
     assert machine.choose_precision(memory) == "bfloat16"
-    assert machine.choose_plan(lambda plan: plan.batch_size, memory) == Plan(32, 1)
+    assert machine.choose_plan(lambda plan: plan.batch_size, memory) == Plan(16, 1)
 
 
 def test_the_plan_is_the_fastest(monkeypatch):
@@ -48,7 +48,7 @@ def test_the_plan_is_the_fastest(monkeypatch):
 
 def test_a_larger_plan_must_be_worth_its_memory(monkeypatch):
     monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
-    rates = {Plan(8, 1): 100, Plan(8, 2): 106, Plan(16, 2): 108, Plan(32, 2): 109}
+    rates = {Plan(8, 1): 100, Plan(8, 2): 106, Plan(16, 2): 108}
     assert machine.choose_plan(rates.get, None) == Plan(8, 2)
 
 
