@@ -47,7 +47,7 @@ class TfData:
 
     CANDIDATES = KerasPredict.CANDIDATES
 
-    def __init__(self, checkpoint: str | Path, batch_size: int, jit: bool):
+    def __init__(self, checkpoint: str | Path, batch_size: int = 32, jit: bool = False):
         """Fill Keras' model from a checkpoint; see `KerasPredict`."""
         self._body, self._batch_size = KerasPredict(checkpoint, batch_size, jit), batch_size
 
