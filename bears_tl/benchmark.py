@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import importlib.metadata
 import importlib.util
 import itertools
 import os
@@ -17,7 +16,7 @@ from bears_tl.contenders import CONTENDERS, TUNED
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes, write_json
 from bears_tl.judging import speed
-from bears_tl.run import Run
+from bears_tl.run import Run, versions_of
 
 PHOTOS = 128  # that a rate is taken from
 ITERATIONS_2019 = 5  # of the article's loop, the first of which warms up
@@ -147,7 +146,7 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
     return {
         "contenders": contenders,
         "machine": receipt["machine"] | {"memory_bytes": memory, "gpus": facts["gpus"]},
-        "versions": receipt["versions"] | _versions("openvino", "onnxruntime", "tf2onnx", "tf-slim"),
+        "versions": receipt["versions"] | versions_of("openvino", "onnxruntime", "tf2onnx", "tf-slim"),
         "photos": {"count": len(task["rows"]), "sample": len(task["sample"])},
         "checkpoint": {name: prepared.facts("restore")[name] for name in ("kind", "fingerprint", "precision")},
         "operations_per_photo": task["operations_per_photo"],
@@ -216,11 +215,3 @@ def _not_measured(task: dict, gpus: list[str]) -> list[str]:
     if task["iterations"] is not None:
         missing.append("the whole of the article's loop and its test accuracy: that takes --full")
     return missing
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    versions = {}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions

@@ -106,7 +106,7 @@ class Run:
             "seconds": seconds,
             "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        receipt |= {"machine": _machine(), "versions": _versions()}
+        receipt |= {"machine": _machine(), "versions": {"python": platform.python_version()} | versions_of(*_PACKAGES)}
         write_json(self.path("receipt.json"), receipt)
         write_json(self.path("config.json"), self.config.as_dict())
 
@@ -145,9 +145,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
+def versions_of(*packages: str) -> dict[str, str]:
+    """Give the installed versions of packages; those that are not installed are left out."""
+    versions = {}
+    for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return versions

@@ -98,7 +98,7 @@ def restored(run: Run):
 
 
 def _checkpoint(run: Run) -> dict:
-    facts = run.facts("restore")
+    facts = _body_facts(run)
     if not Path(facts["path"]).is_file() or sha256_of(facts["path"]) != facts["fingerprint"]:
         raise InputError(
             f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
@@ -106,11 +106,18 @@ def _checkpoint(run: Run) -> dict:
     return facts
 
 
+def _body_facts(run: Run) -> dict:
+    facts = run.facts("restore")
+    if "precision" not in facts:
+        raise InputError(f"run {str(run.folder)!r} was made by an earlier version: restore and train again")
+    return facts
+
+
 def feature_cache(run: Run):
     """Open the cache of the run's body."""
     from bears_tl.model.feature_cache import FeatureCache
 
-    facts = run.facts("restore")
+    facts = _body_facts(run)
     return FeatureCache(cache_folder(), facts["fingerprint"], facts["precision"])
 
 

@@ -1,4 +1,4 @@
-"""Stages that no other file tests: the audit of cues."""
+"""Stages that no other file tests: the audit of cues, and runs of an earlier version."""
 
 import numpy as np
 import pytest
@@ -65,3 +65,13 @@ def test_a_large_set_is_judged_by_some_of_its_photos(trained, monkeypatch):
 def test_other_predictions_take_the_audit_away(trained):
     walk.audit(trained(right=True))
     assert not trained(right=False).path("cues.csv").exists()
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path, refused):
+    run = Run(RunConfig(run=str(tmp_path / "run")))
+    with run.stage("restore") as facts:
+        facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "f" * 64}
+    with refused("earlier version", "train again"):
+        walk.restored(run)
+    with refused("earlier version", "train again"):
+        walk.prune([run])

@@ -21,15 +21,15 @@ _LARGEST = np.finfo(np.float16).max
 class Body:
     """A frozen Inception v3 that turns pixels into features; the same photo has the same bits in any company."""
 
-    def __init__(self, graph, precision: str, plan: Plan | None = None):
+    def __init__(self, graph, precision: str, memory: Path | None = None):
         """Load a graph.
 
         Args:
             graph: what `frozen.freeze` gave.
             precision: what it computes in.
-            plan: how it is fed.
+            memory: a JSON file of what is best on this machine, see `tune`.
         """
-        self.precision, self.plan = precision, plan or Plan()
+        self.precision, self.plan, self._memory = precision, Plan(), memory
         with tf.Graph().as_default() as loaded:
             tf.import_graph_def(graph, name="")
         session = tf.compat.v1.Session(graph=loaded, config=_session_config())
@@ -50,18 +50,14 @@ class Body:
         Raises:
             InputError: not a checkpoint, or another network's.
         """
+        memory = cache and cache / "machine.json"
         if precision == "auto":
-            precision = machine.choose_precision(cache and cache / "machine.json")
-        graph = load_graph(path, fingerprint or sha256_of(path), precision, cache)
-        body = cls(graph, precision)
-        body.memory = cache and cache / "machine.json"
-        return body
-
-    memory: Path | None = None
+            precision = machine.choose_precision(memory)
+        return cls(load_graph(path, fingerprint or sha256_of(path), precision, cache), precision, memory)
 
     def tune(self) -> None:
         """Find out, or remember, which batch size and how many streams are the fastest here; some ten seconds."""
-        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self.memory)
+        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the pooled features of views.
