@@ -8,6 +8,7 @@ from pathlib import Path
 from bears_tl.errors import InputError
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 def _knob(default, help, low=None, high=None, choices=None):
@@ -40,6 +41,13 @@ class RunConfig:
     patience: int = _knob(20, "epochs without a lower validation loss before training stops", 1, 100_000)
     batch_size: int = _knob(40, "photos a training step", 1, 65_536)
     learning_rate: float = _knob(0.003, "Adam's step size", 1e-7, 1.0)
+    label_smoothing: float = _knob(
+        0.0, "share of each target that is spread evenly over all classes; 0: off", 0.0, 0.99
+    )
+    mixup: float = _knob(0.0, "training features are mixed by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0)
+    class_weights: str = _knob(
+        "none", "balanced: in training, each class counts as much as any other", choices=CLASS_WEIGHTS
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -114,8 +122,12 @@ def read_yaml(path: str | Path, example: str) -> dict:
     return values
 
 
-def parse_settings(pairs: list[str]) -> dict:
+def parse_settings(pairs: list[str], option: str = "--set") -> dict:
     """Turn `key=value` words of a command line into settings; values are read as YAML where the setting is no text.
+
+    Args:
+        pairs: the words.
+        option: what they were given to, for messages.
 
     Raises:
         InputError: a word without `=` or a value that is not YAML.
@@ -126,14 +138,14 @@ def parse_settings(pairs: list[str]) -> dict:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise InputError(f"--set {pair!r}: expected key=value, for example seed=1")
+            raise InputError(f"{option} {pair!r}: expected key=value, for example seed=1")
         if isinstance(RunConfig.__dataclass_fields__.get(name, types.SimpleNamespace(default=None)).default, str):
             values[name] = text  # a path or an address is taken as it is: `a: b` and `*.zip` are not YAML
             continue
         try:
             values[name] = yaml.safe_load(text)
         except (ValueError, RecursionError, yaml.YAMLError) as error:
-            raise InputError(f"--set {pair!r}: the value is not YAML: {_one_line(error)}") from None
+            raise InputError(f"{option} {pair!r}: the value is not YAML: {_one_line(error)}") from None
     return values
 
 

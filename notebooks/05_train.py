@@ -25,11 +25,13 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 run = "runs/sample"  # the folder that 04_restore wrote to
 seed = 0  # every random choice follows from it
 train_views = 1  # random views of each training photo; 0: train on the center view
-max_zoom = 0.2  # a random view shows a box up to this much smaller than the largest one
 epochs = 200  # training stops after this many, or earlier
 patience = 20  # epochs without a lower validation loss before training stops
 batch_size = 40  # photos a training step
 learning_rate = 0.003  # Adam's step size
+label_smoothing = 0.0  # share of each target that is spread evenly over all classes; 0: off
+mixup = 0.0  # training features are mixed by shares from Beta(mixup, mixup); 0: off
+class_weights = "none"  # balanced: in training, each class counts as much as any other
 
 # %%
 import numpy as np
@@ -39,7 +41,8 @@ from bears_tl.judging import plots
 from bears_tl.run import Run
 
 knobs = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "learning_rate": learning_rate}
-current_run = Run.open_or_start(run, seed=seed, train_views=train_views, max_zoom=max_zoom, **knobs)
+knobs |= {"label_smoothing": label_smoothing, "mixup": mixup, "class_weights": class_weights}
+current_run = Run.open_or_start(run, seed=seed, train_views=train_views, **knobs)
 body = walk.restored(current_run)
 pixels = np.stack(walk.pixels(current_run, walk.draw(current_run, current_run.table("splits.csv"), 4)))
 before = body.infer(pixels)

@@ -20,6 +20,8 @@ RANGES = {
     "patience": (1, 100_000),
     "batch_size": (1, 65_536),
     "learning_rate": (1e-7, 1.0),
+    "label_smoothing": (0.0, 0.99),
+    "mixup": (0.0, 100.0),
     "max_files": (1, 10**9),
     "max_bytes": (1, 10**15),
     "min_side_px": (1, 100_000),
