@@ -45,7 +45,7 @@ class Run:
         self.config = config
         self.folder = Path(config.run)
         if not self.path("config.json").exists():
-            write_json(self.path("config.json"), config.as_dict())
+            self.keep_settings()
 
     @classmethod
     def open(cls, folder: str | Path, **changes) -> "Run":
@@ -108,6 +108,10 @@ class Run:
         }
         receipt |= {"machine": _machine(), "versions": {"python": platform.python_version()} | versions_of(*_PACKAGES)}
         write_json(self.path("receipt.json"), receipt)
+        self.keep_settings()
+
+    def keep_settings(self) -> None:
+        """Write the settings to config.json; a stage that ends well does, and a notebook that only sets what comes."""
         write_json(self.path("config.json"), self.config.as_dict())
 
     def receipt(self) -> dict:

@@ -14,6 +14,7 @@ from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
 from bears_tl.photos.edits import read_edits
 from bears_tl.photos.facts import FactCache
+from bears_tl.photos.looks import STRENGTHS
 from bears_tl.photos.views import CENTER, View, read_views
 from bears_tl.run import Run
 
@@ -124,7 +125,8 @@ def feature_cache(run: Run):
 def train_views(run: Run) -> list[View]:
     """Give the views in which training photos are seen."""
     config = run.config
-    return [View(k, config.seed, config.max_zoom) for k in range(config.train_views)] or [CENTER]
+    strengths = {effect: getattr(config, effect) for effect in STRENGTHS}
+    return [View(k, config.seed, config.max_zoom, **strengths) for k in range(config.train_views)] or [CENTER]
 
 
 def split_views(run: Run) -> dict[str, list[View]]:

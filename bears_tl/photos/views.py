@@ -1,7 +1,8 @@
 """What the body sees of a photo: the center view for judging, random views for training.
 
-A view is a box of the upright photo, maybe mirrored, resized to 299 x 299 px. View k of a photo is a pure function of
-the seed, the photo's content hash and k, so that features of views can be cached although they are random.
+A view is a box of the upright photo, maybe mirrored, resized to 299 x 299 px; a random one may also be turned, have
+other colours or lack a part (looks.py). View k of a photo is a pure function of the seed, the photo's content hash, k
+and the strengths, so that features of views can be cached although they are random.
 """
 
 import dataclasses
@@ -14,9 +15,11 @@ from PIL import Image
 
 from bears_tl.files import seeded_rng
 from bears_tl.photos.image import read_image, to_rgb
+from bears_tl.photos.looks import STRENGTHS, check_strength, erase, shift_colours
 
 VERSION = 3  # raise it when a photo's view gets other pixels: features in a cache are then computed again
 IMAGE_SIZE_PX = 299  # the input of Inception v3, https://arxiv.org/abs/1512.00567, table 1
+_SIZE_PX = (IMAGE_SIZE_PX, IMAGE_SIZE_PX)
 # A JPEG is decoded small only where it keeps this many times the pixels a side that are needed: with 1.0 real photos
 # were up to 6.6 levels from scikit-image's, with 1.5 up to 3.5 (0.9 on average), for an eighth more time.
 _MARGIN = 1.5
@@ -35,14 +38,45 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """All that a view's pixels depend on besides the photo: nothing (the center view), or the seed, max_zoom and k."""
+    """All that a view's pixels depend on besides the photo: nothing (the center view), or k, the seed and strengths.
+
+    Every effect draws from numbers of its own, so that turning one on changes no draw of the others.
+
+    Raises:
+        ValueError: a strength out of range, or one for the center view.
+    """
 
     k: int | None = None
     seed: int = 0
     max_zoom: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    rotation_degrees: float = 0.0
+    erasing: float = 0.0
+
+    def __post_init__(self):
+        for effect in STRENGTHS:
+            check_strength(effect, getattr(self, effect))
+            if self.k is None and getattr(self, effect):
+                raise ValueError(f"{effect} {getattr(self, effect)!r} without k: the center view is not random")
 
     def __str__(self):
-        return "center" if self.k is None else f"random k={self.k} seed={self.seed} max_zoom={self.max_zoom!r}"
+        """Name the view in the feature cache; strengths of 0 are left out, as in names from before there were any."""
+        if self.k is None:
+            return "center"
+        strengths = [f" {effect}={float(getattr(self, effect))!r}" for effect in STRENGTHS if getattr(self, effect)]
+        return f"random k={self.k} seed={self.seed} max_zoom={self.max_zoom!r}{''.join(strengths)}"
+
+    def rng(self, sha256: str, effect: str) -> np.random.Generator:
+        """Give what an effect draws from in the photo with this content hash."""
+        return seeded_rng(self.seed, sha256, f"view {self.k} {effect}")
+
+    def change(self, sha256: str, effect: str) -> float:
+        """Draw how far an effect goes: in [-strength, strength]."""
+        strength = getattr(self, effect)
+        return strength * (2 * self.rng(sha256, effect).random() - 1) if strength else 0.0
 
     def box(self, width_px: int, height_px: int, sha256: str) -> Box:
         """Give the part of a photo that this view shows; sha256 is the photo's content hash."""
@@ -77,11 +111,16 @@ def random_box(
     return Box((1 - width) * left, (1 - height) * top, width, height, bool(flip < 0.5))
 
 
-def render(image: Image.Image, box: Box) -> np.ndarray:
-    """Cut a box out of an upright RGB image and resize it.
+def render(image: Image.Image, box: Box, degrees: float = 0.0) -> np.ndarray:
+    """Cut a box out of an upright RGB image, turned about its center, and resize it.
 
     Pillow's bilinear filter is widened for shrinking (anti-aliased); `reducing_gap` first shrinks by a whole factor,
     which is several times faster and within the test's distance of scikit-image's `resize(anti_aliasing=True)`.
+
+    Args:
+        image: the photo.
+        box: which part of it.
+        degrees: by how much the photo is turned, anticlockwise; beyond its border it is mirrored.
 
     Returns:
         uint8 [299, 299, 3] in [0, 255].
@@ -89,8 +128,10 @@ def render(image: Image.Image, box: Box) -> np.ndarray:
     left, top = box.left * image.width, box.top * image.height
     right, bottom = left + box.width * image.width, top + box.height * image.height
     corners = (left, top, min(right, image.width), min(bottom, image.height))  # rounding may step over the edge
-    size_px = (IMAGE_SIZE_PX, IMAGE_SIZE_PX)
-    pixels = np.asarray(image.resize(size_px, Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
+    if degrees:
+        pixels = np.asarray(_turn(image, corners, degrees))
+    else:
+        pixels = np.asarray(image.resize(_SIZE_PX, Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
     return pixels[:, ::-1] if box.flip else pixels
 
 
@@ -158,7 +199,42 @@ def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> l
             drafts[view.max_zoom] = read_image(
                 path, smallest_side_px=math.ceil(_MARGIN * IMAGE_SIZE_PX / (1 - view.max_zoom))
             )
-    return [render(image := drafts[view.max_zoom], view.box(*image.size, sha256)) for view in views]
+    return [_show(drafts[view.max_zoom], view, sha256) for view in views]
+
+
+def _show(image: Image.Image, view: View, sha256: str) -> np.ndarray:
+    """Render a view: its box and angle first, then colours, then what is erased."""
+    pixels = render(image, view.box(*image.size, sha256), view.change(sha256, "rotation_degrees"))
+    colours = {effect: view.change(sha256, effect) for effect in ("brightness", "contrast", "saturation", "hue")}
+    pixels = shift_colours(pixels, **colours)
+    return erase(pixels, view.erasing, view.rng(sha256, "erasing")) if view.erasing else pixels
+
+
+def _turn(image: Image.Image, corners: tuple[float, float, float, float], degrees: float) -> Image.Image:
+    """Resize a part of an RGB image that is turned about its center; beyond the border the image is mirrored.
+
+    Shrinking by a whole factor averages, and one bilinear sampling turns and shrinks by what is left, less than 2.
+    To resize first and turn then would cost twice the time and blur.
+    """
+    start, end = np.reshape(corners, (2, 2))  # x and y, here and below
+    size, center = end - start, (start + end) / 2
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    factor = max(int(size.min() / IMAGE_SIZE_PX), 1)
+    reach = abs(turn) @ size / 2 + factor  # from the center; one pixel of what is left more, for the filter
+    start = np.maximum(np.floor(center - reach), 0).astype(int)
+    end = np.minimum(np.ceil(center + reach), image.size).astype(int)
+    part = image.reduce(factor, box=(*start.tolist(), *end.tolist()))
+    center, reach = (center - start) / factor, reach / factor
+    before = np.maximum(np.ceil(reach - center), 0).astype(int)  # pixels that the image lacks on each side
+    after = np.maximum(np.ceil(center + reach) - part.size, 0).astype(int)
+    if before.any() or after.any():
+        borders = (before[1], after[1]), (before[0], after[0]), (0, 0)
+        part = Image.fromarray(np.pad(np.asarray(part), borders, "symmetric"))
+    steps = turn * size / (factor * IMAGE_SIZE_PX)  # what a pixel of the view to the right, and one down, is there
+    origin = center + before - steps.sum(axis=1) * IMAGE_SIZE_PX / 2
+    matrix = np.column_stack([steps, origin]).ravel().tolist()
+    return part.transform(_SIZE_PX, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
 def _largest_box(width_px: int, height_px: int, target_ratio: float) -> tuple[float, float]:
