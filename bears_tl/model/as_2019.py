@@ -17,6 +17,7 @@ import numpy as np
 
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, seeded_rng, write_json
+from bears_tl.model.feature_memory import FeatureMemory
 from bears_tl.model.modes import ALARM_PHOTOS, mode_distance, refuse_two_modes
 from bears_tl.model.network_2019 import SAVED_NAME, Network
 from bears_tl.photos.splits import split_photos
@@ -91,8 +92,8 @@ class Result:
         accuracy_of_photos: right photos by photos.
         history: a row an epoch: epoch, last_batch_accuracy, seconds.
         mode_distance: how far the body's features in training are from those in the test, see `modes`.
-        seconds: start (graph and checkpoint), reading and body_and_head (of all training steps), epoch_ends (last
-            batch's accuracy, saving), test, total (all of these and what lies between); alarm, not part of the total.
+        seconds: start (graph and checkpoint), epoch_ends (last batch's accuracy, saving), test, total (all of these and
+            the training steps); alarm, not part of the total.
         iteration_seconds: of each training step with its reading.
         planned_iterations: of the whole procedure; fewer were made where `iterations` limited it.
         planned_epochs: likewise.
@@ -143,6 +144,7 @@ def run(
     epochs: int = EPOCHS,
     batch_size: int = BATCH_SIZE,
     iterations: int | None = None,
+    memory: FeatureMemory | None = None,
 ) -> Result:
     """Train and test as in 2019.
 
@@ -156,6 +158,8 @@ def run(
         epochs: 10 in the article.
         batch_size: 40 in the article.
         iterations: stop after so many training steps, then test; what a benchmark extrapolates from.
+        memory: features that are there are not computed again, others are kept, those with stored statistics photo by
+            photo: what comes out is the same but for the last bits, the seconds are not. For this checkpoint only.
 
     Raises:
         InputError: too few photos, a photo that scikit-image cannot read, a checkpoint that does not fit, an
@@ -172,12 +176,31 @@ def run(
     if epochs < 1 or (iterations is not None and iterations < 1):
         raise InputError(f"epochs {epochs} and iterations {iterations} are out of range, expected 1 or more")
     state = _start(Path(saved_folder), {"seed": seed, "epochs": epochs, "switches": dataclasses.asdict(switches)})
-    seconds = dict.fromkeys(("start", "alarm", "reading", "body_and_head", "epoch_ends", "test", "total"), 0.0)
+    seconds = dict.fromkeys(("start", "alarm", "epoch_ends", "test", "total"), 0.0)
     history, iteration_seconds = [], []
 
+    last = {}
+
     def prepare(rows, views, purpose):
-        pairs = [(photo, seeded_rng(seed, photo["sha256"], f"as 2019 {purpose}")) for photo in rows]
-        return np.stack([read_view(Path(folder, photo["path"]), views, rng) for photo, rng in pairs])
+        """Read photos, unless they are those that were read last."""
+        what = views, purpose, [photo["sha256"] for photo in rows]
+        if last.get("what") != what:
+            rngs = [seeded_rng(seed, sha256, f"as 2019 {purpose}") for sha256 in what[2]]
+            images = [read_view(Path(folder, row["path"]), views, rng) for row, rng in zip(rows, rngs, strict=True)]
+            last.update(what=what, images=np.stack(images))
+        return last["images"]
+
+    def look(network, rows, views, purpose, training):
+        """Give the features of photos."""
+        if memory is None:
+            return network.features(prepare(rows, views, purpose), training)
+        whole_batch = training and switches.batch_norm == "batch"  # then a photo's features depend on the others
+        view = f"{'batch' if whole_batch else 'stored'} {f'{seed} {purpose}' if views == 'random' else views}"
+        found = []
+        for unit in [rows] if whole_batch else [[photo] for photo in rows]:
+            compute = functools.partial(lambda unit: network.features(prepare(unit, views, purpose), training), unit)
+            found.append(memory.find(" ".join([view, *(photo["sha256"] for photo in unit)]), compute))
+        return np.concatenate(found)
 
     def labels_of(rows):
         return np.array([class_names.index(photo["class_name"]) for photo in rows])
@@ -188,9 +211,8 @@ def run(
                 network = stack.enter_context(Network(len(class_names), seed, switches.batch_norm, switches.dropout))
                 network.restore_body(checkpoint_path)
             with _timed(seconds, "alarm"):
-                shown = train[:ALARM_PHOTOS]
-                parts = np.array_split(np.arange(len(shown)), math.ceil(len(shown) / batch_size))
-                batches = [prepare([shown[i] for i in part], "center", "alarm") for part in parts]
+                parts = np.array_split(train[:ALARM_PHOTOS], math.ceil(min(ALARM_PHOTOS, len(train)) / batch_size))
+                batches = [prepare(list(part), "center", "alarm") for part in parts]
                 modes = [functools.partial(network.features, training=training) for training in (True, False)]
                 distance = mode_distance(*modes, batches)
                 refuse_two_modes(distance, asked_for=switches.batch_norm == "batch")
@@ -198,13 +220,12 @@ def run(
                 started = time.perf_counter()
                 for i, rows in enumerate(drawn[: None if iterations is None else iterations - len(iteration_seconds)]):
                     began = time.perf_counter()
-                    with _timed(seconds, "reading"):
-                        images, labels = prepare(rows, switches.train_views, f"{epoch} {i}"), labels_of(rows)
-                    with _timed(seconds, "body_and_head"):
-                        network.step(images, labels)
+                    seen = network, rows, switches.train_views, f"{epoch} {i}"
+                    network.step(look(*seen, training=True), labels_of(rows))
                     iteration_seconds.append(time.perf_counter() - began)
                 with _timed(seconds, "epoch_ends"):
-                    accuracy = float((network.probabilities(images).argmax(axis=1) == labels).mean())
+                    shares = network.probabilities(look(*seen, training=False))
+                    accuracy = float((shares.argmax(axis=1) == labels_of(rows)).mean())
                     saved = network.save(Path(saved_folder), epoch)
                 history.append({"epoch": epoch, "last_batch_accuracy": accuracy})
                 history[-1]["seconds"] = time.perf_counter() - started
@@ -214,7 +235,8 @@ def run(
                     break
             with _timed(seconds, "test"):
                 parts = [[test[i] for i in part] for part in judged_batches(len(test))]
-                found = [network.probabilities(prepare(rows, switches.test_views, "test")) for rows in parts]
+                seen = [look(network, rows, switches.test_views, "test", training=False) for rows in parts]
+                found = [network.probabilities(features) for features in seen]
     except KeyboardInterrupt:
         raise InputError(f"interrupted: {_say(state, saved_folder)}") from None
     seconds["total"] -= seconds["alarm"]

@@ -52,10 +52,12 @@ class Network:
                     is_training=self._training if batch_norm == "batch" else False,
                     dropout_keep_prob=DROPOUT_KEEP_SHARE if dropout == "on" else 1.0,
                 )
-            self._features = tf.reduce_mean(end_points["Mixed_7c"], axis=[1, 2])
-            prelogits = tf.squeeze(end_points["PreLogits"], axis=[1, 2])
+            # `PreLogits` is this tensor after the dropout
+            self._pooled = graph.get_tensor_by_name("InceptionV3/Logits/AvgPool_1a_8x8/AvgPool:0")
+            prelogits = end_points["PreLogits"]
             if batch_norm == "stored" and dropout == "on":  # slim has one is_training for both
-                prelogits = slim.dropout(self._features, DROPOUT_KEEP_SHARE, is_training=self._training)
+                prelogits = slim.dropout(self._pooled, DROPOUT_KEEP_SHARE, is_training=self._training)
+            prelogits = tf.squeeze(prelogits, axis=[1, 2])
             self._prelogits = prelogits
             with compat.variable_scope("output"):
                 shape = [prelogits.shape[1], n_classes]
@@ -93,15 +95,22 @@ class Network:
 
     def features(self, images: np.ndarray, training: bool) -> np.ndarray:
         """Give the pooled features that go into the dropout: float32 [n, 299, 299, 3] in [-1, 1] to [n, 2048]."""
-        return self._session.run(self._features, {self._images: images, self._training: training})
+        return self._session.run(self._pooled, {self._images: images, self._training: training})[:, 0, 0]
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Take one step of Adam on a batch: float32 [n, 299, 299, 3] in [-1, 1], int [n]."""
-        self._session.run(self._train, {self._images: images, self._labels: labels, self._training: True})
+    def step(self, features: np.ndarray, labels: np.ndarray) -> None:
+        """Take one step of Adam on a batch's features, as `features` gives them with `training`, and labels, int [n].
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Give float32 [n, n classes] in [0, 1], with `training` False, for float32 [n, 299, 299, 3] in [-1, 1]."""
-        return self._session.run(self._probabilities, {self._images: images})
+        2019 ran body and step in one call. The body is never trained, so the step is the same, and features can be
+        shared by procedures that differ in something else.
+        """
+        self._session.run(self._train, self._feed(features) | {self._labels: labels, self._training: True})
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Give float32 [n, n classes] in [0, 1], with `training` False, of features made without `training`."""
+        return self._session.run(self._probabilities, self._feed(features))
+
+    def _feed(self, features: np.ndarray) -> dict:
+        return {self._pooled: features[:, np.newaxis, np.newaxis]}
 
     def body_values(self) -> dict[str, np.ndarray]:
         """Give the body's values as they stand now: variable name to float32 values."""

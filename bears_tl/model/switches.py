@@ -1,6 +1,6 @@
 """What each fault of 2019 costs: the article's procedure against the same with one switch turned, on the same photos.
 
-From Python, for the table in results/as_2019.csv (a run takes minutes to an hour, and there are seven a seed):
+From Python, for the table in results/as_2019.csv (eight runs a seed, some of which share what the body says):
 
     from bears_tl.files import write_csv
     from bears_tl.model.switches import COLUMNS, compare, run_all
@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 
+from bears_tl.errors import InputError
 from bears_tl.files import read_csv, write_csv
 from bears_tl.model import as_2019
 from bears_tl.model.as_2019 import POSITIONS, Switches, mean_of_batches
+from bears_tl.model.feature_memory import FeatureMemory
 
 ARTICLE, ALL = "none", "all"  # of the switches turned
 TURNS = (ARTICLE, *POSITIONS, ALL)
@@ -41,39 +43,49 @@ def run_all(
     checkpoint_path: str | Path,
     saved_folder: str | Path,
     seeds: Iterable[int],
+    turns: Iterable[str] = TURNS,
     **settings,
 ) -> dict[str, dict[int, list[dict]]]:
     """Run the procedure for every turn and seed; what is finished already is read, not run again.
 
-    `mean` is turned without a run of its own: it changes no prediction, only what is printed of them.
+    `mean` is turned without a run of its own: it changes no prediction, only what is printed of them. What the body
+    says of a batch is computed once a seed and kept until the seed is done, so that a killed comparison loses little.
 
     Args:
         folder: that `path` of a photo is relative to.
         photos: rows of photos.csv.
         checkpoint_path: a TF-slim checkpoint of Inception v3, unpacked.
         saved_folder: gets <turn>_<seed>.csv, the test's predictions in the order of the batches, and, while a run goes
-            on, its checkpoints. One folder for one set of photos, checkpoint and settings.
+            on, its checkpoints and features. One folder for one set of photos, checkpoint and settings.
         seeds: each draws another split, and all else.
-        settings: epochs and batch_size of `as_2019.run`.
+        turns: which of TURNS.
+        settings: epochs, batch_size and iterations of `as_2019.run`.
 
     Returns:
         Turn to seed to rows of path, class_name, sha256 and predicted.
 
     Raises:
-        InputError: what `as_2019.run` refuses, an interrupted run among them.
+        InputError: an unknown turn, or what `as_2019.run` refuses.
     """
-    found = {name: {} for name in TURNS}
+    if unknown := [name for name in turns if name not in TURNS]:
+        raise InputError(f"switch {unknown[0]!r} is unknown, expected {', '.join(TURNS)}")
+    found = {name: {} for name in turns}
     for seed in seeds:
-        for name in TURNS:
+        memory = FeatureMemory(Path(saved_folder, f"features_{seed}"))
+        for name in turns:
             path = Path(saved_folder, f"{ARTICLE if name == 'mean' else name}_{seed}.csv")
             if not path.is_file():
                 saved = path.with_suffix("")
-                result = as_2019.run(folder, photos, checkpoint_path, saved, turned(name), seed, **settings)
+                shutil.rmtree(saved, ignore_errors=True)  # of a run that was stopped; its features are remembered
+                result = as_2019.run(
+                    folder, photos, checkpoint_path, saved, turned(name), seed, memory=memory, **settings
+                )
                 answers = [result.class_names[i] for i in result.probabilities.argmax(axis=1)]
                 rows = [row | {"predicted": answer} for row, answer in zip(result.test, answers, strict=True)]
                 write_csv(path, PREDICTION_COLUMNS, rows)
                 shutil.rmtree(saved)
             found[name][seed] = read_csv(path, PREDICTION_COLUMNS)
+        shutil.rmtree(memory.folder, ignore_errors=True)
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 from bears_tl.files import read_json
 from bears_tl.model import as_2019
 from bears_tl.model.as_2019 import POSITIONS, Switches, divide, judged_batches, mean_of_batches
+from bears_tl.model.feature_memory import FeatureMemory
 from bears_tl.model.network_2019 import Network
 from bears_tl.photos.intake import take_in
 
@@ -43,7 +44,7 @@ class Recorder:
         self.fed.append(("checkpoint", path))
 
     def features(self, images, training):
-        return np.ones((len(images), 4))
+        return images
 
     def step(self, images, labels):
         self.steps += 1
@@ -256,10 +257,10 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
 
     with Network(2, 0, batch_norm, dropout) as network:
         network.restore_body(workspace.checkpoint)
-        before, first = network.body_values(), network.probabilities(pictures)
-        served = network.features(pictures, training=False)
+        before, served = network.body_values(), network.features(pictures, training=False)
+        first, trained = network.probabilities(served), network.features(pictures, training=True)
         np.testing.assert_allclose(served, slim_features(workspace.checkpoint, pictures), rtol=1e-4, atol=1e-4)
-        distance = mode_distance(lambda images: network.features(images, True), lambda _: served, [pictures])
+        distance = mode_distance(lambda _: trained, lambda _: served, [pictures])
         assert distance > 0.1 if batch_norm == "batch" else distance == 0
         dropped = [
             network._session.run(network._prelogits, {network._images: pictures, network._training: True})
@@ -268,14 +269,37 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
         assert (np.abs(dropped[0] - dropped[1]).max() > 0) == (dropout == "on")
         for epoch in (1, 2, 3):
             for _ in range(2):
-                network.step(pictures, LABELS)
+                network.step(trained, LABELS)
             network.save(tmp_path, epoch)
-        after, last = network.body_values(), network.probabilities(pictures)
+        after, last = network.body_values(), network.probabilities(served)
     assert len(before) == 376 + 12 and all((before[name] == after[name]).all() for name in before)
     chosen = first[np.arange(4), LABELS], last[np.arange(4), LABELS]
     assert np.log(chosen[1]).mean() > np.log(chosen[0]).mean()
     kept = {path.name.partition(".data")[0].removesuffix(".index") for path in tmp_path.glob("model.ckpt-*")}
     assert kept == {"model.ckpt-2", "model.ckpt-3"}
+
+
+def test_remembered_features_are_those_of_the_same_photos_in_the_same_views(record, tmp_path):
+    """Every turn, with one memory for all: the network is fed what it is fed without a memory."""
+    memory = FeatureMemory(tmp_path / "memory")
+    for name, positions in POSITIONS.items():
+        switches = dataclasses.replace(Switches(), **{name: positions[1]})
+        result, fed = record(switches=switches)
+        assert record(switches=switches, memory=memory)[1] == fed
+        assert (record(switches=switches, memory=memory)[0].hits == result.hits).all()
+
+
+@pytest.mark.slow
+def test_a_procedure_that_remembers_ends_the_same(workspace, tmp_path):
+    rows = take_in(workspace.photos).photos
+    found = [
+        as_2019.run(
+            workspace.photos, rows, workspace.checkpoint, tmp_path / "saved", epochs=1, batch_size=6, memory=memory
+        )
+        for memory in (None, *2 * [FeatureMemory(tmp_path / "memory")])
+    ]
+    np.testing.assert_allclose(found[1].probabilities, found[0].probabilities, atol=1e-5)
+    assert (found[2].probabilities == found[1].probabilities).all()
 
 
 @pytest.mark.slow

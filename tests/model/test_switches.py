@@ -68,7 +68,7 @@ def made(monkeypatch):
     """Replace the procedure by one that answers at once, and give the list of runs that were made."""
     runs = []
 
-    def run(folder, photos, checkpoint_path, saved_folder, chosen, seed, **settings):
+    def run(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **settings):
         runs.append((chosen, seed, settings))
         saved_folder.mkdir(parents=True)
         (saved_folder / "model.ckpt-1").write_text("saved")
@@ -100,7 +100,7 @@ def test_what_is_finished_is_not_run_again(made, tmp_path, monkeypatch):
     assert run_all("photos", PHOTOS, "a.ckpt", tmp_path, [0]) == first
     assert [chosen for chosen, *_ in made] == [turned("dropout")]
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise InputError("interrupted")
 
     monkeypatch.setattr(as_2019, "run", interrupted)
