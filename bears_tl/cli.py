@@ -71,6 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
     verb.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
 
+    verb = _verb(verbs, "compare", _compare, "measure what settings bring: trials against a base, over seeds")
+    verb.add_argument("--config", metavar="YAML", help="the base's settings; without it, the defaults")
+    verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one of them; may be repeated")
+    verb.add_argument(
+        "--try", dest="trials", action="append", required=True, metavar="'KEY=VALUE ...'",
+        help="a trial: the base with these settings in place of its own; may be repeated",
+    )  # fmt: skip
+    verb.add_argument("--seeds", type=int, default=5, metavar="N", help="from the base's seed on; default: %(default)s")
+    verb.add_argument("--to", required=True, metavar="NAME.csv", help="the table; NAME.md and NAME.png lie beside it")
+    verb.add_argument("--run", metavar="FOLDER", help="where the trained runs lie; default: runs/compare/NAME")
+
     _run_option(_verb(verbs, "evaluate", _evaluate, "judge a run's predictions: metrics.json and figures"))
 
     verb = _verb(verbs, "predict", _predict, "classify photos with a trained run")
@@ -181,6 +192,20 @@ def _train(options) -> None:
     walk.walk(Run(config.replace(**changes)))
 
 
+def _compare(options) -> None:
+    import shlex
+    from pathlib import Path
+
+    from bears_tl import comparison
+    from bears_tl import config as settings
+
+    config = settings.load(options.config) if options.config else settings.RunConfig()
+    config = config.replace(**settings.parse_settings(options.set))
+    command = shlex.join(["bears", *sys.argv[1:]])
+    comparison.compare(config, options.trials, options.seeds, options.to, options.run, command)
+    print(Path(options.to).with_suffix(".md").read_text(encoding="utf-8"), end="")
+
+
 def _evaluate(options) -> None:
     from bears_tl import walk
     from bears_tl.judging.metrics import sentence
@@ -221,7 +246,7 @@ def _predict(options) -> int:
 def _benchmark(options) -> None:
     from pathlib import Path
 
-    from bears_tl import benchmark
+    from bears_tl.bench import benchmark
 
     if options.profile:
         print(benchmark.profile(options.photos, options.checkpoint, options.to), end="")

@@ -19,10 +19,9 @@ ORDER = [
     ["download"],
     ["run"],
     ["photos"],
-    ["model", "judging", "engines"],
+    ["model", "judging"],
     ["walk"],
-    ["predict", "cleaner", "bench", "contenders", "seconds"],
-    ["benchmark"],
+    ["predict", "cleaner", "comparison", "bench"],
     ["cli"],
     ["__main__"],
 ]

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from bears_tl import engines
+from bears_tl.bench import engines
 from bears_tl.model import peers
 from bears_tl.model.backbone import Backbone
 from bears_tl.photos.views import CENTER, read_views, scale

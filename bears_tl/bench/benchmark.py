@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bears_tl.bench import Bench, ContenderError
-from bears_tl.contenders import CONTENDERS, TUNED
+from bears_tl.bench.contenders import CONTENDERS, TUNED
+from bears_tl.bench.processes import Bench, ContenderError
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes, write_json
 from bears_tl.judging import speed
@@ -63,7 +63,7 @@ def run(
         bench.task |= shared | {"rows": rows, "sample": rows[:sample], "checkpoint": restored["path"]}
         bench.task |= {"fingerprint": restored["fingerprint"], "precision": restored["precision"]}
         bench.task |= {"cache": str(bench.folder / "warm")}
-        answer, _ = bench.work("bears_tl.contenders", work="prepare")
+        answer, _ = bench.work("bears_tl.bench.contenders", work="prepare")
         bench.task |= {"operations_per_photo": answer["operations_per_photo"]}
 
         left_out, names = _choose(peers, restored["precision"])
@@ -98,8 +98,8 @@ def profile(photos: str, checkpoint: str, to: str | Path, say: Callable[[str], N
     """
     with _bench(photos, checkpoint, say) as (bench, _):
         settings = {"photos": bench.task["photos"], "checkpoint": checkpoint, "run": str(bench.folder / "profiled")}
-        answer, ended = bench.work("bears_tl.seconds", settings=settings)
-    from bears_tl.seconds import table
+        answer, ended = bench.work("bears_tl.bench.profile", settings=settings)
+    from bears_tl.bench.profile import table
 
     text = table(answer, ended["seconds"])
     write_bytes(Path(to, "profile.md"), text.encode())
@@ -194,7 +194,7 @@ def _tune(bench: Bench, names: list[str], failed: dict[str, str], say: Callable[
     settings = {}
     for name in [name for name in names if name in TUNED]:
         try:
-            answer, _ = bench.work("bears_tl.contenders", work="tune", contender=name)
+            answer, _ = bench.work("bears_tl.bench.contenders", work="tune", contender=name)
         except ContenderError as error:
             failed[name] = str(error)
             say(f"{CONTENDERS[name].label} failed: {failed[name]}")

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from bears_tl import benchmark, contenders
-from bears_tl.bench import Bench, ContenderError
-from bears_tl.contenders import CONTENDERS, TUNED
+from bears_tl.bench import benchmark, contenders
+from bears_tl.bench.contenders import CONTENDERS, TUNED
+from bears_tl.bench.processes import Bench, ContenderError
 from bears_tl.judging.speed import GROUPS
 
 

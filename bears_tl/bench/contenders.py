@@ -1,6 +1,6 @@
 """What the benchmark lets run against each other: each contender is measured in a process of its own.
 
-`python -m bears_tl.contenders TASK` does one piece of work, described in a JSON file: see `main`.
+`python -m bears_tl.bench.contenders TASK` does one piece of work, described in a JSON file: see `main`.
 """
 
 import dataclasses
@@ -208,7 +208,7 @@ def _candidates(name: str) -> tuple[dict, ...]:
         from bears_tl.model.peers import KerasPredict
 
         return KerasPredict.CANDIDATES
-    from bears_tl import engines
+    from bears_tl.bench import engines
 
     return (engines.OpenVino if name.startswith("openvino") else engines.OnnxRuntime).CANDIDATES
 
@@ -237,7 +237,7 @@ def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
         from bears_tl.model.peers import KerasPredict
 
         return KerasPredict(task["checkpoint"], **task["settings"]).features
-    from bears_tl import engines
+    from bears_tl.bench import engines
 
     if engine == "openvino":
         return engines.OpenVino(_file(task, "body.pb"), precision, **task["settings"]).features

@@ -1,6 +1,6 @@
 """Where the seconds of a whole `bears train` go: imports and work of each stage, and what lies between them.
 
-`python -m bears_tl.seconds TASK` walks one run with a watch on it.
+`python -m bears_tl.bench.profile TASK` walks one run with a watch on it.
 """
 
 import builtins

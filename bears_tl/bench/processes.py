@@ -56,7 +56,7 @@ class Bench:
         """Measure one contender once."""
         if name in ("train_cold", "train_warm"):
             return self.train("warm" if name == "train_warm" else "new")
-        answer, ended = self.work("bears_tl.contenders", work="measure", contender=name, settings=settings)
+        answer, ended = self.work("bears_tl.bench.contenders", work="measure", contender=name, settings=settings)
         return answer | {"peak_rss_bytes": ended["peak_rss_bytes"]}
 
     def _process(self, words: list[str], cache: str) -> dict:
