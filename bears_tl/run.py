@@ -26,6 +26,10 @@ STAGES = {
     "audit": ["cues.csv"],
     "evaluate": ["metrics.json", "figures"],
 }
+# Stages beside the walk, made from what `train` left; nothing is made from them.
+ASIDE = {
+    "ladder": ["ladder.csv", "ladder.png", "ladder"],
+}
 STAND_IN_NOTICE = (
     "STAND-IN BODY: random weights, not trained on anything. Figures made with it check the pipeline; "
     "none says what transfer learning can do."
@@ -92,13 +96,14 @@ class Run:
         started = time.perf_counter()
         yield facts
         seconds = round(time.perf_counter() - started, 3)
-        hashes = {file: sha256_of(self.path(file)) for file in STAGES[name] if self.path(file).is_file()}
+        files = STAGES | ASIDE
+        hashes = {file: sha256_of(self.path(file)) for file in files[name] if self.path(file).is_file()}
         receipt = self.receipt()
         before = receipt["stages"].get(name, {})
         if (before.get("facts"), before.get("sha256")) != (facts, hashes):
-            for later in list(STAGES)[list(STAGES).index(name) + 1 :]:
+            for later in _made_from(name):
                 receipt["stages"].pop(later, None)
-                for file in STAGES[later]:
+                for file in files[later]:
                     _remove(self.path(file))
         receipt["stages"][name] = {
             "facts": facts,
@@ -140,6 +145,14 @@ class Run:
         """Give the seconds that each finished stage took."""
         stages = self.receipt()["stages"]
         return {name: stages[name]["seconds"] for name in STAGES if name in stages}
+
+
+def _made_from(stage: str) -> list[str]:
+    """List the stages that are made from what a stage leaves."""
+    if stage in ASIDE:
+        return []
+    later = list(STAGES)[list(STAGES).index(stage) + 1 :]
+    return later + (list(ASIDE) if "train" in (stage, *later) else [])
 
 
 def _remove(path: Path) -> None:

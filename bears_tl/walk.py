@@ -94,11 +94,16 @@ def restored(run: Run):
     """
     from bears_tl.model.body import Body
 
-    facts = _checkpoint(run)
+    facts = checkpoint_facts(run)
     return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
 
 
-def _checkpoint(run: Run) -> dict:
+def checkpoint_facts(run: Run) -> dict:
+    """Give what `restore` found: path, kind, fingerprint, precision.
+
+    Raises:
+        InputError: the stage has not run, or the checkpoint is gone or is no longer the same.
+    """
     facts = _body_facts(run)
     if not Path(facts["path"]).is_file() or sha256_of(facts["path"]) != facts["fingerprint"]:
         raise InputError(
@@ -170,7 +175,7 @@ def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -
     from bears_tl.model.body import load_graph
     from bears_tl.model.features import fill, find_missing
 
-    facts, views = _checkpoint(run), split_views(run)
+    facts, views = checkpoint_facts(run), split_views(run)
 
     def compute(missing):
         graph = load_graph(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())

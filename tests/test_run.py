@@ -6,7 +6,7 @@ import os
 import pytest
 
 from bears_tl.config import RunConfig
-from bears_tl.run import STAGES, STAND_IN_NOTICE, Run
+from bears_tl.run import ASIDE, STAGES, STAND_IN_NOTICE, Run
 
 FILES = {stage: [name for name in names if name != "figures"] for stage, names in STAGES.items()}
 
@@ -93,6 +93,21 @@ def test_a_stage_that_finds_the_same_again_leaves_the_later_ones(stage, walked):
     assert list(walked.seconds()) == list(STAGES)
     receipt = str(walked.path("receipt.json"))
     assert before.pop(receipt) and after.pop(receipt) and after == before
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_aside_goes_only_with_what_it_was_made_from(stage, walked):
+    for aside in ASIDE:
+        with walked.stage(aside) as facts:
+            walked.path(ASIDE[aside][0]).write_text("a table")
+            facts["rows"] = 3
+    assert list(walked.seconds()) == list(STAGES) and all(walked.path(name).exists() for name in FILES["evaluate"])
+    do(walked, stage)
+    assert all(walked.facts(aside) == {"rows": 3} for aside in ASIDE)
+    do(walked, stage, fact=1)
+    stays = stage in ("audit", "evaluate")
+    assert all(walked.path(ASIDE[aside][0]).exists() == stays for aside in ASIDE)
+    assert set(ASIDE) <= set(walked.receipt()["stages"]) if stays else not set(ASIDE) & set(walked.receipt()["stages"])
 
 
 def test_what_is_not_the_runs_own_stays(walked):

@@ -25,7 +25,7 @@ class Backbone:
             values: variable name (as TF-slim names it) to float32 values, see `expected_inventory`.
         """
         self.model = model
-        for scope, layers in _convolutions(self.model):
+        for scope, layers in convolutions(self.model):
             _fill(layers, [values[f"{scope}/{variable}"] for variable in VARIABLES])
         self.model.trainable = False
         self._infer = tf.function(
@@ -67,17 +67,17 @@ class Backbone:
 
     def calibrate(self, batch: np.ndarray) -> None:
         """Set every batch norm's stored statistics to those of one batch, float32 [n, 299, 299, 3] in [-1, 1]."""
-        for _, (_, norm) in _convolutions(self.model):
+        for _, (_, norm) in convolutions(self.model):
             norm.trainable, norm.momentum = True, 0.0  # moving = 0 * moving + 1 * of this batch
         tf.function(lambda images: self.model(images, training=True))(batch)  # eagerly, it would hold every activation
-        for _, (_, norm) in _convolutions(self.model):
+        for _, (_, norm) in convolutions(self.model):
             norm.trainable = False
 
     def values(self) -> dict[str, np.ndarray]:
         """Give the body's values as they stand now, under TF-slim's names; what proves that training left it alone."""
         return {
             f"{scope}/{variable}": value
-            for scope, layers in _convolutions(self.model)
+            for scope, layers in convolutions(self.model)
             for variable, value in zip(VARIABLES, [w for layer in layers for w in layer.get_weights()], strict=True)
         }
 
@@ -101,12 +101,12 @@ def expected_inventory(model) -> dict[str, tuple[int, ...]]:
     """List what a checkpoint must hold to fill a body: variable name, as TF-slim names it, to shape."""
     return {
         f"{scope}/{variable}": tuple(weight.shape)
-        for scope, (convolution, norm) in _convolutions(model)
+        for scope, (convolution, norm) in convolutions(model)
         for variable, weight in zip(VARIABLES, [*convolution.weights, *norm.weights], strict=True)
     }
 
 
-def _convolutions(model) -> list[tuple[str, tuple]]:
+def convolutions(model) -> list[tuple[str, tuple]]:
     """Pair TF-slim's scopes with Keras' (convolution, batch norm) layers: both were created in the same order.
 
     `model.layers` is sorted by depth; the counter that Keras appends to a layer's name gives the order of creation.
