@@ -25,3 +25,4 @@ with quiet_stderr():
     import tensorflow
 
     tensorflow.config.list_physical_devices()  # looks for a GPU, and complains at length where there is none
+tensorflow.get_logger().setLevel("WARNING")  # "INFO: Restoring parameters from ..."
