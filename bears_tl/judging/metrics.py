@@ -31,6 +31,29 @@ def wilson_interval(successes: int, count: int, z: float = Z_95) -> tuple[float,
     return low, high
 
 
+def mcnemar_p_value(only_first: int, only_second: int) -> float:
+    """Ask whether two classifiers differ on the same photos: McNemar's exact test, two-sided.
+
+    Of the photos that just one of the two gets right, as many go to either as heads and tails of a coin, if the two are
+    equally good (McNemar 1947, https://doi.org/10.1007/BF02295996; the binomial distribution in place of chi-squared).
+
+    Args:
+        only_first: how many photos only the first gets right.
+        only_second: how many only the second.
+
+    Returns:
+        p in (0, 1]; 1 where no photo tells them apart.
+    """
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"counts {only_first} and {only_second}: expected 0 or more")
+    apart = only_first + only_second
+    ways = tail = 1  # of throwing no head, then one head and so on, out of 2 ** apart
+    for heads in range(min(only_first, only_second)):
+        ways = ways * (apart - heads) // (heads + 1)
+        tail += ways
+    return min(1.0, 2 * tail / 2**apart)
+
+
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
     """Count pairs: int [n_classes, n_classes], a row a true class, a column a predicted one."""
     matrix = np.zeros((n_classes, n_classes), dtype=np.int64)

@@ -129,6 +129,65 @@ def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
     return figure
 
 
+def trial_changes(rows: list[dict], note: str = "") -> Figure:
+    """Draw rows of `trials.judge_trials`, less the base's: test photos won and lost, and the validation loss."""
+    rows = [row for row in rows if row["p_value"] != ""]
+    places = np.arange(len(rows))[::-1]
+    figure, axes = plt.subplots(
+        1, 2, figsize=(10, 1.6 + 0.45 * len(rows)), sharey=True, squeeze=False, layout="constrained"
+    )
+    photos, loss = axes[0]
+    for column, sign, colour, label in (
+        ("only_base_right", -1, ORANGE, "right with the base only"),
+        ("only_trial_right", 1, BLUE, "right with the trial only"),
+    ):
+        counts = np.array([int(row[column]) for row in rows])
+        bars = photos.barh(places, sign * counts, 0.6, color=colour, label=label)
+        photos.bar_label(bars, [str(count) if count else "" for count in counts], padding=2, fontsize=8)
+    most = max(*(int(row[name]) for row in rows for name in ("only_base_right", "only_trial_right")), 3)
+    photos.set_xlim(-1.25 * most, 1.25 * most)
+    photos.xaxis.set_major_locator(MaxNLocator(integer=True))
+    photos.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    photos.set_xlabel("test photos of all seeds")
+    photos.set_yticks(places, [f"{row['trial']}  p={float(row['p_value']):.2g}" for row in rows])
+    photos.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    mean, low, high = (
+        np.array([float(row[name]) for row in rows]) for name in ("val_loss_change", "change_low", "change_high")
+    )
+    spread = np.maximum([mean - low, high - mean], 0)
+    loss.errorbar(mean, places, xerr=spread, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
+    loss.set_xlabel("validation loss less the base's, nats\nmean, lowest and highest seed")
+    loss.set_ylim(-0.6, len(rows) - 0.4)
+    for axis in (photos, loss):
+        axis.axvline(0, color=GREY, linewidth=1)
+        axis.spines[["top", "right"]].set_visible(False)
+    _note(figure, note)
+    return figure
+
+
+def switch_accuracies(rows: list[dict], note: str = "") -> Figure:
+    """Draw rows of `model.switches.compare`: the accuracy of each turn with its interval, 2019's as a line."""
+    figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(rows)), layout="constrained")
+    places = np.arange(len(rows))[::-1]
+    shares, low, high = (np.array([float(row[name]) for row in rows]) for name in ("accuracy", "low", "high"))
+    colours = [ORANGE if row["turned"] == "none" else BLUE for row in rows]
+    axis.errorbar(shares, places, xerr=np.maximum([shares - low, high - shares], 0), fmt="none", ecolor=GREY, capsize=3)
+    axis.scatter(shares, places, color=colours, zorder=3)
+    for row, share, place in zip(rows, shares, places, strict=True):
+        if row["turned"] == "none":
+            axis.axvline(share, color=ORANGE, linewidth=1, linestyle="--", label=f"as in 2019: {share:.1%}")
+        axis.annotate(f"{share:.1%}", (share, place), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+    names = [f"{row['turned']}: {row['position']}" if row["position"] else row["turned"] for row in rows]
+    axis.set_yticks(places, [name.replace("_", " ") for name in names])
+    axis.set_ylim(-0.6, len(rows) - 0.3)
+    axis.set_xlim(right=1.01)
+    axis.set_xlabel("accuracy on the test photos of all seeds, with 95 % interval")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    _note(figure, note)
+    return figure
+
+
 def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
     """Draw the confusion matrix of what `metrics.judge` gave: counts, coloured by share of the true class."""
     matrix = np.array(judged["confusion"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from bears_tl.judging.metrics import confusion_matrix, judge, sentence, wilson_interval
+from bears_tl.judging.metrics import confusion_matrix, judge, mcnemar_p_value, sentence, wilson_interval
 
 CLASSES = ["Grizzly", "Panda", "Polar"]
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
@@ -33,6 +33,22 @@ def test_the_interval_ends_exactly_at_0_and_1():
 
 def test_the_interval_of_nothing_is_everything():
     assert wilson_interval(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 1), (0, 5), (6, 0), (3, 9), (10, 10), (40, 61), (900, 1100)])
+def test_mcnemars_p_is_scipys_exact_binomial_test_and_the_same_both_ways(first, second):
+    p_value = mcnemar_p_value(first, second)
+    assert p_value == pytest.approx(binomtest(first, first + second).pvalue, rel=1e-9)
+    assert p_value == mcnemar_p_value(second, first)
+
+
+def test_where_no_photo_tells_two_apart_p_is_1():
+    assert mcnemar_p_value(0, 0) == 1
+
+
+def test_a_negative_count_of_photos_is_refused():
+    with pytest.raises(ValueError, match="0 or more"):
+        mcnemar_p_value(-1, 3)
 
 
 @pytest.mark.parametrize(("successes", "count"), [(-1, 5), (6, 5), (1, 0), (0, -1)])

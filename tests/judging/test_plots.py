@@ -45,12 +45,19 @@ def ranges(count):
     )
 
 
+def trials(count):
+    row = {"p_value": "0.03", "only_base_right": "2", "only_trial_right": "0"}
+    row |= {"val_loss_change": "-0.01", "change_low": "-0.02", "change_high": "0.03"}
+    return [{"trial": "base", "p_value": ""}, *({"trial": f"epochs={i}"} | row for i in range(1, count))]
+
+
 FIGURES = {
     "photo_grid": lambda n: plots.photo_grid(photos(n), [f"{name}\nsecond line" for name in names(n)], title="Photos"),
     "count_bars": lambda n: plots.count_bars({name: {"train": 7, "val": 0, "test": 2} for name in names(n)}, "Counts"),
     "learning_curves": lambda n: plots.learning_curves(history(n - 1), NOTE),
     "cue_accuracies": lambda n: plots.cue_accuracies(cues(n), NOTE),
     "learning_rate_range": ranges,
+    "trial_changes": lambda n: plots.trial_changes(trials(n), NOTE),
     "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
     "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
 }

@@ -1,0 +1,192 @@
+"""A comparison: what settings bring, over seeds, each trial on the base's photos, split, body and test photos."""
+
+import datetime
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from bears_tl import walk
+from bears_tl.config import RunConfig, parse_settings
+from bears_tl.errors import InputError
+from bears_tl.files import read_json, write_bytes, write_csv, write_json
+from bears_tl.judging.metrics import judge
+from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
+from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, judge_trials, table
+from bears_tl.run import STAGES, Run
+
+# Settings that decide which photos there are, how they are split and what body sees them: all trials share these
+SHARED = (
+    "run", "photos", "checkpoint", "precision", "max_files", "max_bytes", "min_side_px", "allow_animated", "edits",
+    "seed", "test_fraction", "val_fraction",
+)  # fmt: skip
+EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
+MOST_SEEDS = 1000
+
+
+def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
+    """Turn the words of --try into trials.
+
+    Args:
+        words: `key=value` pairs each, with spaces between them.
+        config: the base.
+
+    Returns:
+        Name, such as "epochs=10 patience=10", to settings; first the base, under BASE.
+
+    Raises:
+        InputError: a setting that is shared by all trials, or that RunConfig refuses; a trial that is another's or the
+            base's equal.
+    """
+    trials = {BASE: config}
+    for word in words:
+        changes = parse_settings(_pairs(word), "--try")
+        for name in changes:
+            if name in SHARED:
+                raise InputError(
+                    f"--try {word!r}: {name} is the same for all trials, who share photos, splits and body: "
+                    f"give it with --set, and compare the settings that training reads, such as epochs=10"
+                )
+        trial = config.replace(**changes)
+        if trial in trials.values():
+            (same,) = [name for name, other in trials.items() if other == trial]
+            raise InputError(f"--try {word!r} has the settings of {same!r}: leave it out, or give it others")
+        trials[" ".join(f"{name}={getattr(trial, name)}" for name in changes)] = trial
+    return trials
+
+
+def _pairs(word: str) -> list[str]:
+    try:
+        pairs = shlex.split(word)
+    except ValueError as error:
+        raise InputError(f"--try {word!r}: {error}; {EXAMPLE}") from None
+    if not pairs:
+        raise InputError(f"--try {word!r} is empty: {EXAMPLE}")
+    return pairs
+
+
+def compare(
+    config: RunConfig,
+    words: list[str],
+    seeds: int,
+    to: str | Path,
+    folder: str | Path | None = None,
+    command: str = "bears compare",
+    say: Callable[[str], None] = print,
+) -> list[dict]:
+    """Train the base and each trial over seeds, and write the table: NAME.csv, NAME.md and NAME.png.
+
+    Photos, label corrections and body are those of one shared run; each seed divides the photos anew, and each (seed,
+    trial) is a run like any other, in a directory of its own. What is trained is kept: the same command goes on there.
+
+    Args:
+        config: the base; its seed is the first, and `run` is not used.
+        words: of --try, see `parse_trials`.
+        seeds: how many.
+        to: NAME.csv.
+        folder: where the runs lie; runs/compare/NAME without it.
+        command: what was typed, for NAME.md.
+        say: is given a line a training.
+
+    Returns:
+        The rows of NAME.csv, see `judge_trials`.
+
+    Raises:
+        InputError: a setting is refused, or the folder holds something else.
+    """
+    to = Path(to)
+    if to.suffix != ".csv":
+        raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/smoothing.csv")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
+    folder = Path(folder or Path("runs", "compare", to.stem))
+    trials = parse_trials(words, config.replace(run=str(folder / "shared")))
+    config.replace(seed=config.seed + seeds - 1)  # refused now, not after hours
+    _claim(folder, config)
+
+    shared = Run(trials[BASE])
+    say(f"photos: {walk.fetch(shared)}")
+    walk.intake(shared)
+    body = walk.restore(shared)
+    if shared.notice():
+        say(shared.notice())
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in trials}
+    for seed in range(config.seed, config.seed + seeds):
+        for name, trial in trials.items():
+            run = Run(trial.replace(seed=seed, run=str(folder / f"seed_{seed}" / name.replace(" ", "_"))))
+            for stage in ("fetch", "intake"):
+                _hand_on(shared, run, stage)
+            walk.split(run)
+            _hand_on(shared, run, "restore")
+            if not _is_trained(run):
+                walk.train(run, walk.features(run, body))
+            outcomes[name].append(outcome := _outcome(run))
+            wrong = f"{len(outcome.hits) - sum(outcome.hits.values())} of {len(outcome.hits)} test photos wrong"
+            say(f"seed {seed}, {name}: {wrong}, val loss {outcome.val_loss:.4f}, {outcome.epochs} epochs")
+    rows = judge_trials(outcomes)
+    _write(rows, shared, seeds, to, command)
+    return rows
+
+
+def _claim(folder: Path, config: RunConfig) -> None:
+    """Make the folder that of a comparison with these settings, or find that it is.
+
+    Raises:
+        InputError: it is not empty and something else, a run for example, or a comparison with other settings.
+    """
+    path, settings = folder / "comparison.json", {k: v for k, v in config.as_dict().items() if k != "run"}
+    if path.is_file():
+        before = read_json(path)
+        before = before if isinstance(before, dict) else {}
+        for name in settings:
+            if before.get(name) != settings[name]:
+                raise InputError(
+                    f"{str(folder)!r} holds a comparison with other settings ({name} was {before.get(name)!r}, is now "
+                    f"{settings[name]!r}): name another folder with --run, or remove it"
+                )
+    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")
+    write_json(path, settings)
+
+
+def _hand_on(shared: Run, run: Run, stage: str) -> None:
+    """Enter what a stage of the shared run found into another run, as if it had happened there."""
+    with run.stage(stage) as facts:
+        facts |= shared.facts(stage)
+        for name in STAGES[stage]:
+            write_bytes(run.path(name), shared.path(name).read_bytes())
+
+
+def _is_trained(run: Run) -> bool:
+    """Say whether a run was trained before on what it has now: a stage that finds otherwise takes that away."""
+    return "train" in run.seconds() and all(run.path(name).is_file() for name in STAGES["train"])
+
+
+def _outcome(run: Run) -> Outcome:
+    history, predictions = run.table("history.csv"), run.table("predictions.csv")
+    tests = [row for row in predictions if row["split"] == "test"]
+    class_names, seconds = class_names_of(tests), run.seconds()
+    judged = judge(labels_of(tests, class_names), probabilities_of(tests, class_names), class_names)
+    return Outcome(
+        hits={row["path"]: row["predicted"] == row["class_name"] for row in tests},
+        val_loss=min(float(row["val_loss"]) for row in history),
+        test_loss=judged["cross_entropy"],
+        epochs=len(history),
+        features_seconds=seconds["features"],
+        train_seconds=seconds["train"],
+    )
+
+
+def _write(rows: list[dict], shared: Run, seeds: int, to: Path, command: str) -> None:
+    from bears_tl.judging import plots
+
+    machine, first, count = shared.receipt()["machine"], shared.config.seed, shared.facts("intake")["count"]
+    hardware, today = f"{machine['cores']} cores of {machine['processor']}", datetime.date.today().isoformat()
+    head = [
+        f"Measured on {today} on {hardware}: `{command}`.",
+        f"{count} photos, {rows[0]['photos'] / seeds:g} of them tested with each of the seeds {first} to "
+        f"{first + seeds - 1}; weights: {shared.facts('restore')['kind']}.",
+        *([shared.notice()] if shared.notice() else []),
+    ]
+    write_csv(to, TRIAL_COLUMNS, rows)
+    write_bytes(to.with_suffix(".md"), table(rows, head).encode())
+    plots.save(plots.trial_changes(rows, shared.notice()), to.with_suffix(".png"))
