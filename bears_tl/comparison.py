@@ -14,10 +14,10 @@ from bears_tl.judging.predictions import class_names_of, labels_of, probabilitie
 from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, judge_trials, table
 from bears_tl.run import STAGES, Run
 
-# Settings that decide which photos there are, how they are split and what body sees them: all trials share these
-SHARED = (
-    "run", "photos", "checkpoint", "precision", "max_files", "max_bytes", "min_side_px", "allow_animated", "edits",
-    "seed", "test_fraction", "val_fraction",
+# Settings that matter after the split: views of training photos, then the head's training. All others are shared.
+TRIED = (
+    "max_zoom", "brightness", "contrast", "saturation", "hue", "rotation_degrees", "erasing", "train_views",
+    "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
 )  # fmt: skip
 EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
 MOST_SEEDS = 1000
@@ -34,19 +34,19 @@ def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
         Name, such as "epochs=10 patience=10", to settings; first the base, under BASE.
 
     Raises:
-        InputError: a setting that is shared by all trials, or that RunConfig refuses; a trial that is another's or the
-            base's equal.
+        InputError: a setting that all trials share, or that RunConfig refuses; a trial that is another's or the base's
+            equal.
     """
     trials = {BASE: config}
     for word in words:
         changes = parse_settings(_pairs(word), "--try")
-        for name in changes:
-            if name in SHARED:
-                raise InputError(
-                    f"--try {word!r}: {name} is the same for all trials, who share photos, splits and body: "
-                    f"give it with --set, and compare the settings that training reads, such as epochs=10"
-                )
         trial = config.replace(**changes)
+        for name in changes:
+            if name not in TRIED:
+                raise InputError(
+                    f"--try {word!r}: {name} is the same for all trials, give it with --set; what can be tried: "
+                    f"{', '.join(TRIED)}"
+                )
         if trial in trials.values():
             (same,) = [name for name, other in trials.items() if other == trial]
             raise InputError(f"--try {word!r} has the settings of {same!r}: leave it out, or give it others")
@@ -134,18 +134,21 @@ def _claim(folder: Path, config: RunConfig) -> None:
         InputError: it is not empty and something else, a run for example, or a comparison with other settings.
     """
     path, settings = folder / "comparison.json", {k: v for k, v in config.as_dict().items() if k != "run"}
-    if path.is_file():
-        before = read_json(path)
-        before = before if isinstance(before, dict) else {}
-        for name in settings:
-            if before.get(name) != settings[name]:
-                raise InputError(
-                    f"{str(folder)!r} holds a comparison with other settings ({name} was {before.get(name)!r}, is now "
-                    f"{settings[name]!r}): name another folder with --run, or remove it"
-                )
-    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    before = read_json(path) if path.is_file() else settings
+    if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
         raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")
+    before = RunConfig().as_dict() | before  # a setting that is newer than the comparison was at its default then
+    for name, value in settings.items():
+        if before[name] != value:
+            raise InputError(
+                f"{str(folder)!r} holds a comparison with other settings ({name} was {before[name]!r}, is now "
+                f"{value!r}): name another folder with --run, or remove it"
+            )
     write_json(path, settings)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _hand_on(shared: Run, run: Run, stage: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from bears_tl import comparison, walk
 from bears_tl.cli import main
-from bears_tl.comparison import SHARED, parse_trials
+from bears_tl.comparison import TRIED, parse_trials
 from bears_tl.config import RunConfig
 from bears_tl.files import read_csv, write_csv
 from bears_tl.judging.trials import BASE, TRIAL_COLUMNS
@@ -164,21 +164,40 @@ def test_the_base_of_a_comparison_cannot_change_under_it(base, trainings, tmp_pa
 
 def test_a_broken_note_of_the_comparison_is_refused(base, tmp_path, refused):
     (tmp_path / "table_runs").mkdir()
-    for text, words in (("[]", ["other settings"]), ("{", ["could not be read"])):
+    for text, words in (("[]", ["something else"]), ("{", ["could not be read"])):
         (tmp_path / "table_runs/comparison.json").write_text(text)
         with refused("table_runs", *words):
             compared(base)
 
 
-@pytest.mark.parametrize("name", SHARED)
+def test_a_setting_that_is_newer_than_the_comparison_does_not_stop_it(base, trainings, tmp_path, refused):
+    compared(base, words=WORDS[:1], seeds=1)
+    path = tmp_path / "table_runs/comparison.json"
+    settings = json.loads(path.read_text())
+    del settings["mixup"]
+    path.write_text(json.dumps(settings))
+    trainings.clear()
+    compared(base, words=WORDS[:1], seeds=1)
+    assert not trainings
+    with refused("mixup was 0.0, is now 0.2"):
+        compared(base.replace(mixup=0.2), words=WORDS[:1], seeds=1)
+
+
+@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - set(TRIED)))
 def test_a_setting_that_all_trials_share_is_refused_by_name(name, refused):
     value = {"seed": "3", "photos": "sample"}.get(name, getattr(RunConfig(), name))
     with refused("--try", name, "--set"):
         parse_trials([f"{name}={value}"], RunConfig())
 
 
-def test_every_setting_that_is_shared_is_a_setting():
-    assert set(SHARED) <= set(RunConfig().as_dict())
+def test_every_setting_of_the_views_can_be_tried(tmp_path):
+    views = walk.train_views(Run(RunConfig(run=str(tmp_path / "run"))))
+    for name, value in RunConfig().as_dict().items():
+        if type(value) in (int, float) and name not in (*TRIED, "seed"):
+            highest = RunConfig.__dataclass_fields__[name].metadata["high"]
+            changed = {"run": str(tmp_path / "run"), "test_fraction": 0.01} | {name: highest}
+            assert walk.train_views(Run(RunConfig(**changed))) == views, name
+    assert set(TRIED) <= set(RunConfig().as_dict())
 
 
 @pytest.mark.parametrize(
