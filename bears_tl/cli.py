@@ -82,7 +82,22 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--to", required=True, metavar="NAME.csv", help="the table; NAME.md and NAME.png lie beside it")
     verb.add_argument("--run", metavar="FOLDER", help="where the trained runs lie; default: runs/compare/NAME")
 
+    verb = _verb(verbs, "as-2019", _as_2019, "run the article's procedure, and what each of its faults costs")
+    _run_option(verb)
+    verb.add_argument("--seeds", type=int, default=5, metavar="N", help="from 0 on; default: %(default)s")
+    verb.add_argument(
+        "--turns",
+        nargs="+",
+        metavar="SWITCH",
+        help="turn these to good practice, one at a time; default: each, and all",
+    )
+    verb.add_argument("--to", metavar="NAME.csv", help="NAME.md and NAME.png, too; default: RUN/as_2019/as_2019.csv")
+
     _run_option(_verb(verbs, "evaluate", _evaluate, "judge a run's predictions: metrics.json and figures"))
+
+    verb = _verb(verbs, "ladder", _ladder, "fine-tune a trained run, from its head down: ladder.csv and a figure")
+    _run_option(verb)
+    verb.add_argument("--rungs", nargs="+", metavar="RUNG", help="head, mixed_7c ... mixed_5b, all; default: each")
 
     verb = _verb(verbs, "predict", _predict, "classify photos with a trained run")
     verb.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER")
@@ -206,6 +221,17 @@ def _compare(options) -> None:
     print(Path(options.to).with_suffix(".md").read_text(encoding="utf-8"), end="")
 
 
+def _as_2019(options) -> None:
+    import shlex
+
+    from bears_tl import reproduction
+    from bears_tl.run import Run
+
+    run, command = Run.open(options.run), shlex.join(["bears", *sys.argv[1:]])
+    to = options.to or run.path("as_2019") / "as_2019.csv"
+    print(reproduction.write(run, options.seeds, options.turns, to, command), end="")
+
+
 def _evaluate(options) -> None:
     from bears_tl import walk
     from bears_tl.judging.metrics import sentence
@@ -216,6 +242,17 @@ def _evaluate(options) -> None:
     print(f"test: {sentence(result['test'])}")
     for warning in result["warnings"]:
         print(f"warning: {warning}")
+    if run.notice():
+        print(run.notice())
+
+
+def _ladder(options) -> None:
+    from bears_tl.beyond import climb
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    climb(run, options.rungs)
+    print(f"{run.path('ladder.csv')}, {run.path('ladder.png')}")
     if run.notice():
         print(run.notice())
 

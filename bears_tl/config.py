@@ -9,6 +9,7 @@ from bears_tl.errors import InputError
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
+AS_2019 = ("glimpse", "whole")
 
 
 def _knob(default, help, low=None, high=None, choices=None):
@@ -53,6 +54,15 @@ class RunConfig:
     mixup: float = _knob(0.0, "training features are mixed by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0)
     class_weights: str = _knob(
         "none", "balanced: in training, each class counts as much as any other", choices=CLASS_WEIGHTS
+    )
+    as_2019: str = _knob(
+        "glimpse", "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours", choices=AS_2019
+    )
+
+    fine_tune_learning_rate: float = _knob(0.0001, "Adam's step size below the head, in the ladder", 1e-9, 1.0)
+    fine_tune_epochs: int = _knob(10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)
+    fine_tune_patience: int = _knob(
+        3, "epochs without a lower validation loss before a rung's training stops", 1, 100_000
     )
 
     def __post_init__(self):

@@ -21,7 +21,7 @@ ORDER = [
     ["photos"],
     ["model", "judging"],
     ["walk"],
-    ["predict", "cleaner", "comparison", "bench"],
+    ["predict", "beyond", "cleaner", "comparison", "reproduction", "bench"],
     ["cli"],
     ["__main__"],
 ]

@@ -165,6 +165,22 @@ def trial_changes(rows: list[dict], note: str = "") -> Figure:
     return figure
 
 
+def two_modes(served: np.ndarray, trained: np.ndarray, note: str = "") -> Figure:
+    """Draw one photo's features in the mode of the test against those in the mode of training: two float [2048]."""
+    figure, axis = plt.subplots(figsize=(4.4, 4), layout="constrained")
+    most = 1.05 * max(served.max(), trained.max())
+    axis.plot([0, most], [0, most], color=ORANGE, linewidth=1, label="the same in both modes")
+    axis.plot(served, trained, ".", color=BLUE, markersize=3, alpha=0.5)
+    axis.set_xlim(0, most)
+    axis.set_ylim(0, most)
+    axis.set_xlabel("in the test: stored statistics")
+    axis.set_ylabel("in training: the batch's statistics")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    _note(figure, note)
+    return figure
+
+
 def switch_accuracies(rows: list[dict], note: str = "") -> Figure:
     """Draw rows of `model.switches.compare`: the accuracy of each turn with its interval, 2019's as a line."""
     figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(rows)), layout="constrained")
@@ -184,6 +200,29 @@ def switch_accuracies(rows: list[dict], note: str = "") -> Figure:
     axis.set_xlabel("accuracy on the test photos of all seeds, with 95 % interval")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    _note(figure, note)
+    return figure
+
+
+def ladder(rows: list[dict], note: str = "") -> Figure:
+    """Draw rows of ladder.csv: the accuracy of each rung on val and test, with intervals."""
+    figure, axis = plt.subplots(figsize=(max(4.5, 1.5 + 0.75 * len(rows)), 3.6), layout="constrained")
+    for shift, split, colour in ((-0.1, "val", ORANGE), (0.1, "test", BLUE)):
+        shares, low, high = (
+            np.array([float(row[f"{split}_{name}"]) for row in rows])
+            for name in ("accuracy", "interval_low", "interval_high")
+        )
+        label = f"{split}, {rows[0][f'{split}_count']} photos"
+        reach = np.maximum([shares - low, high - shares], 0)
+        places = np.arange(len(rows)) + shift
+        axis.errorbar(places, shares, reach, fmt="o", color=colour, ecolor=colour, capsize=3, label=label)
+    names = [f"{row['rung']}\n{float(row['trained_values']) / 1e6:.2g} M" for row in rows]
+    axis.set_xticks(range(len(rows)), names, fontsize=8)
+    axis.set_xlim(-0.5, len(rows) - 0.5)
+    axis.set_xlabel("trained from here up, and how many values that are")
+    axis.set_ylabel("accuracy, with 95 % interval")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     _note(figure, note)
     return figure
 
