@@ -70,11 +70,10 @@ class Scratch:
             found.append(self._infer(padded).numpy()[: len(batch)])
         return np.concatenate(found)
 
-    def classify(self, photos: Thumbnails) -> np.ndarray:
-        """Give the probabilities of a table of photos in their center views: float32 [n, n classes]."""
-        places = range(len(photos.photos))
-        chunks = [places[start : start + _BATCH_SIZE] for start in range(0, len(places), _BATCH_SIZE)]
-        return np.concatenate([self.probabilities(photos.views(chunk)) for chunk in chunks])
+    def classify(self, thumbnails: Thumbnails, photos: list[dict]) -> np.ndarray:
+        """Give the probabilities of photos, rows with path and sha256, in center view: float32 [n, n classes]."""
+        chunks = [photos[start : start + _BATCH_SIZE] for start in range(0, len(photos), _BATCH_SIZE)]
+        return np.concatenate([self.probabilities(thumbnails.views(chunk)) for chunk in chunks])
 
     def save(self, path: str | Path) -> None:
         """Write an .npz, whole or not at all; the same weights give the same bytes."""
@@ -103,8 +102,9 @@ class Scratch:
 
 
 def train_scratch(
-    train: Thumbnails,
-    val: Thumbnails,
+    thumbnails: Thumbnails,
+    train: list[dict],
+    val: list[dict],
     class_names: list[str],
     config: RunConfig,
     seconds: float | None = None,
@@ -122,8 +122,9 @@ def train_scratch(
     for config.patience if that is more.
 
     Args:
-        train: training photos, with class_name, in any order: they are taken by content.
-        val: validation photos.
+        thumbnails: where pixels come from.
+        train: rows of training photos, with path, class_name and sha256, in any order: they are taken by content.
+        val: rows of validation photos.
         class_names: in the order of the columns.
         config: seed, max_zoom, batch_size and patience are used.
         seconds: time for everything in here; at least TIMED_EPOCHS are trained.
@@ -136,11 +137,11 @@ def train_scratch(
         InputError: a class has too few photos, there is nothing to validate on, or a photo can no longer be read.
     """
     started = time.perf_counter()
-    _check(train.photos, val.photos, class_names, seconds, epochs)
+    _check(train, val, class_names, seconds, epochs)
+    train = sorted(train, key=lambda photo: photo["sha256"])
     labels, val_labels = (
-        np.array([class_names.index(photo["class_name"]) for photo in table.photos], np.int32) for table in (train, val)
+        np.array([class_names.index(photo["class_name"]) for photo in photos], np.int32) for photos in (train, val)
     )
-    by_content = np.array(sorted(range(len(labels)), key=lambda place: train.photos[place]["sha256"]))
     parts = math.ceil(len(labels) / config.batch_size)  # nearly equal: batch norm needs company
     rng = seeded_rng(config.seed, "scratch", "orders")
     model = Scratch(class_names, config.seed)
@@ -149,11 +150,14 @@ def train_scratch(
     for epoch in itertools.count(1):
         begun = time.perf_counter()
         optimizer.learning_rate = _learning_rate(epoch, planned)
-        batches = np.array_split(by_content[rng.permutation(len(labels))], parts)
+        batches = np.array_split(rng.permutation(len(labels)), parts)
         view = View(epoch - 1, config.seed, config.max_zoom)
-        shown = map_ahead(lambda batch, view=view: (train.views(batch, view), labels[batch]), batches, 2, threads=1)
-        sums = sum(step(*batch).numpy().astype(float) for batch in shown)
-        val_loss, val_accuracy = _judge(model.classify(val), val_labels)
+
+        def show(batch, view=view):
+            return thumbnails.views([train[place] for place in batch], view), labels[batch]
+
+        sums = sum(step(*batch).numpy().astype(float) for batch in map_ahead(show, batches, 2, threads=1))
+        val_loss, val_accuracy = _judge(model.classify(thumbnails, val), val_labels)
         row = [epoch, *map(float, sums / len(labels)), val_loss, val_accuracy, time.perf_counter() - begun]
         history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         if best is None or val_loss < history[best_epoch - 1]["val_loss"]:

@@ -6,7 +6,6 @@ A photo is decoded once and then cut in another way each epoch, by the same boxe
 import hashlib
 import io
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,52 +23,43 @@ MEMORY_BYTES = 2**30  # about 8,000 thumbnails of 136 kB; photos beyond are deco
 
 
 class Thumbnails:
-    """Views at 128 px of a table of photos; a photo's pixels are the same in any company, in memory or not."""
+    """Views at 128 px of the photos of a folder; a photo's pixels are the same in any company, in memory or not."""
 
-    def __init__(self, folder: str | Path, photos: list[dict]):
-        """Name the photos; none is read yet.
-
-        Args:
-            folder: the photo folder that `path` of a photo is relative to.
-            photos: rows with path and sha256.
-        """
-        self.photos = photos
+    def __init__(self, folder: str | Path):
+        """Name the photo folder that `path` of a photo is relative to; nothing is read yet."""
         self._folder, self._kept, self._bytes = Path(folder), {}, 0
 
-    def views(self, places: Iterable[int], view: View = CENTER) -> np.ndarray:
+    def views(self, photos: list[dict], view: View = CENTER) -> np.ndarray:
         """Render one view of some photos: uint8 [n, 128, 128, 3] in [0, 255].
 
         Args:
-            places: of the photos in the table.
+            photos: rows with path and sha256.
             view: which view; a random one is another box for each photo.
 
         Raises:
             InputError: a photo can no longer be read or was changed.
         """
-        places = [int(place) for place in places]
-        lacking = [place for place in dict.fromkeys(places) if place not in self._kept]
-        read = dict(zip(lacking, map_ahead(self._read, lacking, ahead=16), strict=True))
-        for place, image in read.items():
+        lacking = [photo for photo in photos if photo["sha256"] not in self._kept]
+        read = {photo["sha256"]: image for photo, image in map_ahead(self._read, lacking, ahead=16)}
+        images = [self._kept.get(photo["sha256"]) or read[photo["sha256"]] for photo in photos]
+        for sha256, image in read.items():
             size = 4 * image.width * image.height  # Pillow keeps four bytes a pixel
             if self._bytes + size <= MEMORY_BYTES:
-                self._kept[place], self._bytes = image, self._bytes + size
-        rendered = [self._render(read.get(place) or self._kept[place], place, view) for place in places]
+                self._kept[sha256], self._bytes = image, self._bytes + size
+        boxes = [view.box(*image.size, photo["sha256"]) for image, photo in zip(images, photos, strict=True)]
+        rendered = [render(image, box) for image, box in zip(images, boxes, strict=True)]
         return np.stack(rendered) if rendered else np.empty((0, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), np.uint8)
 
-    def _read(self, place: int) -> Image.Image:
-        photo = self.photos[place]
+    def _read(self, photo: dict) -> tuple[dict, Image.Image]:
         path = self._folder / photo["path"]
         try:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() == photo["sha256"]:
-                return thumbnail(io.BytesIO(data))
+                return photo, thumbnail(io.BytesIO(data))
             reason = "it was changed since the intake"
         except Exception as error:  # decoders raise many kinds
             reason = " ".join(str(error).split())
         raise InputError(f"{str(path)!r} can no longer be used ({reason}): run the intake again")
-
-    def _render(self, image: Image.Image, place: int, view: View) -> np.ndarray:
-        return render(image, view.box(*image.size, self.photos[place]["sha256"]))
 
 
 def thumbnail(file: str | Path | BinaryIO) -> Image.Image:

@@ -30,8 +30,8 @@ def photos(tmp_path_factory):
 
 def trained(photos, train=None, seconds=None, epochs=4, **settings):
     folder, of_train, of_val = photos
-    tables = Thumbnails(folder, train or of_train), Thumbnails(folder, of_val)
-    return train_scratch(*tables, NAMES, RunConfig(batch_size=5, **settings), seconds, epochs)
+    config = RunConfig(batch_size=5, **settings)
+    return train_scratch(Thumbnails(folder), train or of_train, of_val, NAMES, config, seconds, epochs)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_patience_grows_with_the_plan(epoch, best, planned, patience, stuck):
 def test_a_network_learns_what_can_be_learned(photos):
     model, history, _ = trained(photos, epochs=25)
     folder, _, val = photos
-    shares = model.classify(Thumbnails(folder, val))
+    shares = model.classify(Thumbnails(folder), val)
     assert [NAMES[i] for i in shares.argmax(axis=1)] == [row["class_name"] for row in val]
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
@@ -109,7 +109,7 @@ def test_serving_sees_what_training_validated_on(photos, once, tmp_path):
     served = Scratch.load(tmp_path / "scratch.npz")
     shares = np.concatenate([served.probabilities(read_center_view(folder / row["path"])[None]) for row in val])
     assert served.class_names == NAMES
-    assert np.array_equal(shares, model.classify(Thumbnails(folder, val)))
+    assert np.array_equal(shares, model.classify(Thumbnails(folder), val))
     losses = -np.log(shares[np.arange(6), [NAMES.index(row["class_name"]) for row in val]].astype(float))
     assert losses.mean() == min(row["val_loss"] for row in history)
 
