@@ -11,7 +11,7 @@ BIN := .venv/bin
 OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
 	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
 .DEFAULT_GOAL := help
-.PHONY: help setup train bench test check lab notebooks requirements clean
+.PHONY: help setup train beyond bench test check lab notebooks requirements clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -27,8 +27,12 @@ setup:  ## make or renew .venv (the other commands do it when it is needed)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
 	cat requirements.txt pyproject.toml > .venv/made_from; }
 
-train: setup  ## run all notebooks headless: make train [CONFIG=...] [PHOTOS=...] [CHECKPOINT=...] [RUN=...]
+train: setup  ## run notebooks 01 to 07 headless: make train [CONFIG=...] [PHOTOS=...] [CHECKPOINT=...] [RUN=...]
 	@$(BIN)/python scripts/run_notebooks.py --config $(CONFIG) $(OPTIONS)
+
+beyond: setup  ## then 08 and 09 on what that left: make beyond [CONFIG=...] [RUN=...] [SET=...]
+	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename $(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb))) \
+	--config $(CONFIG) $(OPTIONS)
 
 bench: setup  ## measure it against other roads: make bench [PHOTOS=...] [CHECKPOINT=...]
 	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")

@@ -1,4 +1,8 @@
-"""Run the notebooks in order, headless, with the settings of a config; leave them in the run directory."""
+"""Run notebooks in order, headless, and leave them in the run directory.
+
+Without names: the walk, 01 to 07, with the settings of a config. Named: those; the ones beyond the walk need a run that
+is walked already, and take its settings.
+"""
 
 import argparse
 import os
@@ -16,32 +20,73 @@ from bears_tl.run import Run
 # Kernels that talk over files instead of TCP: no other user of the machine can listen, and no kernel warns of it.
 _KERNELS = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+BEYOND = ("08_beyond", "09_as_2019")  # they read what the walk left and change nothing of it
 
 
 def main() -> int:
     """Run them; exit status 1 when a cell fails, 2 or 3 for a user's mistake, wherever it is found."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=f"for example {' '.join(BEYOND)}")
     parser.add_argument("--config", default="configs/sample.yaml", metavar="YAML")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
     parser.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a debugger that nobody asked for
+    command = "run_notebooks" if options.notebooks else "make train"
     try:
+        notebooks = choose(options.notebooks)
+        beyond = notebooks[0].stem in BEYOND
         config = settings.load(options.config)
         changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-        run = Run(config.replace(**changes))
-        return run_all(run, sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
+        config = config.replace(**changes)
+        run = walked(config.run, changes, notebooks) if beyond else Run(config)
+        return run_all(run, notebooks, command)
     except InputError as error:
-        print(f"make train: {error}", file=sys.stderr)
+        print(f"{command}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("make train: interrupted; what was finished is kept", file=sys.stderr)
+        print(f"{command}: interrupted; what was finished is kept", file=sys.stderr)
         return 130
 
 
-def run_all(run: Run, notebooks: list[Path]) -> int:
-    """Run notebooks in order and stop at the first that fails; exit status."""
+def choose(names: list[str]) -> list[Path]:
+    """Give the notebooks of these names, in the order of their numbers; without names, those of the walk.
+
+    Raises:
+        InputError: there is no notebook of that name.
+    """
+    known = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"no notebook {unknown[0]!r}: expected one of {', '.join(known)}")
+    return [path for name, path in known.items() if (name in names if names else name not in BEYOND)]
+
+
+def walked(folder: str, changes: dict, notebooks: list[Path]) -> Run:
+    """Open the run that `make train` left, with its own settings and these changes.
+
+    Raises:
+        InputError: there is none, or it did not come to its end; or a change that these notebooks do not look at.
+    """
+    import papermill
+
+    if not Path(folder, "metrics.json").is_file():
+        raise InputError(f"no finished run in {folder!r}: run `make train` with the same CONFIG and RUN first")
+    read = {name for notebook in notebooks for name in papermill.inspect_notebook(str(notebook))}
+    if unread := sorted(set(changes) - read):
+        names = " and ".join(notebook.stem for notebook in notebooks)
+        raise InputError(f"--set {unread[0]}: {names} take it from the run; train another run with it, or leave it out")
+    return Run.open(folder, **changes)
+
+
+def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int:
+    """Run notebooks in order and stop at the first that fails; exit status.
+
+    Args:
+        run: where they are left, and the settings they are given.
+        notebooks: their .ipynb.
+        command: what messages begin with.
+    """
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -65,21 +110,21 @@ def run_all(run: Run, notebooks: list[Path]) -> int:
             )
         except PapermillExecutionError as error:
             print("failed", flush=True)
-            return _explain(notebook, error, executed)
+            return _explain(notebook, error, executed, command)
         print(f"{time.perf_counter() - notebook_started:.0f} s", flush=True)
     _summarize(run, time.perf_counter() - started)
     return 0
 
 
-def _explain(notebook: Path, error, executed: Path) -> int:
+def _explain(notebook: Path, error, executed: Path, command: str) -> int:
     """Print where a notebook failed and why; a user's mistake in one line, anything else with its traceback."""
     status = {"InputError": 2, "NotReachableError": 3}.get(error.ename, 1)
     place = f"{notebook.stem}, code cell {error.exec_count}"
     if status == 1:
         print(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)), file=sys.stderr)
-    print(f"make train: {place}: {error.ename}: {error.evalue}", file=sys.stderr)
+    print(f"{command}: {place}: {error.ename}: {error.evalue}", file=sys.stderr)
     if status == 1:
-        print(f"make train: the notebook as far as it ran: {executed}", file=sys.stderr)
+        print(f"{command}: the notebook as far as it ran: {executed}", file=sys.stderr)
     return status
 
 
@@ -87,9 +132,10 @@ def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.files import read_json
     from bears_tl.judging.metrics import sentence
 
-    print(f"test: {sentence(read_json(run.path('metrics.json'))['test'])}")
-    if run.notice():
-        print(run.notice())
+    if run.path("metrics.json").is_file():  # it is not after the first notebooks alone
+        print(f"test: {sentence(read_json(run.path('metrics.json'))['test'])}")
+        if run.notice():
+            print(run.notice())
     print(f"{seconds:.0f} s; everything is in {run.folder}")
 
 

@@ -3,6 +3,7 @@ import dataclasses
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -13,6 +14,7 @@ from bears_tl.config import RunConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+WALK, BEYOND = SOURCES[:7], SOURCES[7:]
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
 
 
@@ -34,7 +36,8 @@ def parameters(source):
 
 def test_all_seven_notebooks_of_the_walk_are_there():
     names = ["01_fetch", "02_augment", "03_split", "04_restore", "05_train", "06_evaluate", "07_predict"]
-    assert [source.stem for source in SOURCES][:7] == names
+    assert [source.stem for source in WALK] == names
+    assert {source.stem for source in BEYOND} <= set(load("run_notebooks").BEYOND)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -73,21 +76,10 @@ def test_the_first_cell_readies_colab_and_figures_are_explained(source):
 
 
 @pytest.mark.slow
-def test_every_notebook_runs_headless_in_order(workspace):
+def test_every_notebook_of_the_walk_runs_headless_in_order(workspace):
     done = run_notebooks(workspace, "runs/notebooks")
     assert done.returncode == 0, done.stdout + done.stderr
-    executed = sorted((workspace.folder / "runs/notebooks/notebooks").glob("*.ipynb"))
-    assert [path.stem for path in executed] == [source.stem for source in SOURCES]
-    for path in executed:
-        notebook = nbformat.read(path, as_version=4)
-        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        assert all(cell.execution_count for cell in cells)
-        streams = [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
-        assert not streams, f"{path.stem} writes to stderr: {streams[0]['text']}"
-    # one line a notebook, then the result
-    assert len([line for line in done.stdout.splitlines() if re.match(r"\[\d/\d\] \w+ \.\.\. \d+ s$", line)]) == len(
-        SOURCES
-    )
+    expect_clean(workspace.folder / "runs/notebooks", WALK, done)
     # and the walk without notebooks gives the same bits
     for file in ("head.npz", "predictions.csv", "splits.csv"):
         one, other = (workspace.folder / "runs" / name / file for name in ("notebooks", "trained"))
@@ -96,6 +88,49 @@ def test_every_notebook_runs_headless_in_order(workspace):
         json.loads((workspace.folder / f"runs/{name}/metrics.json").read_text()) for name in ("notebooks", "trained")
     ]
     assert metrics[0]["test"] == metrics[1]["test"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", BEYOND, ids=lambda source: source.stem)
+def test_a_notebook_beyond_the_walk_changes_nothing_of_it(workspace, source):
+    run = workspace.folder / "runs" / source.stem
+    shutil.copytree(workspace.folder / "runs/trained", run)
+    (workspace.folder / "results").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "results/claims.yaml", workspace.folder / "results")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    script, config = ROOT / "scripts/run_notebooks.py", ROOT / "configs/sample.yaml"
+    done = workspace.command(script, source.stem, "--config", config, "--run", f"runs/{source.stem}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    expect_clean(run, [source], done)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["08_beyont"], "'08_beyont'"),
+        (["05_train", "nowhere"], "'nowhere'"),
+        (["09_as_2019"], "no finished run in 'runs/sample'"),
+        (["09_as_2019", "--run", "runs/none"], "no finished run in 'runs/none': run `make train`"),
+        (["09_as_2019", "--run", "walked", "--set", "photos=mine"], "--set photos"),
+        (["09_as_2019", "--run", "walked", "--set", "as_2019=half"], "'half'"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(words, named, tmp_path, monkeypatch, capsys):
+    (tmp_path / "walked").mkdir()
+    (tmp_path / "walked/metrics.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["run_notebooks.py", *words, "--config", str(ROOT / "configs/sample.yaml")])
+    assert load("run_notebooks").main() == 2
+    said = capsys.readouterr().err
+    assert named in said and said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_names_the_walk_is_chosen_and_names_are_put_in_order():
+    choose = load("run_notebooks").choose
+    assert [path.stem for path in choose([])] == [source.stem for source in WALK]
+    assert [path.stem for path in choose(["06_evaluate", "05_train"])] == ["05_train", "06_evaluate"]
 
 
 @pytest.mark.slow
@@ -120,6 +155,20 @@ def test_any_other_failure_shows_its_cell_and_error(workspace, tmp_path):
     done = workspace.command("-c", program)
     assert done.returncode == 1
     assert "01_broken, code cell 2: ZeroDivisionError" in done.stderr and "1 / 0" in done.stderr
+
+
+def expect_clean(run, sources, done):
+    """Every cell was executed, nothing was written to stderr, and a line a notebook was printed."""
+    executed = sorted((run / "notebooks").glob("*.ipynb"))
+    assert [path.stem for path in executed] == [source.stem for source in sources]
+    for path in executed:
+        notebook = nbformat.read(path, as_version=4)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in cells)
+        streams = [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+        assert not streams, f"{path.stem} writes to stderr: {streams[0]['text']}"
+    lines = [line for line in done.stdout.splitlines() if re.match(r"\[\d/\d\] \w+ \.\.\. \d+ s$", line)]
+    assert len(lines) == len(sources)
 
 
 def run_notebooks(workspace, run, *settings):

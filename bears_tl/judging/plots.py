@@ -189,12 +189,11 @@ def switch_accuracies(rows: list[dict], note: str = "") -> Figure:
     colours = [ORANGE if row["turned"] == "none" else BLUE for row in rows]
     axis.errorbar(shares, places, xerr=np.maximum([shares - low, high - shares], 0), fmt="none", ecolor=GREY, capsize=3)
     axis.scatter(shares, places, color=colours, zorder=3)
-    for row, share, place in zip(rows, shares, places, strict=True):
+    for row, share in zip(rows, shares, strict=True):
         if row["turned"] == "none":
             axis.axvline(share, color=ORANGE, linewidth=1, linestyle="--", label=f"as in 2019: {share:.1%}")
-        axis.annotate(f"{share:.1%}", (share, place), (0, 5), textcoords="offset points", ha="center", fontsize=8)
-    names = [f"{row['turned']}: {row['position']}" if row["position"] else row["turned"] for row in rows]
-    axis.set_yticks(places, [name.replace("_", " ") for name in names])
+    names = [f"{row['turned']} {row['position']}".replace("_", " ") for row in rows]
+    axis.set_yticks(places, [f"{name}  {share:.1%}" for name, share in zip(names, shares, strict=True)])
     axis.set_ylim(-0.6, len(rows) - 0.3)
     axis.set_xlim(right=1.01)
     axis.set_xlabel("accuracy on the test photos of all seeds, with 95 % interval")
@@ -223,6 +222,58 @@ def ladder(rows: list[dict], note: str = "") -> Figure:
     axis.set_ylabel("accuracy, with 95 % interval")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    _note(figure, note)
+    return figure
+
+
+def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
+    """Draw rows of learning_curves.csv: test accuracy over training photos a class, both roads.
+
+    Dots are seeds, lines go through their means; bars are Wilson's 95 % interval, its ends averaged over seeds.
+
+    Args:
+        rows: of one number of classes and one test.
+        classes: how many; where all photos train, a class has this part of them on average.
+        note: a line below, in red.
+    """
+    figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    roads = {"transfer": ("a head on the frozen body", BLUE), "scratch": ("a network from scratch", ORANGE)}
+    sizes = sorted({int(row["train_photos"]) for row in rows})
+    last = {}
+    for road, (label, colour) in roads.items():
+        of_road = [row for row in rows if row["road"] == road]
+        axis.plot(
+            [int(row["train_photos"]) / classes for row in of_road],
+            [float(row["test_accuracy"]) for row in of_road],
+            "o", color=colour, markersize=3.5, alpha=0.5,
+        )  # fmt: skip
+        means, lows, highs = (
+            np.array([
+                np.mean([float(row[column]) for row in of_road if int(row["train_photos"]) == size]) for size in sizes
+            ])
+            for column in ("test_accuracy", "test_interval_low", "test_interval_high")
+        )  # fmt: skip
+        reach = np.maximum([means - lows, highs - means], 0)
+        axis.errorbar(np.array(sizes) / classes, means, reach, color=colour, linewidth=2, elinewidth=1, capsize=3)
+        last[road] = (means[-1], label, colour)
+    apart = abs(last["transfer"][0] - last["scratch"][0]) > 0.06  # or the labels would lie on each other
+    for road, shift in (("transfer", 9), ("scratch", -9)):
+        share, label, colour = last[road]
+        place = (sizes[-1] / classes, share)
+        axis.annotate(
+            f"{label}\n{share:.1%} with all photos", place, (10, 0 if apart else shift * 1.6), color=colour, fontsize=9,
+            textcoords="offset points", va="center", annotation_clip=False,
+        )  # fmt: skip
+    axis.axhline(1 / classes, color=GREY, linewidth=1, linestyle=":")
+    axis.text(sizes[0] / classes, 1 / classes + 0.01, "guessing", color=GREY, fontsize=8, va="bottom")
+    axis.set_xscale("log")
+    axis.set_xticks([size / classes for size in sizes], [f"{size / classes:.3g}" for size in sizes])
+    axis.minorticks_off()
+    axis.set_ylim(0, 1.02)
+    axis.set_xlabel("training photos a class (on average), log scale")
+    axis.set_ylabel(f"accuracy on {rows[0]['test_count']} test photos, with 95 % interval")
+    axis.set_title("What transfer buys", fontsize=11, loc="left")
+    axis.spines[["top", "right"]].set_visible(False)
     _note(figure, note)
     return figure
 

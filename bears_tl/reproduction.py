@@ -1,0 +1,143 @@
+"""The procedure of 2019 on the photos and weights of a run; it writes below RUN/as_2019/ and changes no stage."""
+
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl import walk
+from bears_tl.errors import InputError
+from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
+from bears_tl.judging import costs
+from bears_tl.run import Run, processor
+
+SEEDS = 5
+MOST_SEEDS = 1000
+# The demonstration: two runs of a few steps, in a minute or two on two cores.
+GLIMPSE_TURNS = ("none", "batch_norm", "mean")
+GLIMPSE_ITERATIONS = 4
+
+
+def features_in_two_modes(run: Run, most: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Show the same photos to the article's network as a training step does, and as the test does.
+
+    Args:
+        run: photos are taken in and a checkpoint is restored.
+        most: so many photos, drawn by the run's seed, in batches of up to 40.
+
+    Returns:
+        Two float32 [n photos, 2048]: with the statistics of the batch, and with the stored ones.
+    """
+    from bears_tl.model.as_2019 import BATCH_SIZE
+    from bears_tl.model.network_2019 import Network
+    from bears_tl.photos.views import scale
+
+    photos = walk.draw(run, run.table("photos.csv"), most)
+    images = scale(np.stack(walk.pixels(run, photos)))
+    parts = np.array_split(images, -(-len(images) // BATCH_SIZE))
+    with Network(n_classes=2, seed=0) as network:  # the new layer is not looked at
+        network.restore_body(walk.checkpoint_facts(run)["path"])
+        trained, served = (
+            np.concatenate([network.features(part, training) for part in parts]) for training in (True, False)
+        )
+    return trained, served
+
+
+def reproduce(run: Run, say: Callable[[str], None] = print) -> list[dict]:
+    """Make the table of switches as the run's setting `as_2019` says: a glimpse, or the whole.
+
+    Returns:
+        Rows of `model.switches.compare`.
+    """
+    if run.config.as_2019 == "whole":
+        return compare(run, say=say)
+    count = len(run.table("photos.csv"))
+    limits = {"iterations": GLIMPSE_ITERATIONS, "batch_size": min(40, count // 2)}  # small sets get small batches
+    return compare(run, [run.config.seed], GLIMPSE_TURNS, say, **limits)
+
+
+def compare(
+    run: Run,
+    seeds: Iterable[int] = range(SEEDS),
+    turns: Iterable[str] | None = None,
+    say: Callable[[str], None] = print,
+    **limits,
+) -> list[dict]:
+    """Run the procedure for every turn and seed on a run's photos and weights, and compare; it can be interrupted.
+
+    Args:
+        run: photos are taken in and a checkpoint is restored.
+        seeds: each draws another split, and all else.
+        turns: of `model.switches.TURNS`, all without it; the article's own procedure is always among them.
+        say: is given a line a seed.
+        limits: iterations, epochs and batch_size of `model.as_2019.run`.
+
+    Returns:
+        Rows of `model.switches.compare`.
+
+    Raises:
+        InputError: an unknown turn, a photo or checkpoint that is gone, or what `model.as_2019.run` refuses.
+    """
+    from bears_tl.model import switches
+
+    folder, checkpoint = walk.photo_folder(run), walk.checkpoint_facts(run)
+    made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
+    # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
+    key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
+    saved = run.path("as_2019") / key
+    write_json(saved / "made_from.json", made_from)
+    turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
+    found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
+    for seed in seeds:
+        of_seed = switches.run_all(
+            folder, run.table("photos.csv"), checkpoint["path"], saved, [seed], turns=turns, **limits
+        )
+        said = []
+        for name, of_turn in of_seed.items():
+            found[name] |= of_turn
+            wrong = sum(row["predicted"] != row["class_name"] for row in of_turn[seed])
+            said.append(f"{name} {wrong} of {len(of_turn[seed])}")
+        say(f"seed {seed}, test photos wrong: {', '.join(said)}")
+    return switches.compare(found)
+
+
+def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command: str) -> str:
+    """Compare, and write the table: NAME.csv, NAME.md and NAME.png.
+
+    Args:
+        run: photos are taken in and a checkpoint is restored.
+        seeds: how many, from 0 on.
+        turns: see `compare`.
+        to: NAME.csv.
+        command: what was typed, for NAME.md.
+
+    Returns:
+        What NAME.md holds.
+
+    Raises:
+        InputError: see `compare`; seeds out of range, or a name that is not that of a table.
+    """
+    to = Path(to)
+    if to.suffix != ".csv":
+        raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/as_2019.csv")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
+    from bears_tl.judging import plots
+    from bears_tl.model.switches import COLUMNS
+
+    rows = compare(run, range(seeds), turns)
+    today, hardware = datetime.date.today().isoformat(), f"{os.cpu_count()} cores of {processor()}"
+    head = [
+        f"Made on {today} on {hardware}: `{command}`.",
+        f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; seeds 0 to {seeds - 1}.",
+        *([run.notice()] if run.notice() else []),
+    ]
+    text = "\n".join([*head, "", costs.table(rows), costs.READING])
+    write_csv(to, COLUMNS, rows)
+    write_bytes(to.with_suffix(".md"), text.encode())
+    plots.save(plots.switch_accuracies(rows, run.notice()), to.with_suffix(".png"))
+    return text

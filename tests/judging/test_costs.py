@@ -1,0 +1,20 @@
+"""The table of switches as Markdown: the same from numbers and from a CSV file."""
+
+from bears_tl.files import read_csv, write_csv
+from bears_tl.judging.costs import HEADINGS, table
+
+ROW = {
+    "turned": "none", "position": "", "seeds": 1, "photos": 184, "errors": 2, "accuracy": 182 / 184, "low": 0.961,
+    "high": 0.997, "printed": 0.98918, "paired_photos": 184, "only_article_right": 0, "only_turned_right": 0,
+    "p_value": 1.0,
+}  # fmt: skip
+
+
+def test_a_row_a_turn_and_the_article_is_compared_with_nothing(tmp_path):
+    rows = [ROW, ROW | {"turned": "batch_norm", "position": "stored", "only_turned_right": 6, "p_value": 0.03125}]
+    lines = table(rows).splitlines()
+    assert lines[2] == "| none |  | 2 of 184 | 98.91% (96.1% to 99.7%) | 98.92% |  |  |  |"
+    assert lines[3] == "| batch_norm | stored | 2 of 184 | 98.91% (96.1% to 99.7%) | 98.92% | 184 | 0 / 6 | 0.031 |"
+    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
+    write_csv(tmp_path / "table.csv", list(ROW), rows)
+    assert table(read_csv(tmp_path / "table.csv", list(ROW))) == table(rows)
