@@ -126,7 +126,7 @@ def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command
         raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/as_2019.csv")
     if not 1 <= seeds <= MOST_SEEDS:
         raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
-    from bears_tl.judging import plots
+    from bears_tl.judging import plots, plots_2019
     from bears_tl.model.switches import COLUMNS
 
     rows = compare(run, range(seeds), turns)
@@ -139,5 +139,5 @@ def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command
     text = "\n".join([*head, "", costs.table(rows), costs.READING])
     write_csv(to, COLUMNS, rows)
     write_bytes(to.with_suffix(".md"), text.encode())
-    plots.save(plots.switch_accuracies(rows, run.notice()), to.with_suffix(".png"))
+    plots.save(plots_2019.switch_accuracies(rows, run.notice()), to.with_suffix(".png"))
     return text

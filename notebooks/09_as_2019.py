@@ -48,7 +48,7 @@ from IPython.display import Markdown
 
 from bears_tl import reproduction
 from bears_tl.errors import InputError
-from bears_tl.judging import claims, costs, plots
+from bears_tl.judging import claims, costs, plots_2019
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.run import Run
 
@@ -69,7 +69,7 @@ trained, served = reproduction.features_in_two_modes(current_run, most=40)
 distances = np.linalg.norm(trained - served, axis=1) / np.linalg.norm(served, axis=1)
 print(f"Distance between the two modes, as a share of the features' length: {distances.mean():.0%} on average")
 print(f"({distances.min():.0%} to {distances.max():.0%}, over {len(distances)} photos)")
-figure = plots.two_modes(served[0], trained[0], current_run.notice())
+figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 
 # %% [markdown]
 # **What to see.** Each dot is one of the 2,048 features of one photo; if the two modes agreed, all would lie on the
@@ -103,7 +103,7 @@ assert rows[0]["turned"] == "none" and all(row["low"] <= row["accuracy"] <= row[
 Markdown(costs.table(rows))
 
 # %%
-figure = plots.switch_accuracies(rows, current_run.notice())
+figure = plots_2019.switch_accuracies(rows, current_run.notice())
 
 # %% [markdown]
 # **What to see.** The orange dot is the procedure of 2019, each blue one the same with one switch turned. What an

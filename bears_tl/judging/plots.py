@@ -76,7 +76,7 @@ def learning_curves(history: list[dict], note: str = "") -> Figure:
     axes[0].set_ylim(bottom=0)
     axes[1].set_ylim(top=1.01)
     axes[1].legend(frameon=False, loc="lower right")
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -103,7 +103,7 @@ def learning_rate_range(
     axis.set_ylabel("cross-entropy, nats")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left")
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -125,7 +125,7 @@ def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
     axis.set_xlabel("accuracy on the test photos, with 95 % interval")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1))
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -161,45 +161,7 @@ def trial_changes(rows: list[dict], note: str = "") -> Figure:
     for axis in (photos, loss):
         axis.axvline(0, color=GREY, linewidth=1)
         axis.spines[["top", "right"]].set_visible(False)
-    _note(figure, note)
-    return figure
-
-
-def two_modes(served: np.ndarray, trained: np.ndarray, note: str = "") -> Figure:
-    """Draw one photo's features in the mode of the test against those in the mode of training: two float [2048]."""
-    figure, axis = plt.subplots(figsize=(4.4, 4), layout="constrained")
-    most = 1.05 * max(served.max(), trained.max())
-    axis.plot([0, most], [0, most], color=ORANGE, linewidth=1, label="the same in both modes")
-    axis.plot(served, trained, ".", color=BLUE, markersize=3, alpha=0.5)
-    axis.set_xlim(0, most)
-    axis.set_ylim(0, most)
-    axis.set_xlabel("in the test: stored statistics")
-    axis.set_ylabel("in training: the batch's statistics")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
-    _note(figure, note)
-    return figure
-
-
-def switch_accuracies(rows: list[dict], note: str = "") -> Figure:
-    """Draw rows of `model.switches.compare`: the accuracy of each turn with its interval, 2019's as a line."""
-    figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(rows)), layout="constrained")
-    places = np.arange(len(rows))[::-1]
-    shares, low, high = (np.array([float(row[name]) for row in rows]) for name in ("accuracy", "low", "high"))
-    colours = [ORANGE if row["turned"] == "none" else BLUE for row in rows]
-    axis.errorbar(shares, places, xerr=np.maximum([shares - low, high - shares], 0), fmt="none", ecolor=GREY, capsize=3)
-    axis.scatter(shares, places, color=colours, zorder=3)
-    for row, share in zip(rows, shares, strict=True):
-        if row["turned"] == "none":
-            axis.axvline(share, color=ORANGE, linewidth=1, linestyle="--", label=f"as in 2019: {share:.1%}")
-    names = [f"{row['turned']} {row['position']}".replace("_", " ") for row in rows]
-    axis.set_yticks(places, [f"{name}  {share:.1%}" for name, share in zip(names, shares, strict=True)])
-    axis.set_ylim(-0.6, len(rows) - 0.3)
-    axis.set_xlim(right=1.01)
-    axis.set_xlabel("accuracy on the test photos of all seeds, with 95 % interval")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -222,7 +184,7 @@ def ladder(rows: list[dict], note: str = "") -> Figure:
     axis.set_ylabel("accuracy, with 95 % interval")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -274,7 +236,7 @@ def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
     axis.set_ylabel(f"accuracy on {rows[0]['test_count']} test photos, with 95 % interval")
     axis.set_title("What transfer buys", fontsize=11, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -292,7 +254,7 @@ def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"{judged['count'] - judged['errors']} of {judged['count']} right", fontsize=10)
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
@@ -332,10 +294,11 @@ def predictions(
         for place, name, share in zip(places, class_names, probabilities[i], strict=True):
             below.text(0.02, place, f"{name} {share:.1%}", va="center", fontsize=8)
         below.set_xlim(0, 1)
-    _note(figure, note)
+    add_note(figure, note)
     return figure
 
 
-def _note(figure: Figure, note: str) -> None:
+def add_note(figure: Figure, note: str) -> None:
+    """Write a notice below a figure, in red; nothing where there is none."""
     if note:
         figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color="#b00020", wrap=True)
