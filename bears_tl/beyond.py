@@ -77,7 +77,7 @@ def _done(run: Run, origin: dict) -> dict | None:
 
 def _train_rung(run: Run, origin: dict, body: dict) -> dict:
     """Train a rung, or go on with it, and judge it; gives its row."""
-    from bears_tl.model import backbone, checkpoint
+    from bears_tl.model import checkpoint
     from bears_tl.model.borders import Borders
     from bears_tl.model.fine_tuning import fine_tune, probabilities
     from bears_tl.model.head import HISTORY_COLUMNS, Head
@@ -86,7 +86,7 @@ def _train_rung(run: Run, origin: dict, body: dict) -> dict:
     rung, folder = origin["rung"], run.path("ladder") / origin["rung"]
     head, rows = Head.load(run.path("head.npz")), walk.split_rows(run)
     labels = {name: labels_of(rows[name], head.class_names) for name in rows}
-    values = checkpoint.read(body["path"], backbone.expected_inventory(backbone.build()))
+    values = checkpoint.read(body["path"])
     network = CutNetwork(values, head, rung)
     place = walk.photo_folder(run), folder / "borders"
     tables = {

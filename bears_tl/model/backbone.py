@@ -22,7 +22,7 @@ class Backbone:
 
         Args:
             model: what `build` gave.
-            values: variable name (as TF-slim names it) to float32 values, see `expected_inventory`.
+            values: variable name (as TF-slim names it) to float32 values, see `checkpoint.BODY`.
         """
         self.model = model
         for scope, layers in convolutions(self.model):
@@ -40,8 +40,7 @@ class Backbone:
         Raises:
             InputError: not a checkpoint, or another network's (see `checkpoint.read`).
         """
-        model = build()
-        return cls(model, checkpoint.read(path, expected_inventory(model)))
+        return cls(build(), checkpoint.read(path))
 
     def features(self, batch: np.ndarray) -> np.ndarray:
         """Compute the pooled features of views.
@@ -95,15 +94,6 @@ def build():
     )
     assert model.count_params() == BASE_VALUES
     return model
-
-
-def expected_inventory(model) -> dict[str, tuple[int, ...]]:
-    """List what a checkpoint must hold to fill a body: variable name, as TF-slim names it, to shape."""
-    return {
-        f"{scope}/{variable}": tuple(weight.shape)
-        for scope, (convolution, norm) in convolutions(model)
-        for variable, weight in zip(VARIABLES, [*convolution.weights, *norm.weights], strict=True)
-    }
 
 
 def convolutions(model) -> list[tuple[str, tuple]]:

@@ -119,7 +119,7 @@ def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path |
     stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{frozen.VERSION}.pb"
     graph = stored and _load(stored)
     if graph is None:
-        graph = frozen.freeze(_values(path), precision)
+        graph = frozen.freeze(checkpoint.read(path), precision)
         if stored:
             _save(stored, graph)
     return graph
@@ -147,12 +147,6 @@ def _session_config():
     rewrites.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     config.graph_options.place_pruned_graph = True
     return config
-
-
-def _values(path: str | Path) -> dict[str, np.ndarray]:
-    from bears_tl.model import backbone
-
-    return checkpoint.read(path, backbone.expected_inventory(backbone.build()))
 
 
 def _save(path: Path, graph) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bears_tl.model import backbone, checkpoint, frozen
+from bears_tl.model import checkpoint, frozen
 
 
 def operations_per_photo(path: str | Path) -> int:
@@ -15,7 +15,7 @@ def operations_per_photo(path: str | Path) -> int:
     Args:
         path: a checkpoint.
     """
-    return 2 * frozen.multiplications(checkpoint.read(path, backbone.expected_inventory(backbone.build())))
+    return 2 * frozen.multiplications(checkpoint.read(path))
 
 
 def matrix_rates(precision: str, side: int = 4096, tries: int = 5) -> list[float]:

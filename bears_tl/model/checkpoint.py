@@ -14,36 +14,79 @@ from bears_tl.errors import InputError
 from bears_tl.files import atomic_path, sha256_of
 
 # The 94 convolutions of slim's inception_v3_base, in the order of their creation
-# (https://github.com/google-research/tf-slim/blob/master/tf_slim/nets/inception_v3.py); a number is `Branch_<number>`.
-# Two names are slim's own slips (5c's Conv_1_0c_5x5, 7b's Conv2d_0b_3x1): the published weights carry them, so they
-# stay.
-_SCOPES = {
-    "": "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3",
-    "Mixed_5b": "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
-    "3/Conv2d_0b_1x1",
-    "Mixed_5c": "0/Conv2d_0a_1x1 1/Conv2d_0b_1x1 1/Conv_1_0c_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
-    "3/Conv2d_0b_1x1",
-    "Mixed_5d": "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
-    "3/Conv2d_0b_1x1",
-    "Mixed_6a": "0/Conv2d_1a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_3x3 1/Conv2d_1a_1x1",
-    **dict.fromkeys(
-        ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
-        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 2/Conv2d_0a_1x1 2/Conv2d_0b_7x1 "
-        "2/Conv2d_0c_1x7 2/Conv2d_0d_7x1 2/Conv2d_0e_1x7 3/Conv2d_0b_1x1",
-    ),
-    "Mixed_7a": "0/Conv2d_0a_1x1 0/Conv2d_1a_3x3 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 1/Conv2d_1a_3x3",
-    "Mixed_7b": "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x3 1/Conv2d_0b_3x1 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 "
-    "2/Conv2d_0c_1x3 2/Conv2d_0d_3x1 3/Conv2d_0b_1x1",
-    "Mixed_7c": "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x3 1/Conv2d_0c_3x1 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 "
-    "2/Conv2d_0c_1x3 2/Conv2d_0d_3x1 3/Conv2d_0b_1x1",
-}
-CONVOLUTIONS = tuple(
-    "/".join(part for part in ("InceptionV3", block, name and f"Branch_{name}" if block else name) if part)
-    for block, names in _SCOPES.items()
-    for name in names.split()
+# (https://github.com/google-research/tf-slim/blob/master/tf_slim/nets/inception_v3.py), with channels in>out; a number
+# before the name is `Branch_<number>`. A name ends in the kernel's size, but for slim's slip in 6a: the published
+# weights carry it, and two others (5c's Conv_1_0c_5x5, 7b's Conv2d_0b_3x1), so they stay.
+_WIDE = (
+    "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 2/Conv2d_0a_1x1 2/Conv2d_0b_7x1 2/Conv2d_0c_1x7 "
+    "2/Conv2d_0d_7x1 2/Conv2d_0e_1x7 3/Conv2d_0b_1x1"
 )
+_BLOCKS = {
+    "": (
+        "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3",
+        "3>32 32>32 32>64 64>80 80>192",
+    ),
+    "Mixed_5b": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
+        "3/Conv2d_0b_1x1",
+        "192>64 192>48 48>64 192>64 64>96 96>96 192>32",
+    ),
+    "Mixed_5c": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0b_1x1 1/Conv_1_0c_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
+        "3/Conv2d_0b_1x1",
+        "256>64 256>48 48>64 256>64 64>96 96>96 256>64",
+    ),
+    "Mixed_5d": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
+        "3/Conv2d_0b_1x1",
+        "288>64 288>48 48>64 288>64 64>96 96>96 288>64",
+    ),
+    "Mixed_6a": (
+        "0/Conv2d_1a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_3x3 1/Conv2d_1a_1x1",
+        "288>384 288>64 64>96 96>96",
+    ),
+    "Mixed_6b": (_WIDE, "768>192 768>128 128>128 128>192 768>128 128>128 128>128 128>128 128>192 768>192"),
+    "Mixed_6c": (_WIDE, "768>192 768>160 160>160 160>192 768>160 160>160 160>160 160>160 160>192 768>192"),
+    "Mixed_6d": (_WIDE, "768>192 768>160 160>160 160>192 768>160 160>160 160>160 160>160 160>192 768>192"),
+    "Mixed_6e": (_WIDE, "768>192 768>192 192>192 192>192 768>192 192>192 192>192 192>192 192>192 768>192"),
+    "Mixed_7a": (
+        "0/Conv2d_0a_1x1 0/Conv2d_1a_3x3 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 1/Conv2d_1a_3x3",
+        "768>192 192>320 768>192 192>192 192>192 192>192",
+    ),
+    "Mixed_7b": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x3 1/Conv2d_0b_3x1 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 "
+        "2/Conv2d_0c_1x3 2/Conv2d_0d_3x1 3/Conv2d_0b_1x1",
+        "1280>320 1280>384 384>384 384>384 1280>448 448>384 384>384 384>384 1280>192",
+    ),
+    "Mixed_7c": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x3 1/Conv2d_0c_3x1 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 "
+        "2/Conv2d_0c_1x3 2/Conv2d_0d_3x1 3/Conv2d_0b_1x1",
+        "2048>320 2048>384 384>384 384>384 2048>448 448>384 384>384 384>384 2048>192",
+    ),
+}
+
+
+def _kernels() -> dict[str, tuple[int, ...]]:
+    """Give each convolution's scope and the shape of its kernel."""
+    shapes = {}
+    for block, (names, channels) in _BLOCKS.items():
+        for name, pair in zip(names.split(), channels.split(), strict=True):
+            size = "3x3" if (block, name[2:]) == ("Mixed_6a", "Conv2d_1a_1x1") else name.rpartition("_")[2]
+            place = [block, f"Branch_{name}"] if block else [name]
+            shapes["/".join(["InceptionV3", *place])] = (*map(int, size.split("x")), *map(int, pair.split(">")))
+    return shapes
+
+
+_KERNELS = _kernels()
+CONVOLUTIONS = tuple(_KERNELS)
 # What a convolution stores, in the order of Keras' weights (batch normalization without a scale, as slim trained it).
 VARIABLES = ("weights", "BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance")
+# What a checkpoint must hold to fill a body: variable name, as TF-slim names it, to shape.
+BODY = {
+    f"{scope}/{variable}": shape if variable == "weights" else shape[3:]
+    for scope, shape in _KERNELS.items()
+    for variable in VARIABLES
+}
 BASE_VALUES = 21_802_784  # in the 376 variables of the body
 _NOT_OF_THE_BODY = ("InceptionV3/AuxLogits/", "InceptionV3/Logits/", "global_step")
 
@@ -61,14 +104,14 @@ def inventory(path: str | Path) -> dict[str, tuple[int, ...]]:
     return {name: tuple(shapes[name]) for name in sorted(shapes)}
 
 
-def compare(found: dict[str, tuple], expected: dict[str, tuple], path: str | Path) -> None:
+def compare(found: dict[str, tuple], path: str | Path, expected: dict[str, tuple] = BODY) -> None:
     """Hold a checkpoint's inventory against the body's.
 
     Args:
         found: variable name to shape, of the checkpoint; logits, auxiliary logits and the step counter are not
             compared.
-        expected: variable name to shape, of the body.
         path: the checkpoint, for the message.
+        expected: variable name to shape, of the body.
 
     Raises:
         InputError: a missing, extra or misshapen variable; the first of each kind are named.
@@ -92,7 +135,7 @@ def compare(found: dict[str, tuple], expected: dict[str, tuple], path: str | Pat
         )
 
 
-def read(path: str | Path, expected: dict[str, tuple]) -> dict[str, np.ndarray]:
+def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.ndarray]:
     """Read the values of the body, after comparing the inventories.
 
     Args:
@@ -105,7 +148,7 @@ def read(path: str | Path, expected: dict[str, tuple]) -> dict[str, np.ndarray]:
     Raises:
         InputError: not a checkpoint, another network's, truncated, or values that are not finite. Zeros are values.
     """
-    compare(inventory(path), expected, path)
+    compare(inventory(path), path, expected)
     reader = _reader(path)
     values = {}
     for name in expected:

@@ -25,7 +25,7 @@ def fold(values: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarra
     it is x / 127.5 + 0.5 / 127.5, and the first convolution has no padding that would need another value.
 
     Args:
-        values: of the checkpoint, see `backbone.expected_inventory`.
+        values: of the checkpoint, see `checkpoint.BODY`.
 
     Returns:
         Scope to float64 kernel [height, width, in, out] and bias [out].

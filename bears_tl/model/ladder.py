@@ -49,7 +49,7 @@ class CutNetwork:
         """Fill a network and cut it.
 
         Args:
-            values: of the checkpoint, see `backbone.expected_inventory`.
+            values: of the checkpoint, see `checkpoint.BODY`.
             head: the trained head that is started from.
             rung: one of RUNGS.
         """

@@ -30,7 +30,7 @@ def make(path: Path, seed: int) -> None:
     """
     model = backbone.build()
     values = {}
-    for name, shape in backbone.expected_inventory(model).items():
+    for name, shape in checkpoint.BODY.items():
         if name.endswith("/weights"):
             spread = np.sqrt(2 / np.prod(shape[:3]))
             values[name] = seeded_rng(seed, name, "stand-in kernel").normal(0, spread, shape).astype(np.float32)

@@ -98,12 +98,12 @@ class TestOnDisk:
         return tmp_path
 
     def test_the_checkpoint_is_not_read_again(self, cache, pixels, features, monkeypatch):
-        monkeypatch.setattr(body_, "_values", lambda path: pytest.fail("read"))
+        monkeypatch.setattr(body_.checkpoint, "read", lambda path: pytest.fail("read"))
         again = Body.open("nowhere", "f" * 64, "float32", cache)
         assert np.array_equal(again.infer(pixels[:1]), features[:1])
 
     def test_other_weights_or_another_precision_have_another_graph(self, cache, monkeypatch):
-        monkeypatch.setattr(body_, "_values", lambda path: pytest.fail("read"))
+        monkeypatch.setattr(body_.checkpoint, "read", lambda path: pytest.fail("read"))
         for fingerprint, precision in (("e" * 64, "float32"), ("f" * 64, "bfloat16")):
             with pytest.raises(pytest.fail.Exception, match="read"):
                 Body.open("nowhere", fingerprint, precision, cache)

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bears_tl.model import backbone, checkpoint, frozen
+from bears_tl.model import checkpoint, frozen
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def values(workspace):
-    return checkpoint.read(workspace.checkpoint, backbone.expected_inventory(backbone.build()))
+    return checkpoint.read(workspace.checkpoint)
 
 
 def test_a_folded_convolution_is_the_convolution_and_its_batch_norm(values):
