@@ -86,10 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_option(verb)
     verb.add_argument("--seeds", type=int, default=5, metavar="N", help="from 0 on; default: %(default)s")
     verb.add_argument(
-        "--turns",
-        nargs="+",
-        metavar="SWITCH",
-        help="turn these to good practice, one at a time; default: each, and all",
+        "--turns", nargs="+", metavar="SWITCH", help="turned to good practice one at a time; default: each, then all",
     )
     verb.add_argument("--to", metavar="NAME.csv", help="NAME.md and NAME.png, too; default: RUN/as_2019/as_2019.csv")
 
@@ -98,6 +95,21 @@ def _parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "ladder", _ladder, "fine-tune a trained run, from its head down: ladder.csv and a figure")
     _run_option(verb)
     verb.add_argument("--rungs", nargs="+", metavar="RUNG", help="head, mixed_7c ... mixed_5b, all; default: each")
+
+    verb = _verb(verbs, "scratch", _scratch, "train a small network from scratch on a trained run's photos")
+    _run_option(verb)
+    _budget_options(verb)
+
+    verb = _verb(
+        verbs, "learning-curves", _learning_curves, "both roads with few photos, more, and all: what transfer buys"
+    )
+    _run_option(verb)
+    verb.add_argument(
+        "--sizes", type=int, nargs="+", default=[5, 10, 20, 50], metavar="N",
+        help="training photos a class, besides all; default: 5 10 20 50",
+    )  # fmt: skip
+    verb.add_argument("--seeds", type=int, default=3, metavar="N", help="from the run's on; default: %(default)s")
+    _budget_options(verb)
 
     verb = _verb(verbs, "predict", _predict, "classify photos with a trained run")
     verb.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER")
@@ -127,6 +139,17 @@ def _verb(verbs, name: str, function, summary: str) -> argparse.ArgumentParser:
 
 def _run_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--run", required=True, metavar="RUN", help="run directory, for example runs/sample")
+
+
+def _budget_options(verb: argparse.ArgumentParser) -> None:
+    budget = verb.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="time for a network from scratch; default: what the transfer run takes",
+    )
+    budget.add_argument("--epochs", type=int, metavar="N", help="so many in place of a time; the same bits each time")
 
 
 def _fetch(options) -> None:
@@ -253,6 +276,31 @@ def _ladder(options) -> None:
     run = Run.open(options.run)
     climb(run, options.rungs)
     print(f"{run.path('ladder.csv')}, {run.path('ladder.png')}")
+    if run.notice():
+        print(run.notice())
+
+
+def _scratch(options) -> None:
+    from bears_tl.judging.metrics import sentence
+    from bears_tl.roads import scratch
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    result = scratch(run, options.seconds, options.epochs)
+    print(
+        f"{result['parameters']:,} parameters, {result['epochs']} of {result['planned_epochs']} planned epochs", end=""
+    )
+    print(f" in {result['seconds']:.1f} s; the same again: --epochs {result['planned_epochs']}")
+    print(f"test: {sentence(result['test'])}")
+
+
+def _learning_curves(options) -> None:
+    from bears_tl.roads import learning_curves
+    from bears_tl.run import Run
+
+    run = Run.open(options.run)
+    learning_curves(run, options.sizes, options.seeds, options.seconds, options.epochs)
+    print(f"{run.path('learning_curves.csv')}, {run.path('what_transfer_buys.png')}")
     if run.notice():
         print(run.notice())
 

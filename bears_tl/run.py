@@ -29,6 +29,8 @@ STAGES = {
 # Stages beside the walk, made from what `train` left; nothing is made from them.
 ASIDE = {
     "ladder": ["ladder.csv", "ladder.png", "ladder"],
+    "scratch": ["scratch.json", "scratch.npz", "scratch_history.csv", "scratch_predictions.csv"],
+    "learning_curves": ["learning_curves.csv", "what_transfer_buys.png"],
 }
 STAND_IN_NOTICE = (
     "STAND-IN BODY: random weights, not trained on anything. Figures made with it check the pipeline; "

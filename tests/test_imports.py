@@ -21,7 +21,7 @@ ORDER = [
     ["photos"],
     ["model", "judging"],
     ["walk"],
-    ["predict", "beyond", "cleaner", "comparison", "reproduction", "bench"],
+    ["predict", "beyond", "roads", "cleaner", "comparison", "reproduction", "bench"],
     ["cli"],
     ["__main__"],
 ]

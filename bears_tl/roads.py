@@ -1,0 +1,251 @@
+"""Two roads to a classifier of the same photos: a head on the frozen body's features, or a network from scratch."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from bears_tl import walk
+from bears_tl.errors import InputError
+from bears_tl.files import read_csv, seeded_rng, sha256_of, write_csv, write_json
+from bears_tl.judging.metrics import judge
+from bears_tl.judging.predictions import labels_of, to_row
+from bears_tl.photos.views import CENTER
+from bears_tl.run import Run
+
+ROADS = ("transfer", "scratch")
+SIZES = (5, 10, 20, 50)  # training photos a class, besides all
+ALL = "all"
+TIMED_PHOTOS = 64
+CURVE_COLUMNS = [
+    "photos_per_class", "road", "seed", "train_photos", "budget_seconds", "planned_epochs", "epochs", "seconds",
+    "val_count", "val_errors", "val_accuracy", "test_count", "test_errors", "test_accuracy", "test_interval_low",
+    "test_interval_high", "origin",
+]  # fmt: skip
+# What changes no result by itself: the photos, their split and the weights are told by their hashes.
+_PLACES = ("run", "photos", "checkpoint", "edits", "precision", "max_files", "max_bytes")
+
+
+def transfer_seconds(run: Run) -> float:
+    """Say what the transfer run takes here with an empty cache: the features of all its views, and the head's training.
+
+    The receipt tells what training took. What it says of features is little where the cache held some; so some photos
+    are put through the body again, past the cache, and their time is scaled up to all views.
+
+    Raises:
+        InputError: the run is not trained.
+    """
+    from bears_tl.model.features import compute
+
+    run.facts("train")
+    rows, views, body = walk.split_rows(run), walk.split_views(run), walk.restored(run)
+    total = sum(len(rows[name]) * len(views[name]) for name in rows)
+    todo = [(photo, [CENTER]) for photo in walk.draw(run, run.table("splits.csv"), TIMED_PHOTOS)]
+    list(compute(body, walk.photo_folder(run), todo[:8]))  # the first batches wait for kernels to be compiled
+    started = time.perf_counter()
+    list(compute(body, walk.photo_folder(run), todo))
+    return total / len(todo) * (time.perf_counter() - started) + run.seconds()["train"]
+
+
+def scratch(run: Run, seconds: float | None = None, epochs: int | None = None) -> dict:
+    """Train a network from scratch on a run's photos; writes scratch.npz, its history, predictions and scratch.json.
+
+    Args:
+        run: is trained.
+        seconds: time for it; without it or epochs, what the transfer run takes, see `transfer_seconds`.
+        epochs: as many are planned, in place of a time: those of an earlier scratch.json give the same network.
+
+    Returns:
+        What scratch.json holds: val and test as `metrics.judge` gives them, planned_epochs, epochs, seconds,
+        budget_seconds (None when epochs were told) and parameters.
+
+    Raises:
+        InputError: the run is not trained, a class has too few photos, or seconds or epochs are out of range.
+    """
+    from bears_tl.model.head import HISTORY_COLUMNS
+    from bears_tl.model.scratch import train_scratch
+    from bears_tl.photos.thumbnails import Thumbnails
+
+    run.facts("train")
+    rows, class_names, thumbnails = walk.split_rows(run), _class_names(run), Thumbnails(walk.photo_folder(run))
+    if seconds is None and epochs is None:
+        seconds = transfer_seconds(run)
+    with run.stage("scratch") as facts:
+        started = time.perf_counter()
+        model, history, planned = train_scratch(
+            thumbnails, rows["train"], rows["val"], class_names, run.config, seconds, epochs
+        )
+        result = {"budget_seconds": seconds, "planned_epochs": planned, "epochs": len(history)}
+        result |= {"seconds": round(time.perf_counter() - started, 3), "parameters": model.parameters}
+        predictions = []
+        for name in ("val", "test"):
+            shares = model.classify(thumbnails, rows[name])
+            predictions += [to_row(row, share, class_names) for row, share in zip(rows[name], shares, strict=True)]
+            result[name] = judge(labels_of(rows[name], class_names), shares, class_names)
+        model.save(run.path("scratch.npz"))
+        write_csv(run.path("scratch_history.csv"), HISTORY_COLUMNS, history)
+        write_csv(run.path("scratch_predictions.csv"), list(predictions[0]), predictions)
+        write_json(run.path("scratch.json"), result)
+        facts |= {"planned_epochs": planned}
+    return result
+
+
+def learning_curves(
+    run: Run,
+    sizes: tuple[int, ...] = SIZES,
+    seeds: int = 3,
+    seconds: float | None = None,
+    epochs: int | None = None,
+    say: Callable[[str], None] = print,
+) -> list[dict]:
+    """Go both roads with few training photos, more, and all; writes learning_curves.csv and what_transfer_buys.png.
+
+    Validation and test photos are always the run's own. The photos of a smaller size are among those of a larger one
+    with the same seed. A row is written when it is done, and is not made again; other seconds, epochs or settings of
+    the run replace it.
+
+    Args:
+        run: is trained.
+        sizes: training photos a class; those that the smallest class does not hold are left out. All come besides.
+        seeds: how many, from the run's on: each draws other photos, and another order, other weights.
+        seconds: of each network from scratch, whatever the size; without it or epochs, as those that are done had, or
+            what the transfer run takes.
+        epochs: as many are planned, in place of a time.
+        say: is given a line a row.
+
+    Returns:
+        The rows of learning_curves.csv that were asked for.
+
+    Raises:
+        InputError: what `scratch` refuses, a size that is too small, or no seed.
+    """
+    from bears_tl.judging import plots
+    from bears_tl.photos.thumbnails import Thumbnails
+
+    run.facts("train")
+    seconds = None if seconds is None else float(seconds)
+    path, thumbnails, origin = run.path("learning_curves.csv"), Thumbnails(walk.photo_folder(run)), _origin(run)
+    asked = [
+        {"photos_per_class": str(size), "road": road, "seed": str(run.config.seed + i)}
+        for size in _fitting(run, sizes, seeds, say)
+        for i in range(seeds)
+        for road in ROADS
+    ]
+    done = [row for row in read_csv(path, CURVE_COLUMNS) if row["origin"] == origin] if path.is_file() else []
+    done = [row for row in done if _is_as_told(row, seconds, epochs)]
+    with run.stage("learning_curves") as facts:
+        for key in asked:
+            if any(key.items() <= row.items() for row in done):
+                continue
+            if key["road"] == "scratch" and seconds is None and epochs is None:
+                before = [float(row["budget_seconds"]) for row in done if row["budget_seconds"]]
+                seconds = before[0] if before else round(transfer_seconds(run), 1)
+            row = key | _go(run, key, thumbnails, seconds, epochs) | {"origin": origin}
+            done.append({name: str(value) for name, value in row.items()})
+            write_csv(path, CURVE_COLUMNS, done)
+            wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
+            say(
+                f"{key['photos_per_class']} a class, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs"
+            )
+        found = [next(row for row in done if key.items() <= row.items()) for key in asked]
+        plots.save(plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png"))
+        facts |= {"rows": len(done)}
+    return found
+
+
+def nested(rows: list[dict], size: str, seed: int) -> list[dict]:
+    """Take the first photos of each class in an order that their content and the seed decide; all of them for "all"."""
+    ranked = sorted(rows, key=lambda row: seeded_rng(seed, row["sha256"], "learning curves").random())
+    if size == ALL:
+        return ranked
+    class_names = sorted({row["class_name"] for row in rows})
+    return [row for name in class_names for row in [row for row in ranked if row["class_name"] == name][: int(size)]]
+
+
+def _go(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | None) -> dict:
+    """Go one road with one size and seed; gives the rest of its row."""
+    config = run.config.replace(seed=int(key["seed"]))
+    rows, class_names = walk.split_rows(run), _class_names(run)
+    train = nested(rows["train"], key["photos_per_class"], config.seed)
+    started = time.perf_counter()
+    if key["road"] == "scratch":
+        from bears_tl.model.scratch import train_scratch
+
+        model, history, planned = train_scratch(thumbnails, train, rows["val"], class_names, config, seconds, epochs)
+        result = {"planned_epochs": planned, "budget_seconds": "" if seconds is None else seconds}
+        classify = {name: lambda name=name: model.classify(thumbnails, rows[name]) for name in ("val", "test")}
+    else:
+        head, history, found = _train_head(run, train, rows, class_names, config)
+        result = {"planned_epochs": config.epochs, "budget_seconds": ""}
+        classify = {name: lambda name=name: _classify(head, found[name]) for name in ("val", "test")}
+    result |= {"train_photos": len(train), "epochs": len(history), "seconds": round(time.perf_counter() - started, 3)}
+    for name in ("val", "test"):
+        judged = judge(labels_of(rows[name], class_names), classify[name](), class_names)
+        result |= {f"{name}_{column}": judged[column] for column in ("count", "errors", "accuracy")}
+    low, high = judged["interval"]
+    return result | {"test_interval_low": low, "test_interval_high": high}
+
+
+def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_names: list[str], config):
+    """Train a head on some of the photos; what the cache lacks of their features is computed."""
+    from bears_tl.model.features import extract
+    from bears_tl.model.head import train_head
+
+    folder, cache, views = walk.photo_folder(run), walk.feature_cache(run), walk.split_views(run)
+    photos = {"train": train, "val": rows["val"], "test": rows["test"]}
+    found = {
+        name: extract(lambda: walk.restored(run), folder, photos[name], views[name], cache, f"Features of {name}")
+        for name in photos
+    }
+    labels = [labels_of(photos[name], class_names) for name in ("train", "val")]
+    head, history = train_head(found["train"], labels[0], found["val"], labels[1], class_names, config)
+    return head, history, found
+
+
+def _classify(head, table) -> np.ndarray:
+    """Give the probabilities of a feature table's photos, some thousand at a time."""
+    from bears_tl.model.head import CHUNK_PHOTOS
+
+    starts = range(0, len(table), CHUNK_PHOTOS)
+    return np.concatenate([head.probabilities(table[start : start + CHUNK_PHOTOS, 0]) for start in starts])
+
+
+def _class_names(run: Run) -> list[str]:
+    return sorted({row["class_name"] for row in walk.split_rows(run)["train"]})
+
+
+def _fitting(run: Run, sizes: tuple[int, ...], seeds: int, say: Callable[[str], None]) -> list[str]:
+    """Give the sizes that every class holds, rising, and "all"; says which are left out."""
+    from bears_tl.model.scratch import SMALLEST_CLASS
+
+    if seeds < 1:
+        raise InputError(f"seeds {seeds} is out of range, expected 1 or more")
+    if small := [size for size in sizes if size < SMALLEST_CLASS]:
+        raise InputError(f"size {small[0]} is out of range, expected {SMALLEST_CLASS} or more photos a class")
+    train = walk.split_rows(run)["train"]
+    held = {name: sum(row["class_name"] == name for row in train) for name in _class_names(run)}
+    smallest = min(held, key=held.get)
+    for size in sorted(set(sizes)):
+        if size > held[smallest]:
+            say(f"{size} a class is left out: {smallest} has {held[smallest]} training photos")
+    return [*(str(size) for size in sorted(set(sizes)) if size <= held[smallest]), ALL]
+
+
+def _is_as_told(row: dict, seconds: float | None, epochs: int | None) -> bool:
+    """Say whether a row that is done was made with the time or the epochs that are told, if any are."""
+    if row["road"] != "scratch" or (seconds is None and epochs is None):
+        return True
+    if epochs is not None:
+        return row["planned_epochs"] == str(epochs)
+    return row["budget_seconds"] == str(seconds)
+
+
+def _origin(run: Run) -> str:
+    """Give a short hash of what all rows depend on: settings, split, weights."""
+    settings = {name: value for name, value in dataclasses.asdict(run.config).items() if name not in _PLACES}
+    body = run.facts("restore")
+    told = [settings, sha256_of(run.path("splits.csv")), body["fingerprint"], body["precision"]]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
