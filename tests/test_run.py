@@ -139,6 +139,12 @@ def test_open_goes_on_with_the_settings_of_the_run(run, refused):
         Run.open(run.folder, sede=1)
 
 
+def test_settings_can_be_kept_without_a_stage(run):
+    do(run, "fetch", folder="here")
+    Run(run.config.replace(max_zoom=0.5)).keep_settings()
+    assert Run.open(run.folder).config.max_zoom == 0.5 and run.facts("fetch") == {"folder": "here"}
+
+
 def test_a_run_that_was_moved_is_opened_where_it_lies(run, tmp_path):
     moved = tmp_path / "moved"
     run.folder.rename(moved)

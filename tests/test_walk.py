@@ -1,4 +1,4 @@
-"""Stages that no other file tests: the audit of cues, and runs of an earlier version."""
+"""Stages that no other file tests: the views of training, the audit of cues, and runs of an earlier version."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from bears_tl.config import RunConfig
 from bears_tl.files import read_csv, write_csv
 from bears_tl.judging.cues import CUE_COLUMNS
 from bears_tl.judging.predictions import to_row
+from bears_tl.photos.views import CENTER, View
 from bears_tl.run import Run
 
 
@@ -40,6 +41,14 @@ def trained(tmp_path, monkeypatch):
         return run
 
     return make
+
+
+def test_training_photos_alone_are_seen_as_the_settings_say(tmp_path):
+    effects = {"brightness": 0.1, "contrast": 0.2, "saturation": 0.3, "hue": 0.4, "rotation_degrees": 5.0}
+    run = Run(RunConfig(run=str(tmp_path), seed=7, max_zoom=0.3, train_views=2, erasing=0.6, **effects))
+    views = [View(k, 7, 0.3, 0.1, 0.2, 0.3, 0.4, 5.0, 0.6) for k in (0, 1)]
+    assert walk.split_views(run) == {"train": views, "val": [CENTER], "test": [CENTER]}
+    assert walk.train_views(Run(run.config.replace(train_views=0))) == [CENTER]
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -62,7 +62,7 @@ def shift_colours(
         check_strength(effect, abs(change))
     if brightness or contrast or saturation:
         image = Image.fromarray(pixels)
-        mean_grey = np.asarray(image.convert("L")).mean()
+        mean_grey = np.asarray(image.convert("L")).mean() if contrast else 0.0
         colours = (1 + saturation) * np.eye(3) - saturation * _GREY
         matrix = (1 + brightness) * np.column_stack([(1 + contrast) * colours, [-contrast * mean_grey] * 3])
         pixels = np.asarray(image.convert("RGB", tuple(matrix.ravel())))

@@ -57,6 +57,17 @@ def test_cached_features_are_the_computed_ones_and_the_body_is_not_asked_again(w
     assert np.array_equal(computed[:, :], cached[:, :])
 
 
+def test_cached_features_of_rich_views_are_the_computed_ones(workspace, photos, tmp_path):
+    strengths = {"brightness": 0.4, "hue": 0.1, "rotation_degrees": 20.0, "erasing": 0.3}
+    rich = [View(k, 0, 0.2, **strengths) for k in range(2)]
+    run(workspace, photos, tmp_path)
+    computed, body = run(workspace, photos, tmp_path, views=rich)
+    assert body.views == 2 * len(photos)  # none was taken for a view of the same k without strengths
+    cached = extract(never, workspace.photos, photos, rich, FeatureCache(tmp_path, "f" * 64, "float32"))
+    anew, _ = run(workspace, photos[::-1], tmp_path / "anew", FakeBody(plan=Plan(1, 1)), views=rich)
+    assert np.array_equal(computed[:, :], cached[:, :]) and np.array_equal(computed[:, :], anew[::-1, :])
+
+
 def test_a_table_is_indexed_like_an_array_and_gives_float32(workspace, photos, tmp_path):
     table, _ = run(workspace, photos, tmp_path)
     whole = table[:, :]
