@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     verb = _verb(verbs, "prune", _prune, "remove cached features and bodies that no run to keep uses")
-    verb.add_argument("--keep", nargs="+", required=True, metavar="RUN", help="run directories, for example runs/*")
+    verb.add_argument(
+        "--keep", nargs="+", required=True, metavar="RUN", help="run directories or folders of them: runs/*"
+    )
 
     verb = _verb(verbs, "train", _train, "walk every stage, from the photos to judged predictions")
     verb.add_argument("--config", metavar="YAML", help="settings; without it, the defaults (configs/sample.yaml)")
@@ -86,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     _run_option(verb)
     verb.add_argument("--seeds", type=int, default=5, metavar="N", help="from 0 on; default: %(default)s")
     verb.add_argument(
-        "--turns", nargs="+", metavar="SWITCH", help="turned to good practice one at a time; default: each, then all",
+        "--turns",
+        nargs="+",
+        metavar="SWITCH",
+        help="turned to good practice one at a time; default: each, then all",
     )
     verb.add_argument("--to", metavar="NAME.csv", help="NAME.md and NAME.png, too; default: RUN/as_2019/as_2019.csv")
 
@@ -216,7 +221,7 @@ def _prune(options) -> None:
     from bears_tl import walk
     from bears_tl.run import Run
 
-    for row in walk.prune([Run.open(folder) for folder in options.keep]):
+    for row in walk.prune(Run.open_all(options.keep)):
         print(f"{row['name']}: {row['removed']:,} removed, {row['kept']:,} kept")
 
 

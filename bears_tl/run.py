@@ -69,6 +69,23 @@ class Run:
         return cls(settings.from_dict(values | {"run": str(folder)} | changes, str(path)))
 
     @classmethod
+    def open_all(cls, paths: list[str]) -> list["Run"]:
+        """Open the runs in some folders and below them, such as those of a comparison; a file beside them is no run.
+
+        Raises:
+            InputError: a path that is not there, a folder without a run, or what `open` refuses.
+        """
+        runs = []
+        for path in map(Path, paths):
+            found = sorted(config.parent for config in path.rglob("config.json"))
+            if not found and not path.is_file():
+                raise InputError(f"no run in {str(path)!r} or below it: name run directories, for example runs/*")
+            runs += [cls.open(folder) for folder in found]
+        if not runs:
+            raise InputError(f"no run is among {', '.join(map(str, paths))}: name run directories, for example runs/*")
+        return runs
+
+    @classmethod
     def open_or_start(cls, run: str, **changes) -> "Run":
         """Go on with the run in a folder, or start one there: what a notebook does with its parameters."""
         if Path(run, "config.json").is_file():

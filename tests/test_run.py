@@ -139,6 +139,17 @@ def test_open_goes_on_with_the_settings_of_the_run(run, refused):
         Run.open(run.folder, sede=1)
 
 
+def test_all_runs_below_some_folders_are_opened(run, tmp_path, refused):
+    do(run, "fetch", folder="here")
+    (tmp_path / "README.md").write_text("not a run")
+    (tmp_path / "empty").mkdir()
+    for paths in ([run.folder], [run.folder.parent], [tmp_path / "README.md", run.folder]):
+        assert [found.folder for found in Run.open_all(paths)] == [run.folder]
+    for paths in ([tmp_path / "README.md"], [tmp_path / "empty", run.folder], [run.folder, tmp_path / "nowhere"]):
+        with refused("no run", str(paths[0] if "README" in str(paths[0]) else tmp_path)):
+            Run.open_all(paths)
+
+
 def test_settings_can_be_kept_without_a_stage(run):
     do(run, "fetch", folder="here")
     Run(run.config.replace(max_zoom=0.5)).keep_settings()
