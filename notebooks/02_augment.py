@@ -91,7 +91,8 @@ assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=
 # ## Richer views
 #
 # A strength is the most that an effect may do; how much of it a view gets is drawn. Here is one effect a row, at rising
-# strength: of eight views, the one that it changes most. The last row has all of them at once.
+# strength: of eight views, the one that it changes most. The last row has all of them at once, at rising shares of the
+# strongest above.
 
 # %%
 most = {"brightness": 0.5, "contrast": 0.5, "saturation": 1.0, "hue": 0.2, "rotation_degrees": 45.0, "erasing": 0.4}
