@@ -26,10 +26,13 @@ from bears_tl.threads import map_ahead
 WIDTHS = (32, 64, 128, 256, 512)  # channels of the convolutions
 DROPOUT = 0.3
 BATCH_NORM_MOMENTUM = 0.9  # Keras' 0.99 takes hundreds of steps to forget its start; few photos take few steps
+# Photos a step. Few photos then make several steps, each with other company for batch norm: 5 photos a class, in one
+# batch of 15, were learned by heart and nothing else. On a CPU larger batches are hardly faster.
+BATCH_SIZE = 8
 LEARNING_RATE = 0.003  # Adam's step size in the first epochs; falls to 0 along a cosine
 SMALLEST_CLASS = 5  # training photos
 TIMED_EPOCHS = 3  # trained at the full learning rate; those after the first tell how many there is time for
-_BATCH_SIZE = 32  # photos a call when nothing is trained
+_PHOTOS_A_CALL = 32  # when nothing is trained
 
 
 class Scratch:
@@ -46,7 +49,7 @@ class Scratch:
 
         self.class_names = list(class_names)
         self.network = _build(len(class_names), seed)
-        pixels = tf.TensorSpec([_BATCH_SIZE, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3], tf.uint8)
+        pixels = tf.TensorSpec([_PHOTOS_A_CALL, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3], tf.uint8)
         self._infer = tf.function(lambda x: tf.nn.softmax(self.network(x, training=False)), input_signature=[pixels])
 
     @property
@@ -63,16 +66,18 @@ class Scratch:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3):
             raise ValueError(f"expected uint8 [n, 128, 128, 3], not {pixels.dtype} {list(pixels.shape)}")
         found = [np.empty((0, len(self.class_names)), np.float32)]
-        for start in range(0, len(pixels), _BATCH_SIZE):
-            batch = pixels[start : start + _BATCH_SIZE]
-            padded = np.zeros((_BATCH_SIZE, *batch.shape[1:]), np.uint8)  # one shape: the same kernels, the same bits
+        for start in range(0, len(pixels), _PHOTOS_A_CALL):
+            batch = pixels[start : start + _PHOTOS_A_CALL]
+            padded = np.zeros(
+                (_PHOTOS_A_CALL, *batch.shape[1:]), np.uint8
+            )  # one shape: the same kernels, the same bits
             padded[: len(batch)] = batch
             found.append(self._infer(padded).numpy()[: len(batch)])
         return np.concatenate(found)
 
     def classify(self, thumbnails: Thumbnails, photos: list[dict]) -> np.ndarray:
         """Give the probabilities of photos, rows with path and sha256, in center view: float32 [n, n classes]."""
-        chunks = [photos[start : start + _BATCH_SIZE] for start in range(0, len(photos), _BATCH_SIZE)]
+        chunks = [photos[start : start + _PHOTOS_A_CALL] for start in range(0, len(photos), _PHOTOS_A_CALL)]
         return np.concatenate([self.probabilities(thumbnails.views(chunk)) for chunk in chunks])
 
     def save(self, path: str | Path) -> None:
@@ -126,7 +131,7 @@ def train_scratch(
         train: rows of training photos, with path, class_name and sha256, in any order: they are taken by content.
         val: rows of validation photos.
         class_names: in the order of the columns.
-        config: seed, max_zoom, batch_size and patience are used.
+        config: seed, max_zoom and patience are used.
         seconds: time for everything in here; at least TIMED_EPOCHS are trained.
         epochs: as many are planned, in place of a time.
 
@@ -142,7 +147,7 @@ def train_scratch(
     labels, val_labels = (
         np.array([class_names.index(photo["class_name"]) for photo in photos], np.int32) for photos in (train, val)
     )
-    parts = math.ceil(len(labels) / config.batch_size)  # nearly equal: batch norm needs company
+    parts = math.ceil(len(labels) / BATCH_SIZE)  # nearly equal: batch norm needs company
     rng = seeded_rng(config.seed, "scratch", "orders")
     model = Scratch(class_names, config.seed)
     optimizer, step = _optimizer_and_step(model.network)

@@ -30,8 +30,7 @@ def photos(tmp_path_factory):
 
 def trained(photos, train=None, seconds=None, epochs=4, **settings):
     folder, of_train, of_val = photos
-    config = RunConfig(batch_size=5, **settings)
-    return train_scratch(Thumbnails(folder), train or of_train, of_val, NAMES, config, seconds, epochs)
+    return train_scratch(Thumbnails(folder), train or of_train, of_val, NAMES, RunConfig(**settings), seconds, epochs)
 
 
 @pytest.fixture(scope="module")
