@@ -125,7 +125,7 @@ class Network:
         """
         prefix = str(folder / SAVED_NAME)
         try:
-            with self._session.graph.as_default():
+            with self._session.graph.as_default(), deprecation.silence():  # of how it removes the last but two
                 saved = self._saver.save(self._session, prefix, global_step=epoch, write_meta_graph=False)
         except (tf.errors.OpError, OSError) as error:
             reason = str(error).splitlines()[0][:200]
