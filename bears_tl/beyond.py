@@ -77,7 +77,7 @@ def _done(run: Run, origin: dict) -> dict | None:
 
 def _train_rung(run: Run, origin: dict, body: dict) -> dict:
     """Train a rung, or go on with it, and judge it; gives its row."""
-    from bears_tl.model import checkpoint
+    from bears_tl.model.backbone import Backbone
     from bears_tl.model.borders import Borders
     from bears_tl.model.fine_tuning import fine_tune, probabilities
     from bears_tl.model.head import HISTORY_COLUMNS, Head
@@ -86,8 +86,7 @@ def _train_rung(run: Run, origin: dict, body: dict) -> dict:
     rung, folder = origin["rung"], run.path("ladder") / origin["rung"]
     head, rows = Head.load(run.path("head.npz")), walk.split_rows(run)
     labels = {name: labels_of(rows[name], head.class_names) for name in rows}
-    values = checkpoint.read(body["path"])
-    network = CutNetwork(values, head, rung)
+    network = CutNetwork(Backbone.restore(body["path"]), head, rung)
     place = walk.photo_folder(run), folder / "borders"
     tables = {
         name: Borders(network, body["fingerprint"], place[0], rows[name], views, place[1])
@@ -118,7 +117,8 @@ def _train_rung(run: Run, origin: dict, body: dict) -> dict:
         row |= {f"{name}_loss": found["cross_entropy"]}
     write_json(folder / "result.json", {"origin": origin, "row": row})
     shutil.rmtree(folder / "borders", ignore_errors=True)
-    (folder / "state.npz").unlink(missing_ok=True)
+    for path in [folder / "state.npz", *folder.glob(".*.part")]:  # a kill leaves half a file
+        path.unlink(missing_ok=True)
     return row
 
 

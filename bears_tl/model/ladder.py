@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_path
-from bears_tl.model.backbone import Backbone, build, convolutions
+from bears_tl.model.backbone import Backbone, convolutions
 from bears_tl.model.checkpoint import CONVOLUTIONS
 from bears_tl.model.head import Head
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -45,19 +45,19 @@ class CutNetwork:
         bias: tf.Variable [n classes] of the head.
     """
 
-    def __init__(self, values: dict[str, np.ndarray], head: Head, rung: str):
-        """Fill a network and cut it.
+    def __init__(self, backbone: Backbone, head: Head, rung: str):
+        """Put a head on a body, and cut it.
 
         Args:
-            values: of the checkpoint, see `checkpoint.BODY`.
+            backbone: its values above the cut change when they are trained.
             head: the trained head that is started from.
             rung: one of RUNGS.
         """
         import keras
 
         self.rung = rung
-        self._backbone, self.class_names = Backbone(build(), values), head.class_names
-        model, layers = self._backbone.model, dict(convolutions(self._backbone.model))
+        self.class_names, model = head.class_names, backbone.model
+        layers = dict(convolutions(model))
         above = scopes_above(rung)
         border = layers[above[0]][0].input if above else model.output
         self._below = keras.Model(model.input, border) if rung != "all" else None
@@ -113,10 +113,6 @@ class CutNetwork:
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Go on from the border: [n, ...], n at most BATCH_SIZE, to float32 [n, n classes] in [0, 1]."""
         return tf.nn.softmax(self._infer_above(pad(x))).numpy()[: len(x)]
-
-    def values(self) -> dict[str, np.ndarray]:
-        """Give all values of the body as they stand now, under TF-slim's names, trained or not."""
-        return self._backbone.values()
 
     def save(self, path: str | Path) -> None:
         """Write what is above the cut, with the head, as an .npz, whole or not at all."""
