@@ -10,6 +10,7 @@ from bears_tl.errors import InputError
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
 AS_2019 = ("glimpse", "whole")
+BEYOND = ("glimpse", "whole")
 
 
 def _knob(default, help, low=None, high=None, choices=None):
@@ -59,6 +60,9 @@ class RunConfig:
         "glimpse", "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours", choices=AS_2019
     )
 
+    beyond: str = _knob(
+        "glimpse", "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours", choices=BEYOND
+    )
     fine_tune_learning_rate: float = _knob(0.0001, "Adam's step size below the head, in the ladder", 1e-9, 1.0)
     fine_tune_epochs: int = _knob(10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)
     fine_tune_patience: int = _knob(

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from bears_tl.config import RunConfig
+from bears_tl.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -97,12 +98,17 @@ def test_a_notebook_beyond_the_walk_changes_nothing_of_it(workspace, source):
     shutil.copytree(workspace.folder / "runs/trained", run)
     (workspace.folder / "results").mkdir(exist_ok=True)
     shutil.copy(ROOT / "results/claims.yaml", workspace.folder / "results")
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    config = json.loads((run / "config.json").read_text()) | {"run": f"runs/{source.stem}"}  # of the copy
+    write_json(run / "config.json", config)
+    receipt = run / "receipt.json"  # stages aside are added to it
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path != receipt}
+    stages = json.loads(receipt.read_text())["stages"]
     script, config = ROOT / "scripts/run_notebooks.py", ROOT / "configs/sample.yaml"
     done = workspace.command(script, source.stem, "--config", config, "--run", f"runs/{source.stem}")
     assert done.returncode == 0, done.stdout + done.stderr
     expect_clean(run, [source], done)
     assert {path: path.read_bytes() for path in before} == before
+    assert stages.items() <= json.loads(receipt.read_text())["stages"].items()
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def without_seconds(rows):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
+@pytest.mark.slow
 def test_interrupted_curves_go_on_where_they_were(run, tmp_path, monkeypatch):
     said = []
     asked = {"sizes": (50, 5), "seeds": 1, "epochs": 2, "say": said.append}

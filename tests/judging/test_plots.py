@@ -127,3 +127,17 @@ def test_a_figure_that_cannot_be_saved_is_one_line_and_leaves_nothing(tmp_path, 
         plots.save(figure, tmp_path / "file" / "figure.png")
     plt.close(figure)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("sizes", "seeds"), [([15], 1), ([15, 30, 386], 3)])
+@pytest.mark.parametrize("scratch", [0.3, 0.95, 1.0])
+def test_what_transfer_buys_is_drawn_for_one_size_and_for_many(tmp_path, sizes, seeds, scratch):
+    rows = [
+        {"road": road, "train_photos": str(size), "test_count": "20", "test_accuracy": str(share)}
+        | {"test_interval_low": str(share - 0.1), "test_interval_high": str(min(share + 0.1, 1.0))}
+        for size in sizes
+        for _ in range(seeds)
+        for road, share in (("transfer", 1.0), ("scratch", scratch))
+    ]
+    plots.save(plots.transfer_gain(rows, 3, NOTE), tmp_path / "a.png")
+    assert min(Image.open(tmp_path / "a.png").size) > 100 and not plt.get_fignums()
