@@ -164,6 +164,7 @@ def run(
     Raises:
         InputError: too few photos, a photo that scikit-image cannot read, a checkpoint that does not fit, an
             interrupted run in `saved_folder`, or an interruption now: what was saved last stays.
+        KeyboardInterrupt: interrupted, with a memory: the same again takes up what is remembered.
     """
     class_names = sorted({photo["class_name"] for photo in photos})
     train, test = divide(photos, switches.split, seed)
@@ -238,6 +239,8 @@ def run(
                 seen = [look(network, rows, switches.test_views, "test", training=False) for rows in parts]
                 found = [network.probabilities(features) for features in seen]
     except KeyboardInterrupt:
+        if memory is not None:  # who remembers can go on
+            raise
         raise InputError(f"interrupted: {_say(state, saved_folder)}") from None
     seconds["total"] -= seconds["alarm"]
     write_json(Path(saved_folder, STATE_NAME), state | {"finished": True})

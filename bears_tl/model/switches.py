@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
+from tqdm import tqdm
 
 from bears_tl.errors import InputError
 from bears_tl.files import read_csv, write_csv
@@ -72,7 +73,7 @@ def run_all(
     found = {name: {} for name in turns}
     for seed in seeds:
         memory = FeatureMemory(Path(saved_folder, f"features_{seed}"))
-        for name in turns:
+        for name in tqdm(turns, f"Seed {seed}", unit=" turns", disable=None, leave=False):
             path = Path(saved_folder, f"{ARTICLE if name == 'mean' else name}_{seed}.csv")
             if not path.is_file():
                 saved = path.with_suffix("")

@@ -208,6 +208,16 @@ def test_an_interrupted_run_is_named_and_keeps_its_last_epoch(record, refused, t
     record(saved_folder="other")
 
 
+def test_a_run_that_remembers_can_be_interrupted_and_goes_on(record, tmp_path, monkeypatch):
+    expected, memory = record(saved_folder="other")[1], FeatureMemory(tmp_path / "memory")
+    monkeypatch.setattr(Recorder, "interrupt_at_step", 4)
+    with pytest.raises(KeyboardInterrupt):
+        record(memory=memory)
+    monkeypatch.setattr(Recorder, "interrupt_at_step", None)
+    (tmp_path / "saved" / "as_2019.json").unlink()  # as `run_all` does
+    assert record(memory=memory)[1] == expected
+
+
 def test_a_run_interrupted_before_its_first_epoch_can_start_again(record, refused, monkeypatch):
     monkeypatch.setattr(Recorder, "interrupt_at_step", 2)
     with refused("interrupted", "no epoch"):
