@@ -146,10 +146,9 @@ def learning_curves(
             row = key | _go(run, key, thumbnails, seconds, epochs) | {"origin": origin}
             done.append({name: str(value) for name, value in row.items()})
             write_csv(path, CURVE_COLUMNS, done)
+            size = "all" if key["photos_per_class"] == ALL else f"{key['photos_per_class']} a class"
             wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
-            say(
-                f"{key['photos_per_class']} a class, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs"
-            )
+            say(f"{size}, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs")
         found = [next(row for row in done if key.items() <= row.items()) for key in asked]
         plots.save(plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png"))
         facts |= {"rows": len(done)}
