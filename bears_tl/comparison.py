@@ -19,6 +19,8 @@ TRIED = (
     "max_zoom", "brightness", "contrast", "saturation", "hue", "rotation_degrees", "erasing", "train_views",
     "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
 )  # fmt: skip
+# What comes after a run's head, and matters to no trial
+BEYOND = ("run", "beyond", "as_2019", "fine_tune_learning_rate", "fine_tune_epochs", "fine_tune_patience")
 EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
 MOST_SEEDS = 1000
 
@@ -133,7 +135,7 @@ def _claim(folder: Path, config: RunConfig) -> None:
     Raises:
         InputError: it is not empty and something else, a run for example, or a comparison with other settings.
     """
-    path, settings = folder / "comparison.json", {k: v for k, v in config.as_dict().items() if k != "run"}
+    path, settings = folder / "comparison.json", {k: v for k, v in config.as_dict().items() if k not in BEYOND}
     before = read_json(path) if path.is_file() else settings
     if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
         raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")

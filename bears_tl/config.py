@@ -59,7 +59,6 @@ class RunConfig:
     as_2019: str = _knob(
         "glimpse", "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours", choices=AS_2019
     )
-
     beyond: str = _knob(
         "glimpse", "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours", choices=BEYOND
     )

@@ -160,6 +160,9 @@ def test_the_base_of_a_comparison_cannot_change_under_it(base, trainings, tmp_pa
     with refused("batch_size was 40, is now 7", "--run"):
         compared(base.replace(batch_size=7), words=WORDS[:1], seeds=1)
     assert contents(tmp_path) == before
+    trainings.clear()
+    compared(base.replace(fine_tune_epochs=7), words=WORDS[:1], seeds=1)  # matters to no trial
+    assert not trainings
 
 
 def test_a_broken_note_of_the_comparison_is_refused(base, tmp_path, refused):

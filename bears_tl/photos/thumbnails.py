@@ -14,7 +14,7 @@ from PIL import Image
 
 from bears_tl.errors import InputError
 from bears_tl.photos.image import read_image
-from bears_tl.photos.views import CENTER, Box, View
+from bears_tl.photos.views import CENTER, View, render
 from bears_tl.threads import map_ahead
 
 IMAGE_SIZE_PX = 128
@@ -47,7 +47,7 @@ class Thumbnails:
             if self._bytes + size <= MEMORY_BYTES:
                 self._kept[sha256], self._bytes = image, self._bytes + size
         boxes = [view.box(*image.size, photo["sha256"]) for image, photo in zip(images, photos, strict=True)]
-        rendered = [render(image, box) for image, box in zip(images, boxes, strict=True)]
+        rendered = [render(image, box, side_px=IMAGE_SIZE_PX) for image, box in zip(images, boxes, strict=True)]
         return np.stack(rendered) if rendered else np.empty((0, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), np.uint8)
 
     def _read(self, photo: dict) -> tuple[dict, Image.Image]:
@@ -74,15 +74,6 @@ def thumbnail(file: str | Path | BinaryIO) -> Image.Image:
     return image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def render(image: Image.Image, box: Box) -> np.ndarray:
-    """Cut a box out of a thumbnail and resize it: uint8 [128, 128, 3] in [0, 255]."""
-    left, top = box.left * image.width, box.top * image.height
-    right, bottom = left + box.width * image.width, top + box.height * image.height
-    corners = (left, top, min(right, image.width), min(bottom, image.height))  # rounding may step over the edge
-    pixels = np.asarray(image.resize((IMAGE_SIZE_PX, IMAGE_SIZE_PX), Image.Resampling.BILINEAR, box=corners))
-    return pixels[:, ::-1] if box.flip else pixels
-
-
 def read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
     """Prepare any photo for prediction, exactly as validation and test photos are: uint8 [128, 128, 3] in [0, 255].
 
@@ -90,4 +81,4 @@ def read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
         OSError: the photo cannot be decoded.
     """
     image = thumbnail(file)
-    return render(image, CENTER.box(*image.size, ""))
+    return render(image, CENTER.box(*image.size, ""), side_px=IMAGE_SIZE_PX)

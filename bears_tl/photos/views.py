@@ -19,7 +19,6 @@ from bears_tl.photos.looks import STRENGTHS, check_strength, erase, shift_colour
 
 VERSION = 3  # raise it when a photo's view gets other pixels: features in a cache are then computed again
 IMAGE_SIZE_PX = 299  # the input of Inception v3, https://arxiv.org/abs/1512.00567, table 1
-_SIZE_PX = (IMAGE_SIZE_PX, IMAGE_SIZE_PX)
 # A JPEG is decoded small only where it keeps this many times the pixels a side that are needed: with 1.0 real photos
 # were up to 6.6 levels from scikit-image's, with 1.5 up to 3.5 (0.9 on average), for an eighth more time.
 _MARGIN = 1.5
@@ -111,7 +110,7 @@ def random_box(
     return Box((1 - width) * left, (1 - height) * top, width, height, bool(flip < 0.5))
 
 
-def render(image: Image.Image, box: Box, degrees: float = 0.0) -> np.ndarray:
+def render(image: Image.Image, box: Box, degrees: float = 0.0, side_px: int = IMAGE_SIZE_PX) -> np.ndarray:
     """Cut a box out of an upright RGB image, turned about its center, and resize it.
 
     Pillow's bilinear filter is widened for shrinking (anti-aliased); `reducing_gap` first shrinks by a whole factor,
@@ -121,17 +120,18 @@ def render(image: Image.Image, box: Box, degrees: float = 0.0) -> np.ndarray:
         image: the photo.
         box: which part of it.
         degrees: by how much the photo is turned, anticlockwise; beyond its border it is mirrored.
+        side_px: of the view.
 
     Returns:
-        uint8 [299, 299, 3] in [0, 255].
+        uint8 [side_px, side_px, 3] in [0, 255].
     """
     left, top = box.left * image.width, box.top * image.height
     right, bottom = left + box.width * image.width, top + box.height * image.height
     corners = (left, top, min(right, image.width), min(bottom, image.height))  # rounding may step over the edge
     if degrees:
-        pixels = np.asarray(_turn(image, corners, degrees))
+        pixels = np.asarray(_turn(image, corners, degrees, side_px))
     else:
-        pixels = np.asarray(image.resize(_SIZE_PX, Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
+        pixels = np.asarray(image.resize((side_px, side_px), Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
     return pixels[:, ::-1] if box.flip else pixels
 
 
@@ -210,7 +210,7 @@ def _show(image: Image.Image, view: View, sha256: str) -> np.ndarray:
     return erase(pixels, view.erasing, view.rng(sha256, "erasing")) if view.erasing else pixels
 
 
-def _turn(image: Image.Image, corners: tuple[float, float, float, float], degrees: float) -> Image.Image:
+def _turn(image: Image.Image, corners: tuple[float, float, float, float], degrees: float, side_px: int) -> Image.Image:
     """Resize a part of an RGB image that is turned about its center; beyond the border the image is mirrored.
 
     Shrinking by a whole factor averages, and one bilinear sampling turns and shrinks by what is left, less than 2.
@@ -220,7 +220,7 @@ def _turn(image: Image.Image, corners: tuple[float, float, float, float], degree
     size, center = end - start, (start + end) / 2
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turn = np.array([[cosine, -sine], [sine, cosine]])
-    factor = max(int(size.min() / IMAGE_SIZE_PX), 1)
+    factor = max(int(size.min() / side_px), 1)
     reach = abs(turn) @ size / 2 + factor  # from the center; one pixel of what is left more, for the filter
     start = np.maximum(np.floor(center - reach), 0).astype(int)
     end = np.minimum(np.ceil(center + reach), image.size).astype(int)
@@ -231,10 +231,10 @@ def _turn(image: Image.Image, corners: tuple[float, float, float, float], degree
     if before.any() or after.any():
         borders = (before[1], after[1]), (before[0], after[0]), (0, 0)
         part = Image.fromarray(np.pad(np.asarray(part), borders, "symmetric"))
-    steps = turn * size / (factor * IMAGE_SIZE_PX)  # what a pixel of the view to the right, and one down, is there
-    origin = center + before - steps.sum(axis=1) * IMAGE_SIZE_PX / 2
+    steps = turn * size / (factor * side_px)  # what a pixel of the view to the right, and one down, is there
+    origin = center + before - steps.sum(axis=1) * side_px / 2
     matrix = np.column_stack([steps, origin]).ravel().tolist()
-    return part.transform(_SIZE_PX, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return part.transform((side_px, side_px), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
 def _largest_box(width_px: int, height_px: int, target_ratio: float) -> tuple[float, float]:

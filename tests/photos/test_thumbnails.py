@@ -6,8 +6,8 @@ from PIL import Image
 
 from bears_tl.files import sha256_of
 from bears_tl.photos import thumbnails
-from bears_tl.photos.thumbnails import Thumbnails, read_center_view, render, thumbnail
-from bears_tl.photos.views import CENTER, View, read_views
+from bears_tl.photos.thumbnails import IMAGE_SIZE_PX, Thumbnails, read_center_view, thumbnail
+from bears_tl.photos.views import CENTER, View, read_views, render
 
 
 def smooth(width, height, seed=0):
@@ -54,7 +54,7 @@ def test_views_differ_and_are_mirrored(folder, rows):
     assert {box.flip for box in boxes} == {True, False}
     image = thumbnail(folder / "0.jpg")
     flipped = next(k for k in range(8) if boxes[k].flip)
-    assert np.array_equal(views[flipped], render(image, boxes[flipped]))
+    assert np.array_equal(views[flipped], render(image, boxes[flipped], side_px=IMAGE_SIZE_PX))
 
 
 def test_memory_order_and_company_change_no_pixel(folder, rows, monkeypatch):
