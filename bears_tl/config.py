@@ -62,7 +62,7 @@ class RunConfig:
     beyond: str = _knob(
         "glimpse", "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours", choices=BEYOND
     )
-    fine_tune_learning_rate: float = _knob(0.0001, "Adam's step size below the head, in the ladder", 1e-9, 1.0)
+    fine_tune_learning_rate: float = _knob(0.00003, "Adam's step size below the head, in the ladder", 1e-9, 1.0)
     fine_tune_epochs: int = _knob(10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)
     fine_tune_patience: int = _knob(
         3, "epochs without a lower validation loss before a rung's training stops", 1, 100_000

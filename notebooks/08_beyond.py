@@ -25,7 +25,7 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 # %% tags=["parameters"]
 run = "runs/sample"  # a run that is trained and evaluated: by the notebooks 01 to 06, or `bears train`
 beyond = "glimpse"  # glimpse: two rungs, two sizes, one seed; whole: everything, hours
-fine_tune_learning_rate = 0.0001  # Adam's step size below the head, in the ladder
+fine_tune_learning_rate = 0.00003  # Adam's step size below the head, in the ladder
 fine_tune_epochs = 10  # a rung of the ladder is trained for this many, or fewer
 fine_tune_patience = 3  # epochs without a lower validation loss before a rung's training stops
 
