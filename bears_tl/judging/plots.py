@@ -1,5 +1,6 @@
 """Figures. Each function draws one and gives it back; `save` writes and closes it."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -132,9 +133,11 @@ def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
 def trial_changes(rows: list[dict], note: str = "") -> Figure:
     """Draw rows of `trials.judge_trials`, less the base's: test photos won and lost, and the validation loss."""
     rows = [row for row in rows if row["p_value"] != ""]
+    names = [textwrap.fill(f"{row['trial']}  p={float(row['p_value']):.2g}", 40) for row in rows]
+    lines = sum(1 + name.count("\n") / 2 for name in names)
     places = np.arange(len(rows))[::-1]
     figure, axes = plt.subplots(
-        1, 2, figsize=(10, 1.6 + 0.45 * len(rows)), sharey=True, squeeze=False, layout="constrained"
+        1, 2, figsize=(10, 1.6 + 0.45 * lines), sharey=True, squeeze=False, layout="constrained"
     )
     photos, loss = axes[0]
     for column, sign, colour, label in (
@@ -149,7 +152,7 @@ def trial_changes(rows: list[dict], note: str = "") -> Figure:
     photos.xaxis.set_major_locator(MaxNLocator(integer=True))
     photos.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     photos.set_xlabel("test photos of all seeds")
-    photos.set_yticks(places, [f"{row['trial']}  p={float(row['p_value']):.2g}" for row in rows])
+    photos.set_yticks(places, names, fontsize=8)
     photos.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     mean, low, high = (
         np.array([float(row[name]) for row in rows]) for name in ("val_loss_change", "change_low", "change_high")
