@@ -47,7 +47,7 @@ print(current_run.notice())
 # ## More layers unfrozen: the ladder
 #
 # Rung by rung, blocks of Inception v3 are trained together with the head, from the top down. The body's learning rate
-# is thirty times lower than the head's, its batch norms stay in inference mode, and what lies below the lowest trained
+# is ten times lower than the head's, its batch norms stay in inference mode, and what lies below the lowest trained
 # block is computed once and kept, so that a rung costs only what it trains.
 
 # %%

@@ -180,7 +180,9 @@ def ladder(rows: list[dict], note: str = "") -> Figure:
         reach = np.maximum([shares - low, high - shares], 0)
         places = np.arange(len(rows)) + shift
         axis.errorbar(places, shares, reach, fmt="o", color=colour, ecolor=colour, capsize=3, label=label)
-    names = [f"{row['rung']}\n{float(row['trained_values']) / 1e6:.2g} M" for row in rows]
+    counts = [int(row["trained_values"]) for row in rows]
+    sizes = [f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}" for count in counts]
+    names = [f"{row['rung']}\n{size}" for row, size in zip(rows, sizes, strict=True)]
     axis.set_xticks(range(len(rows)), names, fontsize=8)
     axis.set_xlim(-0.5, len(rows) - 0.5)
     axis.set_xlabel("trained from here up, and how many values that are")
