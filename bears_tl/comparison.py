@@ -11,7 +11,7 @@ from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_bytes, write_csv, write_json
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
-from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, judge_trials, table
+from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, judge_trials, say_seeds, table
 from bears_tl.run import STAGES, Run
 
 # Settings that matter after the split: views of training photos, then the head's training. All others are shared.
@@ -188,8 +188,8 @@ def _write(rows: list[dict], shared: Run, seeds: int, to: Path, command: str) ->
     hardware, today = f"{machine['cores']} cores of {machine['processor']}", datetime.date.today().isoformat()
     head = [
         f"Measured on {today} on {hardware}: `{command}`.",
-        f"{count} photos, {rows[0]['photos'] / seeds:g} of them tested with each of the seeds {first} to "
-        f"{first + seeds - 1}; weights: {shared.facts('restore')['kind']}.",
+        f"{count} photos, {rows[0]['photos'] / seeds:g} of them tested with {'each of ' if seeds > 1 else ''}"
+        f"{say_seeds(first, seeds)}; weights: {shared.facts('restore')['kind']}.",
         *([shared.notice()] if shared.notice() else []),
     ]
     write_csv(to, TRIAL_COLUMNS, rows)

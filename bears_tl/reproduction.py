@@ -13,6 +13,7 @@ from bears_tl import walk
 from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
 from bears_tl.judging import costs
+from bears_tl.judging.trials import say_seeds
 from bears_tl.run import Run, processor
 
 SEEDS = 5
@@ -133,7 +134,7 @@ def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command
     today, hardware = datetime.date.today().isoformat(), f"{os.cpu_count()} cores of {processor()}"
     head = [
         f"Made on {today} on {hardware}: `{command}`.",
-        f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; seeds 0 to {seeds - 1}.",
+        f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; {say_seeds(0, seeds)}.",
         *([run.notice()] if run.notice() else []),
     ]
     text = "\n".join([*head, "", costs.table(rows), costs.READING])

@@ -71,7 +71,7 @@ tries = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "m
 if whole:
     tries += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
 seeds = 5 if whole else 1
-tried = comparison.compare(current_run.config, tries, seeds, folder / "settings.csv", folder / "runs")
+tried = comparison.compare(current_run.config, tries, seeds, folder / "settings.csv", folder / "runs", "08_beyond")
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
 # %%
@@ -89,7 +89,7 @@ figure = plots.trial_changes(tried, current_run.notice())
 
 # %%
 tries = [f"epochs={count} patience={count}" for count in (10, 30, 100)]
-comparison.compare(current_run.config, tries, seeds, folder / "epochs.csv", folder / "runs")
+comparison.compare(current_run.config, tries, seeds, folder / "epochs.csv", folder / "runs", "08_beyond")
 Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 
 # %% [markdown]

@@ -46,6 +46,11 @@ class Outcome:
     train_seconds: float
 
 
+def say_seeds(first: int, count: int) -> str:
+    """Say which seeds, such as "the seeds 0 to 4" or "seed 0"."""
+    return f"the seeds {first} to {first + count - 1}" if count > 1 else f"seed {first}"
+
+
 def judge_trials(outcomes: dict[str, list[Outcome]]) -> list[dict]:
     """Make a row with TRIAL_COLUMNS a trial.
 
