@@ -224,12 +224,12 @@ def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
         reach = np.maximum([means - lows, highs - means], 0)
         axis.errorbar(np.array(sizes) * beside, means, reach, color=colour, linewidth=2, elinewidth=1, capsize=3)
         last[road] = (means[-1], label, colour)
-    apart = abs(last["transfer"][0] - last["scratch"][0]) > 0.06  # or the labels would lie on each other
-    for road, shift in (("transfer", 9), ("scratch", -9)):
-        share, label, colour = last[road]
+    higher, lower = sorted(last.values(), key=lambda end: end[0], reverse=True)
+    apart = higher[0] - lower[0] > 0.12  # or the labels would lie on each other
+    for (share, label, colour), shift in ((higher, 14), (lower, -14)):
         place = (sizes[-1] / classes, share)
         axis.annotate(
-            f"{label}\n{share:.1%} with all photos", place, (10, 0 if apart else shift * 1.6), color=colour, fontsize=9,
+            f"{label}\n{share:.1%} with all photos", place, (10, 0 if apart else shift), color=colour, fontsize=9,
             textcoords="offset points", va="center", annotation_clip=False,
         )  # fmt: skip
     axis.axhline(1 / classes, color=GREY, linewidth=1, linestyle=":")
