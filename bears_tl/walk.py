@@ -189,16 +189,19 @@ def prune(runs: list[Run]) -> list[dict]:
     """Remove what no run to keep uses: features of other photos, views and bodies, frozen bodies, damaged shards.
 
     Args:
-        runs: those to keep; their photos are split and a checkpoint is restored.
+        runs: those to keep. One whose photos are not split, or without a checkpoint, has no features yet.
 
     Returns:
         A row a cache: name, kept and removed rows.
 
     Raises:
-        InputError: a run has not come that far, or the cache folder cannot be written.
+        InputError: no run has come that far, or the cache folder cannot be written.
     """
     from bears_tl.model.feature_cache import FeatureCache, describe, key
 
+    runs = [run for run in runs if {"split", "restore"} <= run.seconds().keys()]
+    if not runs:
+        raise InputError("no run to keep has come as far as features: train one first (bears train)")
     used: dict[str, set[bytes]] = {}
     for run in runs:
         views = split_views(run)
