@@ -121,7 +121,10 @@ from bears_tl.model.switches import COLUMNS
 
 results = "results/as_2019.csv"
 if os.path.isfile(results):
-    text = costs.table(read_csv(results, COLUMNS))
+    text = (
+        costs.table(read_csv(results, COLUMNS))
+        + "\n`results/as_2019.md` says what it was made of, and what was not run."
+    )
 else:
     text = f"`{results}` is not there. `bears as-2019 --run RUN --to {results}` makes it of a run on real photos."
 Markdown(text)
