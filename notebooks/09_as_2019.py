@@ -113,7 +113,7 @@ figure = plots_2019.switch_accuracies(rows, current_run.notice())
 #
 # ## The same on real photos
 #
-# The table of real photos, when it has been made: every switch, five seeds, all epochs.
+# The table of real photos, all epochs; `results/as_2019.md` says how many seeds and switches it has so far.
 
 # %%
 from bears_tl.files import read_csv
@@ -121,10 +121,7 @@ from bears_tl.model.switches import COLUMNS
 
 results = "results/as_2019.csv"
 if os.path.isfile(results):
-    text = (
-        costs.table(read_csv(results, COLUMNS))
-        + "\n`results/as_2019.md` says what it was made of, and what was not run."
-    )
+    text = costs.table(read_csv(results, COLUMNS))
 else:
     text = f"`{results}` is not there. `bears as-2019 --run RUN --to {results}` makes it of a run on real photos."
 Markdown(text)
