@@ -5,7 +5,7 @@ import dataclasses
 import types
 from pathlib import Path
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -133,7 +133,7 @@ def read_yaml(path: str | Path, example: str) -> dict:
     except FileNotFoundError:
         raise InputError(f"no config at {str(path)!r}: name a YAML file such as {example}") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a 13th month
-        raise InputError(f"config {str(path)!r} could not be read as YAML: {_one_line(error)}") from None
+        raise InputError(f"config {str(path)!r} could not be read as YAML: {reason_of(error)}") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -164,7 +164,7 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict:
         try:
             values[name] = yaml.safe_load(text)
         except (ValueError, RecursionError, yaml.YAMLError) as error:
-            raise InputError(f"{option} {pair!r}: the value is not YAML: {_one_line(error)}") from None
+            raise InputError(f"{option} {pair!r}: the value is not YAML: {reason_of(error)}") from None
     return values
 
 
@@ -192,7 +192,3 @@ def _checked(field, value):
             f"{field.name}: {value!r} is out of range, expected {low} to {high} ({field.metadata['help']})"
         )
     return value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

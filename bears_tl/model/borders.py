@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.errors import reason_of
 from bears_tl.files import atomic_path
 from bears_tl.model.ladder import BATCH_SIZE, CutNetwork
 from bears_tl.photos import views
@@ -84,7 +85,7 @@ class Borders:
             if (activations.shape, activations.dtype) != (self._network.shape, self._network.dtype):
                 raise ValueError(f"of another version: {activations.dtype} {list(activations.shape)}")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            print(f"{path} cannot be used ({' '.join(str(error).split())}): it is made again.")
+            print(f"{path} cannot be used ({reason_of(error)}): it is made again.")
             activations = self._network.activations(np.stack(read_photo(self._photo_folder, row, [view])))[0]
             self._write(path, activations)
         return activations

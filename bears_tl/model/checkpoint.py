@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, sha256_of
 
 # The 94 convolutions of slim's inception_v3_base, in the order of their creation
@@ -156,7 +156,7 @@ def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.nd
             values[name] = np.asarray(reader.get_tensor(name), dtype=np.float32)
         except (tf.errors.OpError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{str(path)!r} breaks off or is damaged at {name} ({_first_line(error)}): fetch it again"
+                f"{str(path)!r} breaks off or is damaged at {name} ({reason_of(error)}): fetch it again"
             ) from None
         if not np.isfinite(values[name]).all():
             raise InputError(f"{str(path)!r} holds values in {name} that are not finite numbers: fetch it again")
@@ -184,7 +184,7 @@ def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
             try:
                 saver.save(session, str(temporary.resolve()), write_meta_graph=False, write_state=False)
             except tf.errors.OpError as error:
-                raise InputError(f"{str(path)!r} could not be written: {_first_line(error)}") from None
+                raise InputError(f"{str(path)!r} could not be written: {reason_of(error)}") from None
 
 
 def check(path: Path) -> None:
@@ -230,7 +230,7 @@ def _with_member(path: Path, use) -> None:
                 raise InputError(f"{str(path)!r} holds {len(members)} .ckpt files, expected one (inception_v3.ckpt)")
             use(archive, members[0])
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{str(path)!r} is a broken archive ({_first_line(error)}): fetch it again") from None
+        raise InputError(f"{str(path)!r} is a broken archive ({reason_of(error)}): fetch it again") from None
 
 
 def _is_tar(path: Path) -> bool:
@@ -253,7 +253,7 @@ def _reader(path: str | Path):
         return tf.train.load_checkpoint(path)
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{path!r} is not a TensorFlow checkpoint, or it is truncated ({_first_line(error)}): "
+            f"{path!r} is not a TensorFlow checkpoint, or it is truncated ({reason_of(error)}): "
             "expected the .ckpt or .tar.gz of TF-slim's Inception v3"
         ) from None
 
@@ -268,7 +268,3 @@ def _without_warnings():
         yield
     finally:
         logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]

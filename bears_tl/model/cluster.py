@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.errors import InputError, NotReachableError
+from bears_tl.errors import InputError, NotReachableError, reason_of
 from bears_tl.model import quiet_stderr
 from bears_tl.model.body import FEATURES, Body
 from bears_tl.model.features import WORTH_TUNING
@@ -172,9 +172,9 @@ def _connected(address: str | None) -> Iterator:
             with quiet_stderr():
                 ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
         except Exception as error:  # Ray raises many kinds
-            reason = " ".join(str(error).split())
             raise NotReachableError(
-                f"no Ray cluster at {address!r} ({reason}): expected HOST:PORT of a running `ray start --head`"
+                f"no Ray cluster at {address!r} ({reason_of(error)}): "
+                "expected HOST:PORT of a running `ray start --head`"
             ) from None
     ending = contextlib.ExitStack()
     if started:

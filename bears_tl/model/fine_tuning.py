@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from bears_tl.config import RunConfig
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, seeded_rng
 from bears_tl.model.body import FEATURES
 from bears_tl.model.head import HISTORY_COLUMNS, Training, balanced_weights
@@ -265,5 +265,4 @@ def _load(path: Path, origin: dict) -> tuple:
                     arrays[kind][rest] = saved[name]
             return progress, arrays
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{str(path)!r} is damaged ({reason}): remove it to start this rung anew") from None
+        raise InputError(f"{str(path)!r} is damaged ({reason_of(error)}): remove it to start this rung anew") from None

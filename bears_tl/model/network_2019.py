@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.util import deprecation
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng
 from bears_tl.model import checkpoint
 from bears_tl.model.slim import import_slim
@@ -128,6 +128,7 @@ class Network:
             with self._session.graph.as_default(), deprecation.silence():  # of how it removes the last but two
                 saved = self._saver.save(self._session, prefix, global_step=epoch, write_meta_graph=False)
         except (tf.errors.OpError, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
-            raise InputError(f"no checkpoint could be written to {str(folder)!r} ({reason}): free some space") from None
+            raise InputError(
+                f"no checkpoint could be written to {str(folder)!r} ({reason_of(error)}): free some space"
+            ) from None
         return Path(saved)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.config import RunConfig
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng, write_bytes
 from bears_tl.model.head import HISTORY_COLUMNS
 from bears_tl.photos.thumbnails import IMAGE_SIZE_PX, Thumbnails
@@ -101,8 +101,7 @@ class Scratch:
         except FileNotFoundError:
             raise InputError(f"no network at {str(path)!r}: train it first (bears scratch)") from None
         except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{str(path)!r} is not a trained network ({reason}): train it again") from None
+            raise InputError(f"{str(path)!r} is not a trained network ({reason_of(error)}): train it again") from None
         return made
 
 

@@ -17,7 +17,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from bears_tl.answers import refuse_page
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_folder
 
 MAX_FILES = 1_000_000  # folders count too
@@ -271,5 +271,4 @@ def _damage_named(name: str) -> Iterator[None]:
 
 
 def _damaged(name: str, what: str, error) -> ArchiveError:
-    reason = " ".join(str(error).split())[:200]
-    return ArchiveError(f"archive {name!r} is {what} ({reason}): fetch or make it anew; nothing was unpacked")
+    return ArchiveError(f"archive {name!r} is {what} ({reason_of(error)}): fetch or make it anew; nothing was unpacked")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.image import read_image
 from bears_tl.threads import map_ahead
 
@@ -35,8 +35,9 @@ def measure_cues(folder: str | Path, photos: list[dict]) -> dict[str, np.ndarray
         try:
             return measure_colours(read_image(Path(folder, photo["path"]), smallest_side_px=2 * SIDE_PX))
         except Exception as error:  # decoders raise anything on files that were broken since intake
-            fault = " ".join(str(error).split())
-            raise InputError(f"{photo['path']!r} can no longer be read ({fault}): run intake and split again") from None
+            raise InputError(
+                f"{photo['path']!r} can no longer be read ({reason_of(error)}): run intake and split again"
+            ) from None
 
     measured = list(map_ahead(colours, photos, ahead=4 * (os.cpu_count() or 1)))
     sizes = np.log([[float(photo[name]) for name in ("width", "height", "bytes")] for photo in photos])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.views import View, read_views
 
 
@@ -29,7 +29,7 @@ def read_photo(base: str | Path, photo: dict, views: list[View]) -> list[np.ndar
             return read_views(io.BytesIO(data), views, photo["sha256"])
         reason = "it was changed since the intake"
     except Exception as error:  # decoders raise many kinds
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
     name = f"{base}/{photo['path']}" if bucket else str(Path(base, photo["path"]))
     raise InputError(f"{name!r} can no longer be used ({reason}): run the intake again")
 
@@ -49,7 +49,6 @@ def _bucket(address: str) -> tuple:
     try:
         return FileSystem.from_uri(address)
     except Exception as error:  # Arrow raises many kinds
-        reason = " ".join(str(error).split())
         raise InputError(
-            f"{address!r} cannot be opened ({reason}): expected an address such as s3://bucket/folder"
+            f"{address!r} cannot be opened ({reason_of(error)}): expected an address such as s3://bucket/folder"
         ) from None

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.image import read_image
 from bears_tl.photos.views import CENTER, View, render
 from bears_tl.threads import map_ahead
@@ -58,7 +58,7 @@ class Thumbnails:
                 return photo, thumbnail(io.BytesIO(data))
             reason = "it was changed since the intake"
         except Exception as error:  # decoders raise many kinds
-            reason = " ".join(str(error).split())
+            reason = reason_of(error)
         raise InputError(f"{str(path)!r} can no longer be used ({reason}): run the intake again")
 
 

@@ -12,7 +12,7 @@ import skimage.color
 import skimage.io
 import skimage.transform
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.views import IMAGE_SIZE_PX
 
 MAX_ZOOM = 0.2
@@ -74,7 +74,6 @@ def read_view(path: str | Path, views: str, rng: np.random.Generator) -> np.ndar
             image = skimage.color.gray2rgb(image if image.ndim == 2 else image[..., 0])
         return prepare_image(image[..., :3], rng if views == "random" else None)
     except Exception as error:  # imageio's plugins raise many kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise InputError(
-            f"{str(path)!r} cannot be read as in 2019, with scikit-image ({reason}): leave it out"
+            f"{str(path)!r} cannot be read as in 2019, with scikit-image ({reason_of(error)}): leave it out"
         ) from None
