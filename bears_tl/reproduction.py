@@ -140,5 +140,5 @@ def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command
     text = "\n".join([*head, "", costs.table(rows), costs.READING])
     write_csv(to, COLUMNS, rows)
     write_bytes(to.with_suffix(".md"), text.encode())
-    plots.save(plots_2019.switch_accuracies(rows, run.notice()), to.with_suffix(".png"))
+    plots.save(plots_2019.switch_costs(rows, run.notice()), to.with_suffix(".png"))
     return text

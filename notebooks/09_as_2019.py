@@ -104,7 +104,7 @@ assert rows[0]["turned"] == "none" and all(row["low"] <= row["accuracy"] <= row[
 Markdown(costs.table(rows))
 
 # %%
-figure = plots_2019.switch_accuracies(rows, current_run.notice())
+figure = plots_2019.switch_costs(rows, current_run.notice())
 
 # %% [markdown]
 # **What to see.** The orange dot is the procedure of 2019, each blue one the same with one switch turned. What an

@@ -23,23 +23,34 @@ def two_modes(served: np.ndarray, trained: np.ndarray, note: str = "") -> Figure
     return figure
 
 
-def switch_accuracies(rows: list[dict], note: str = "") -> Figure:
-    """Draw rows of `model.switches.compare`: the accuracy of each turn with its interval, 2019's as a line."""
-    figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(rows)), layout="constrained")
+def switch_costs(rows: list[dict], note: str = "") -> Figure:
+    """Draw rows of `model.switches.compare`: each turn's accuracy with its interval, and how it changes the loss."""
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(9, 1.5 + 0.42 * len(rows)), layout="constrained", sharey=True, width_ratios=(3, 2)
+    )
     places = np.arange(len(rows))[::-1]
-    shares, low, high = (np.array([float(row[name]) for row in rows]) for name in ("accuracy", "low", "high"))
     colours = [ORANGE if row["turned"] == "none" else BLUE for row in rows]
-    axis.errorbar(shares, places, xerr=np.maximum([shares - low, high - shares], 0), fmt="none", ecolor=GREY, capsize=3)
-    axis.scatter(shares, places, color=colours, zorder=3)
-    for row, share in zip(rows, shares, strict=True):
-        if row["turned"] == "none":
-            axis.axvline(share, color=ORANGE, linewidth=1, linestyle="--", label=f"as in 2019: {share:.1%}")
+    _draw_spreads(left, places, [[float(row[name]) for name in ("accuracy", "low", "high")] for row in rows], colours)
+    # where no photo is in both tests there is no change
+    changes = [[float(row[name] or "nan") for name in ("loss_change", "change_low", "change_high")] for row in rows]
+    _draw_spreads(right, places, changes, colours)
     names = [f"{row['turned']} {row['position']}".strip().replace("_", " ") for row in rows]
-    axis.set_yticks(places, [f"{name}  {share:.1%}" for name, share in zip(names, shares, strict=True)])
-    axis.set_ylim(-0.6, len(rows) - 0.3)
-    axis.set_xlim(right=1.002)
-    axis.set_xlabel("accuracy on the test photos of all seeds, with 95 % interval")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    left.set_yticks(places, [f"{name}  {float(row['accuracy']):.1%}" for name, row in zip(names, rows, strict=True)])
+    left.set_ylim(-0.6, len(rows) - 0.3)
+    left.set_xlim(right=1.002)
+    left.set_xlabel("accuracy on the test photos of all seeds,\nwith 95 % interval")
+    right.set_xlabel("change of the test loss, nats,\nlowest to highest seed; left of the line is better")
+    for axis, row_of_2019 in ((left, "accuracy"), (right, "loss_change")):
+        for row in rows:
+            if row["turned"] == "none":
+                axis.axvline(float(row[row_of_2019]), color=ORANGE, linewidth=1, linestyle="--", label="as in 2019")
+        axis.spines[["top", "right"]].set_visible(False)
+    left.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     add_note(figure, note)
     return figure
+
+
+def _draw_spreads(axis, places: np.ndarray, spreads: list[list[float]], colours: list[str]) -> None:
+    middle, low, high = np.array(spreads).T
+    axis.errorbar(middle, places, xerr=np.maximum([middle - low, high - middle], 0), fmt="none", ecolor=GREY, capsize=3)
+    axis.scatter(middle, places, color=colours, zorder=3)

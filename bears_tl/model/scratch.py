@@ -18,6 +18,7 @@ import numpy as np
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng, write_bytes
+from bears_tl.judging import metrics
 from bears_tl.model.head import HISTORY_COLUMNS
 from bears_tl.photos.thumbnails import IMAGE_SIZE_PX, Thumbnails
 from bears_tl.photos.views import View
@@ -255,5 +256,4 @@ def _learning_rate(epoch: int, planned: int | None) -> float:
 
 def _judge(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Give mean cross-entropy in nats and accuracy."""
-    chosen = np.maximum(probabilities[np.arange(len(labels)), labels].astype(float), 1e-12)
-    return float(-np.log(chosen).mean()), float((probabilities.argmax(axis=1) == labels).mean())
+    return float(metrics.losses(labels, probabilities).mean()), float((probabilities.argmax(axis=1) == labels).mean())

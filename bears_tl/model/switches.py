@@ -12,23 +12,25 @@ import dataclasses
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
-import scipy.stats
 from tqdm import tqdm
 
 from bears_tl.errors import InputError
 from bears_tl.files import read_csv, write_csv
+from bears_tl.judging.metrics import losses, mcnemar_p_value, wilson_interval
+from bears_tl.judging.predictions import labels_of
 from bears_tl.model import as_2019
 from bears_tl.model.as_2019 import POSITIONS, Switches, mean_of_batches
 from bears_tl.model.feature_memory import FeatureMemory
 
 ARTICLE, ALL = "none", "all"  # of the switches turned
 TURNS = (ARTICLE, *POSITIONS, ALL)
-PREDICTION_COLUMNS = ["path", "class_name", "sha256", "predicted"]
+PREDICTION_COLUMNS = ["path", "class_name", "sha256", "predicted", "loss"]
 COLUMNS = [
-    "turned", "position", "seeds", "photos", "errors", "accuracy", "low", "high", "printed", "paired_photos",
-    "only_article_right", "only_turned_right", "p_value",
+    "turned", "position", "seeds", "photos", "errors", "accuracy", "low", "high", "printed", "loss", "paired_photos",
+    "only_article_right", "only_turned_right", "p_value", "loss_change", "change_low", "change_high",
 ]  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def run_all(
         settings: epochs, batch_size and iterations of `as_2019.run`.
 
     Returns:
-        Turn to seed to rows of path, class_name, sha256 and predicted.
+        Turn to seed to rows of path, class_name, sha256, predicted and loss (cross-entropy, nats).
 
     Raises:
         InputError: an unknown turn, or what `as_2019.run` refuses.
@@ -81,11 +83,10 @@ def run_all(
                 result = as_2019.run(
                     folder, photos, checkpoint_path, saved, turned(name), seed, memory=memory, **settings
                 )
-                answers = [result.class_names[i] for i in result.probabilities.argmax(axis=1)]
-                rows = [row | {"predicted": answer} for row, answer in zip(result.test, answers, strict=True)]
-                write_csv(path, PREDICTION_COLUMNS, rows)
+                write_csv(path, PREDICTION_COLUMNS, _to_rows(result))
                 shutil.rmtree(saved)
-            found[name][seed] = read_csv(path, PREDICTION_COLUMNS)
+            rows = read_csv(path, PREDICTION_COLUMNS)
+            found[name][seed] = [row | {"loss": float(row["loss"])} for row in rows]
         shutil.rmtree(memory.folder, ignore_errors=True)
     return found
 
@@ -93,44 +94,52 @@ def run_all(
 def compare(found: dict[str, dict[int, list[dict]]]) -> list[dict]:
     """Make a row a turn: its accuracy with the Wilson interval, and the paired test against the article.
 
-    McNemar's exact test (McNemar 1947, https://doi.org/10.1007/BF02295996) asks of the photos that just one of the two
-    gets right whether they are shared out like throws of a coin. Photos are paired within a seed; `split` changes which
+    The paired test is McNemar's (see `metrics.mcnemar_p_value`). Photos are paired within a seed; `split` changes which
     are tested, so only those in both tests are paired. Over several seeds a photo may count more than once, which makes
-    intervals and p a little too sure.
+    intervals and p a little too sure. Where every answer is right, the loss still tells procedures apart.
 
     Args:
         found: what `run_all` gave.
 
     Returns:
         Rows with COLUMNS: accuracy, low and high (95 %) over the photos of all seeds; printed, the mean over seeds of
-        what such a run prints; p_value, two-sided, 1 where no photo tells the two apart.
+        what such a run prints; loss, the mean cross-entropy of a test photo in nats; p_value, two-sided, 1 where no
+        photo tells the two apart; loss_change, the mean over seeds of the paired photos' mean turned less article, with
+        the lowest and the highest seed, empty where no photo is in both tests.
     """
     return [_row(name, of_seed, found[ARTICLE]) for name, of_seed in found.items()]
 
 
+def _to_rows(result: as_2019.Result) -> list[dict]:
+    labels = labels_of(result.test, result.class_names)
+    answers = [result.class_names[i] for i in result.probabilities.argmax(axis=1)]
+    judged = zip(result.test, answers, losses(labels, result.probabilities).tolist(), strict=True)
+    return [row | {"predicted": answer, "loss": loss} for row, answer, loss in judged]
+
+
 def _row(name: str, of_seed: dict[int, list[dict]], article: dict[int, list[dict]]) -> dict:
-    hits = {seed: _hits(rows) for seed, rows in of_seed.items()}
-    right = sum(sum(of_photo.values()) for of_photo in hits.values())
-    count = sum(len(of_photo) for of_photo in hits.values())
-    low, high = scipy.stats.binomtest(right, count).proportion_ci(method="wilson")
-    pairs = [
-        (hit_in_article, hits[seed][sha256])
-        for seed, rows in article.items()
-        for sha256, hit_in_article in _hits(rows).items()
-        if sha256 in hits[seed]
-    ]
-    only_article, only_turned = pairs.count((True, False)), pairs.count((False, True))
-    apart = only_article + only_turned
+    hits = [np.array([_is_right(row) for row in rows]) for rows in of_seed.values()]
+    count, right = sum(map(len, hits)), int(sum(map(np.sum, hits)))
     print_mean = mean_of_batches if turned(name).mean == "of_batches" else np.mean
-    printed = np.mean([print_mean(np.array(list(of_photo.values()))) for of_photo in hits.values()])
+    pairs = [_pair(rows, of_seed[seed]) for seed, rows in article.items()]
+    apart = [(_is_right(one), _is_right(other)) for photos in pairs for one, other in photos]
+    only_article, only_turned = apart.count((True, False)), apart.count((False, True))
+    changes = [fmean(other["loss"] - one["loss"] for one, other in photos) for photos in pairs if photos]
+    spread = (fmean(changes), min(changes), max(changes)) if changes else ("", "", "")
     values = [
         name, POSITIONS[name][1] if name in POSITIONS else "", len(of_seed), count, count - right, right / count,
-        float(low), float(high), float(printed), len(pairs), only_article, only_turned,
-        float(scipy.stats.binomtest(only_turned, apart).pvalue) if apart else 1.0,
+        *wilson_interval(right, count), float(np.mean([print_mean(of_photos) for of_photos in hits])),
+        fmean(row["loss"] for rows in of_seed.values() for row in rows), len(apart), only_article,
+        only_turned, mcnemar_p_value(only_article, only_turned), *spread,
     ]  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _hits(rows: list[dict]) -> dict[str, bool]:
-    """Give which photos, by content, are right; in the order of the batches."""
-    return {row["sha256"]: row["predicted"] == row["class_name"] for row in rows}
+def _pair(article: list[dict], other: list[dict]) -> list[tuple[dict, dict]]:
+    """Put together the rows of photos, by content, that are in both tests."""
+    before = {row["sha256"]: row for row in article}
+    return [(before[row["sha256"]], row) for row in other if row["sha256"] in before]
+
+
+def _is_right(row: dict) -> bool:
+    return row["predicted"] == row["class_name"]

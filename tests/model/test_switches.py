@@ -13,7 +13,12 @@ from bears_tl.model.switches import ALL, ARTICLE, COLUMNS, TURNS, compare, run_a
 
 def answers(hits, first=0):
     return [
-        {"sha256": f"{first + i:04d}", "class_name": "panda", "predicted": "panda" if hit else "polar"}
+        {
+            "sha256": f"{first + i:04d}",
+            "class_name": "panda",
+            "predicted": "panda" if hit else "polar",
+            "loss": 0.25 if hit else 2.0,
+        }
         for i, hit in enumerate(hits)
     ]
 
@@ -38,6 +43,8 @@ def test_the_counts_are_those_of_the_photos():
     assert (row["only_article_right"], row["only_turned_right"], row["position"]) == (5, 4, "off")
     assert row["accuracy"] == 31 / 40 and (row["low"], row["high"]) == pytest.approx(wilson_interval(31, 40))
     assert row["p_value"] == 1  # 4 of 9 is as near to a half as can be
+    assert row["loss"] == pytest.approx((31 * 0.25 + 9 * 2) / 40)
+    assert (row["loss_change"], row["change_low"], row["change_high"]) == (0.04375, 0, 0.0875)
 
 
 @pytest.mark.parametrize(("better", "p_value"), [(0, 1), (1, 1), (5, 2 / 32), (6, 2 / 64), (10, 2 / 1024)])
@@ -53,6 +60,9 @@ def test_only_photos_in_both_tests_are_paired_and_only_within_a_seed():
     other = {0: answers([1] * 10, first=8), 1: answers([1] * 10, first=100)}
     row = rows_of({ARTICLE: article, "split": other})["split"]
     assert (row["photos"], row["paired_photos"], row["only_turned_right"]) == (20, 2, 2)
+    assert (row["loss_change"], row["change_low"], row["change_high"]) == (-1.75, -1.75, -1.75)  # of seed 0 alone
+    row = rows_of({ARTICLE: article, "split": {seed: answers([1] * 10, first=200) for seed in article}})["split"]
+    assert (row["paired_photos"], row["p_value"], row["loss_change"]) == (0, 1, "")
 
 
 def test_what_is_printed_is_the_mean_that_the_switch_says():
@@ -88,6 +98,7 @@ def test_every_turn_but_mean_is_run_once_a_seed(made, tmp_path):
     expected = [(turned(name), seed, {"epochs": 1}) for seed in range(2) for name in TURNS if name != "mean"]
     assert made == expected
     assert [row["predicted"] for row in found["dropout"][1]] == ["b", "a"] and found["mean"] == found[ARTICLE]
+    assert [row["loss"] for row in found["all"][0]] == pytest.approx([-np.log(0.8), -np.log(0.3)])
     assert not list(tmp_path.rglob("model.ckpt*"))
     write_csv(tmp_path / "table.csv", COLUMNS, compare(found))
     assert [row["turned"] for row in read_csv(tmp_path / "table.csv", COLUMNS)] == list(TURNS)
