@@ -5,10 +5,9 @@ import sys
 import time
 
 from bears_tl import walk
-from bears_tl.errors import InputError
 from bears_tl.files import read_json, sha256_of, write_csv, write_json
 from bears_tl.judging.metrics import judge, sentence
-from bears_tl.judging.predictions import labels_of, to_row
+from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.run import Run
 
 LADDER_COLUMNS = [
@@ -43,10 +42,8 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
     """
     from bears_tl.judging import plots
 
-    run.facts("train")
+    walk.check_trained(run)
     body = walk.checkpoint_facts(run)
-    if not run.path("head.npz").is_file():
-        raise InputError(f"{str(run.path('head.npz'))!r} is gone: train the run again (bears train)")
     from bears_tl.model.ladder import RUNGS, check_rungs
 
     asked = check_rungs(list(RUNGS) if rungs is None else rungs)
@@ -104,7 +101,7 @@ def _train_rung(run: Run, origin: dict, body: dict) -> dict:
     predictions, judged = [], {}
     for name in ("val", "test"):
         shares = probabilities(network, tables[name])
-        predictions += [to_row(row, share, head.class_names) for row, share in zip(rows[name], shares, strict=True)]
+        predictions += to_rows(rows[name], shares, head.class_names)
         judged[name] = judge(labels[name], shares, head.class_names)
     write_csv(folder / "history.csv", HISTORY_COLUMNS, trained["history"])
     write_csv(folder / "predictions.csv", list(predictions[0]), predictions)

@@ -13,6 +13,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 for bad input, 3 for something not reachable, 130 when interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that are no text
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes say nothing to a user
     try:
@@ -218,10 +221,10 @@ def _describe_cache() -> None:
 
 
 def _prune(options) -> None:
-    from bears_tl import walk
+    from bears_tl.pruning import prune
     from bears_tl.run import Run
 
-    for row in walk.prune(Run.open_all(options.keep)):
+    for row in prune(Run.open_all(options.keep)):
         print(f"{row['name']}: {row['removed']:,} removed, {row['kept']:,} kept")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bears_tl import walk
-from bears_tl.config import RunConfig, parse_settings
+from bears_tl.config import AFTER_HEAD, VIEWS_AND_HEAD, RunConfig, parse_settings
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_bytes, write_csv, write_json
 from bears_tl.judging.metrics import judge
@@ -14,13 +14,6 @@ from bears_tl.judging.predictions import class_names_of, labels_of, probabilitie
 from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, judge_trials, say_seeds, table
 from bears_tl.run import STAGES, Run
 
-# Settings that matter after the split: views of training photos, then the head's training. All others are shared.
-TRIED = (
-    "max_zoom", "brightness", "contrast", "saturation", "hue", "rotation_degrees", "erasing", "train_views",
-    "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
-)  # fmt: skip
-# What comes after a run's head, and matters to no trial
-BEYOND = ("run", "beyond", "as_2019", "fine_tune_learning_rate", "fine_tune_epochs", "fine_tune_patience")
 EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
 MOST_SEEDS = 1000
 
@@ -44,16 +37,21 @@ def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
         changes = parse_settings(_pairs(word), "--try")
         trial = config.replace(**changes)
         for name in changes:
-            if name not in TRIED:
+            if name not in VIEWS_AND_HEAD:  # what matters after the split; all else is shared
                 raise InputError(
                     f"--try {word!r}: {name} is the same for all trials, give it with --set; what can be tried: "
-                    f"{', '.join(TRIED)}"
+                    f"{', '.join(VIEWS_AND_HEAD)}"
                 )
         if trial in trials.values():
             (same,) = [name for name, other in trials.items() if other == trial]
             raise InputError(f"--try {word!r} has the settings of {same!r}: leave it out, or give it others")
         trials[" ".join(f"{name}={getattr(trial, name)}" for name in changes)] = trial
     return trials
+
+
+def others(words: list[str], config: RunConfig) -> list[str]:
+    """Leave out the words of --try that change nothing about some settings."""
+    return [word for word in words if config.replace(**parse_settings(_pairs(word), "--try")) != config]
 
 
 def _pairs(word: str) -> list[str]:
@@ -135,7 +133,8 @@ def _claim(folder: Path, config: RunConfig) -> None:
     Raises:
         InputError: it is not empty and something else, a run for example, or a comparison with other settings.
     """
-    path, settings = folder / "comparison.json", {k: v for k, v in config.as_dict().items() if k not in BEYOND}
+    path, no_matter = folder / "comparison.json", ("run", *AFTER_HEAD)
+    settings = {name: value for name, value in config.as_dict().items() if name not in no_matter}
     before = read_json(path) if path.is_file() else settings
     if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
         raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")

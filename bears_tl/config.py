@@ -9,8 +9,14 @@ from bears_tl.errors import InputError, reason_of
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
-AS_2019 = ("glimpse", "whole")
-BEYOND = ("glimpse", "whole")
+DEPTHS = ("glimpse", "whole")
+# Settings by what they decide. Places decide no result: photos, split and weights are told by their hashes.
+PLACES = ("run", "photos", "checkpoint", "edits", "precision", "max_files", "max_bytes")
+VIEWS_AND_HEAD = (
+    "max_zoom", "brightness", "contrast", "saturation", "hue", "rotation_degrees", "erasing", "train_views",
+    "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
+)  # fmt: skip
+AFTER_HEAD = ("beyond", "as_2019", "fine_tune_learning_rate", "fine_tune_epochs", "fine_tune_patience")
 
 
 def _knob(default, help, low=None, high=None, choices=None):
@@ -57,10 +63,10 @@ class RunConfig:
         "none", "balanced: in training, each class counts as much as any other", choices=CLASS_WEIGHTS
     )
     as_2019: str = _knob(
-        "glimpse", "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours", choices=AS_2019
+        "glimpse", "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours", choices=DEPTHS
     )
     beyond: str = _knob(
-        "glimpse", "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours", choices=BEYOND
+        "glimpse", "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours", choices=DEPTHS
     )
     fine_tune_learning_rate: float = _knob(0.00003, "Adam's step size below the head, in the ladder", 1e-9, 1.0)
     fine_tune_epochs: int = _knob(10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)

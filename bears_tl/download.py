@@ -17,8 +17,9 @@ from bears_tl.lock import expected_hash, one_at_a_time, record, recorded
 CHUNK_BYTES = 64 * 1024  # what a dropped connection loses at most
 MAX_BYTES = 500 * 10**9
 DRIVE_URL = "https://drive.google.com/uc?id={}"
+# Ids start with 1, older ones with 0: a misspelt long name of a folder is none.
 DRIVE_SOURCE = re.compile(
-    r"(?:https?://(?:drive|docs)\.google\.com/.*?(?:/d/|[?&]id=)([-\w]{25,}).*|([-\w]{25,}))", re.A
+    r"(?:https?://(?:drive|docs)\.google\.com/.*?(?:/d/|[?&]id=)([-\w]{25,}).*|([01][-\w]{24,}))", re.A
 )
 
 

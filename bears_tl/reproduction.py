@@ -14,6 +14,7 @@ from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
 from bears_tl.judging import costs
 from bears_tl.judging.trials import say_seeds
+from bears_tl.lock import one_at_a_time
 from bears_tl.run import Run, processor
 
 SEEDS = 5
@@ -87,6 +88,7 @@ def compare(
 
     folder, checkpoint = walk.photo_folder(run), walk.checkpoint_facts(run)
     made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
+    made_from |= {"columns": switches.PREDICTION_COLUMNS}
     # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
     key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
     saved = run.path("as_2019") / key
@@ -94,9 +96,10 @@ def compare(
     turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
     found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
     for seed in seeds:
-        of_seed = switches.run_all(
-            folder, run.table("photos.csv"), checkpoint["path"], saved, [seed], turns=turns, **limits
-        )
+        with one_at_a_time(saved / f"seed_{seed}", f"seed {seed} of the procedure of 2019"):
+            of_seed = switches.run_all(
+                folder, run.table("photos.csv"), checkpoint["path"], saved, [seed], turns=turns, **limits
+            )
         said = []
         for name, of_turn in of_seed.items():
             found[name] |= of_turn

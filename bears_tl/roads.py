@@ -1,18 +1,16 @@
 """Two roads to a classifier of the same photos: a head on the frozen body's features, or a network from scratch."""
 
-import dataclasses
 import hashlib
 import json
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from bears_tl import walk
+from bears_tl.config import AFTER_HEAD, PLACES
 from bears_tl.errors import InputError
-from bears_tl.files import read_csv, seeded_rng, sha256_of, write_csv, write_json
+from bears_tl.files import read_csv, read_json, seeded_rng, sha256_of, write_csv, write_json
 from bears_tl.judging.metrics import judge
-from bears_tl.judging.predictions import labels_of, to_row
+from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.photos.views import CENTER
 from bears_tl.run import Run
 
@@ -25,8 +23,6 @@ CURVE_COLUMNS = [
     "val_count", "val_errors", "val_accuracy", "test_count", "test_errors", "test_accuracy", "test_interval_low",
     "test_interval_high", "origin",
 ]  # fmt: skip
-# What changes no result by itself: the photos, their split and the weights are told by their hashes.
-_PLACES = ("run", "photos", "checkpoint", "edits", "precision", "max_files", "max_bytes")
 
 
 def transfer_seconds(run: Run) -> float:
@@ -40,7 +36,7 @@ def transfer_seconds(run: Run) -> float:
     """
     from bears_tl.model.features import compute
 
-    run.facts("train")
+    walk.check_trained(run)
     rows, views, body = walk.split_rows(run), walk.split_views(run), walk.restored(run)
     total = sum(len(rows[name]) * len(views[name]) for name in rows)
     todo = [(photo, [CENTER]) for photo in walk.draw(run, run.table("splits.csv"), TIMED_PHOTOS)]
@@ -69,7 +65,7 @@ def scratch(run: Run, seconds: float | None = None, epochs: int | None = None) -
     from bears_tl.model.scratch import train_scratch
     from bears_tl.photos.thumbnails import Thumbnails
 
-    run.facts("train")
+    walk.check_trained(run)
     rows, class_names, thumbnails = walk.split_rows(run), _class_names(run), Thumbnails(walk.photo_folder(run))
     if seconds is None and epochs is None:
         seconds = transfer_seconds(run)
@@ -83,7 +79,7 @@ def scratch(run: Run, seconds: float | None = None, epochs: int | None = None) -
         predictions = []
         for name in ("val", "test"):
             shares = model.classify(thumbnails, rows[name])
-            predictions += [to_row(row, share, class_names) for row, share in zip(rows[name], shares, strict=True)]
+            predictions += to_rows(rows[name], shares, class_names)
             result[name] = judge(labels_of(rows[name], class_names), shares, class_names)
         model.save(run.path("scratch.npz"))
         write_csv(run.path("scratch_history.csv"), HISTORY_COLUMNS, history)
@@ -104,15 +100,15 @@ def learning_curves(
     """Go both roads with few training photos, more, and all; writes learning_curves.csv and what_transfer_buys.png.
 
     Validation and test photos are always the run's own. The photos of a smaller size are among those of a larger one
-    with the same seed. A row is written when it is done, and is not made again; other seconds, epochs or settings of
-    the run replace it.
+    with the same seed. A row is written when it is done, and is not made again; rows of other seconds or epochs stay
+    beside it, those of other settings of the run go.
 
     Args:
         run: is trained.
         sizes: training photos a class; those that the smallest class does not hold are left out. All come besides.
         seeds: how many, from the run's on: each draws other photos, and another order, other weights.
-        seconds: of each network from scratch, whatever the size; without it or epochs, as those that are done had, or
-            what the transfer run takes.
+        seconds: of each network from scratch, whatever the size; without it or epochs, what the transfer run takes,
+            measured once.
         epochs: as many are planned, in place of a time.
         say: is given a line a row.
 
@@ -125,7 +121,7 @@ def learning_curves(
     from bears_tl.judging import plots
     from bears_tl.photos.thumbnails import Thumbnails
 
-    run.facts("train")
+    walk.check_trained(run)
     seconds = None if seconds is None else float(seconds)
     path, thumbnails, origin = run.path("learning_curves.csv"), Thumbnails(walk.photo_folder(run)), _origin(run)
     asked = [
@@ -135,24 +131,36 @@ def learning_curves(
         for road in ROADS
     ]
     done = [row for row in read_csv(path, CURVE_COLUMNS) if row["origin"] == origin] if path.is_file() else []
-    done = [row for row in done if _is_as_told(row, seconds, epochs)]
+    if seconds is None and epochs is None:
+        seconds = _transfer_seconds_once(run, origin)
+
+    def find(key: dict) -> dict | None:
+        return next((row for row in done if key.items() <= row.items() and _is_as_told(row, seconds, epochs)), None)
+
     with run.stage("learning_curves") as facts:
         for key in asked:
-            if any(key.items() <= row.items() for row in done):
+            if find(key):
                 continue
-            if key["road"] == "scratch" and seconds is None and epochs is None:
-                before = [float(row["budget_seconds"]) for row in done if row["budget_seconds"]]
-                seconds = before[0] if before else round(transfer_seconds(run), 1)
             row = key | _go(run, key, thumbnails, seconds, epochs) | {"origin": origin}
             done.append({name: str(value) for name, value in row.items()})
             write_csv(path, CURVE_COLUMNS, done)
             size = "all" if key["photos_per_class"] == ALL else f"{key['photos_per_class']} a class"
             wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
             say(f"{size}, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs")
-        found = [next(row for row in done if key.items() <= row.items()) for key in asked]
+        found = [find(key) for key in asked]
         plots.save(plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png"))
         facts |= {"rows": len(done)}
     return found
+
+
+def _transfer_seconds_once(run: Run, origin: str) -> float:
+    """Give `transfer_seconds` as it was measured first: rows that are made later get the same time."""
+    path = run.path("transfer_seconds.json")
+    known = read_json(path) if path.is_file() else {}
+    if known.get("origin") != origin:
+        known = {"origin": origin, "seconds": round(transfer_seconds(run), 1)}
+        write_json(path, known)
+    return known["seconds"]
 
 
 def nested(rows: list[dict], size: str, seed: int) -> list[dict]:
@@ -174,15 +182,17 @@ def _go(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | No
         from bears_tl.model.scratch import train_scratch
 
         model, history, planned = train_scratch(thumbnails, train, rows["val"], class_names, config, seconds, epochs)
+        taken = time.perf_counter() - started
         result = {"planned_epochs": planned, "budget_seconds": "" if seconds is None else seconds}
-        classify = {name: lambda name=name: model.classify(thumbnails, rows[name]) for name in ("val", "test")}
+        shares = {name: model.classify(thumbnails, rows[name]) for name in ("val", "test")}
     else:
         head, history, found = _train_head(run, train, rows, class_names, config)
+        taken = time.perf_counter() - started
         result = {"planned_epochs": config.epochs, "budget_seconds": ""}
-        classify = {name: lambda name=name: _classify(head, found[name]) for name in ("val", "test")}
-    result |= {"train_photos": len(train), "epochs": len(history), "seconds": round(time.perf_counter() - started, 3)}
+        shares = {name: head.classify(found[name]) for name in ("val", "test")}
+    result |= {"train_photos": len(train), "epochs": len(history), "seconds": round(taken, 3)}
     for name in ("val", "test"):
-        judged = judge(labels_of(rows[name], class_names), classify[name](), class_names)
+        judged = judge(labels_of(rows[name], class_names), shares[name], class_names)
         result |= {f"{name}_{column}": judged[column] for column in ("count", "errors", "accuracy")}
     low, high = judged["interval"]
     return result | {"test_interval_low": low, "test_interval_high": high}
@@ -202,14 +212,6 @@ def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_
     labels = [labels_of(photos[name], class_names) for name in ("train", "val")]
     head, history = train_head(found["train"], labels[0], found["val"], labels[1], class_names, config)
     return head, history, found
-
-
-def _classify(head, table) -> np.ndarray:
-    """Give the probabilities of a feature table's photos, some thousand at a time."""
-    from bears_tl.model.head import CHUNK_PHOTOS
-
-    starts = range(0, len(table), CHUNK_PHOTOS)
-    return np.concatenate([head.probabilities(table[start : start + CHUNK_PHOTOS, 0]) for start in starts])
 
 
 def _class_names(run: Run) -> list[str]:
@@ -234,8 +236,8 @@ def _fitting(run: Run, sizes: tuple[int, ...], seeds: int, say: Callable[[str], 
 
 
 def _is_as_told(row: dict, seconds: float | None, epochs: int | None) -> bool:
-    """Say whether a row that is done was made with the time or the epochs that are told, if any are."""
-    if row["road"] != "scratch" or (seconds is None and epochs is None):
+    """Say whether a row that is done was made with the time or the epochs that are told."""
+    if row["road"] != "scratch":
         return True
     if epochs is not None:
         return row["planned_epochs"] == str(epochs)
@@ -244,7 +246,8 @@ def _is_as_told(row: dict, seconds: float | None, epochs: int | None) -> bool:
 
 def _origin(run: Run) -> str:
     """Give a short hash of what all rows depend on: settings, split, weights."""
-    settings = {name: value for name, value in dataclasses.asdict(run.config).items() if name not in _PLACES}
+    no_matter = (*PLACES, *AFTER_HEAD)
+    settings = {name: value for name, value in run.config.as_dict().items() if name not in no_matter}
     body = run.facts("restore")
     told = [settings, sha256_of(run.path("splits.csv")), body["fingerprint"], body["precision"]]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.config import VIEWS_AND_HEAD
 from bears_tl.errors import InputError
 from bears_tl.files import seeded_rng, sha256_of, write_csv, write_json
-from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_row, worst
+from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
 from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
 from bears_tl.photos.edits import read_edits
@@ -104,8 +105,14 @@ def checkpoint_facts(run: Run) -> dict:
     Raises:
         InputError: the stage has not run, or the checkpoint is gone or is no longer the same.
     """
+    from bears_tl.model.weights import fingerprint
+
     facts = _body_facts(run)
-    if not Path(facts["path"]).is_file() or sha256_of(facts["path"]) != facts["fingerprint"]:
+    try:
+        is_same = fingerprint(facts["path"]) == facts["fingerprint"]
+    except OSError:
+        is_same = False
+    if not is_same:
         raise InputError(
             f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
         )
@@ -185,41 +192,6 @@ def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -
     fill(cache, missing, compute)
 
 
-def prune(runs: list[Run]) -> list[dict]:
-    """Remove what no run to keep uses: features of other photos, views and bodies, frozen bodies, damaged shards.
-
-    Args:
-        runs: those to keep. One whose photos are not split, or without a checkpoint, has no features yet.
-
-    Returns:
-        A row a cache: name, kept and removed rows.
-
-    Raises:
-        InputError: no run has come that far, or the cache folder cannot be written.
-    """
-    from bears_tl.model.feature_cache import FeatureCache, describe, key
-
-    runs = [run for run in runs if {"split", "restore"} <= run.seconds().keys()]
-    if not runs:
-        raise InputError("no run to keep has come as far as features: train one first (bears train)")
-    used: dict[str, set[bytes]] = {}
-    for run in runs:
-        views = split_views(run)
-        used.setdefault(feature_cache(run).folder.name, set()).update(
-            key(row["sha256"], view) for name, rows in split_rows(run).items() for row in rows for view in views[name]
-        )
-    pruned = []
-    for found in describe(cache_folder()):
-        fingerprint, _, precision = found["name"].partition("-")
-        cache = FeatureCache(cache_folder(), fingerprint, precision)
-        removed = cache.prune(used.get(found["name"], set()))
-        pruned.append({"name": found["name"], "kept": len(cache), "removed": removed})
-    for path in (cache_folder() / "bodies").glob("*.pb"):
-        if path.name.rpartition("-")[0] not in used:
-            path.unlink(missing_ok=True)
-    return pruned
-
-
 def train(run: Run, found: dict | None = None):
     """Train the head on features; writes head.npz, history.csv and predictions.csv (val and test).
 
@@ -230,7 +202,7 @@ def train(run: Run, found: dict | None = None):
     Returns:
         bears_tl.model.head.Head and the rows of history.csv.
     """
-    from bears_tl.model.head import CHUNK_PHOTOS, HISTORY_COLUMNS, train_head
+    from bears_tl.model.head import HISTORY_COLUMNS, train_head
 
     found = found or features(run)
     with run.stage("train") as facts:
@@ -242,16 +214,27 @@ def train(run: Run, found: dict | None = None):
         )
         head.save(run.path("head.npz"))
         write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
-        predictions = [
-            to_row(row, probabilities, class_names)
-            for name in ("val", "test")
-            for start in range(0, len(rows[name]), CHUNK_PHOTOS)
-            for chunk in [slice(start, start + CHUNK_PHOTOS)]
-            for row, probabilities in zip(rows[name][chunk], head.probabilities(found[name][chunk, 0]), strict=True)
-        ]
+        judged = {name: head.classify(found[name]) for name in ("val", "test")}
+        predictions = [row for name in judged for row in to_rows(rows[name], judged[name], class_names)]
         write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
         facts |= {"parameters": head.parameters, "epochs": len(history)}
+        facts |= {"settings": {name: getattr(run.config, name) for name in ("seed", *VIEWS_AND_HEAD)}}
     return head, history
+
+
+def check_trained(run: Run) -> None:
+    """Refuse a run whose head is not the one that its settings and its receipt tell of.
+
+    Raises:
+        InputError: not trained, or a setting or a file was changed since, by an interrupted training for example.
+    """
+    again = "train the run again (bears train)"
+    for name, value in run.facts("train").get("settings", {}).items():
+        if (now := getattr(run.config, name)) != value:
+            raise InputError(f"{name} was {value!r} when run {str(run.folder)!r} was trained, is now {now!r}: {again}")
+    for name, digest in run.receipt()["stages"]["train"]["sha256"].items():
+        if not run.path(name).is_file() or sha256_of(run.path(name)) != digest:
+            raise InputError(f"{str(run.path(name))!r} is gone or was changed: {again}")
 
 
 def find_learning_rate(run: Run, found: dict | None = None):
@@ -312,7 +295,7 @@ def evaluate(run: Run) -> dict:
 
     predictions = run.table("predictions.csv")
     class_names = class_names_of(predictions)
-    if not run.path("cues.csv").is_file():
+    if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)
     with run.stage("evaluate"):
         judged = {
@@ -354,9 +337,10 @@ def photo_folder(run: Run) -> Path:
 
 
 def split_rows(run: Run) -> dict[str, list[dict]]:
-    """Read splits.csv: split to rows."""
+    """Read splits.csv: split to rows; those of train in the order of their content, for training follows the order."""
     rows = run.table("splits.csv")
-    return {name: [row for row in rows if row["split"] == name] for name in splits_.SPLITS}
+    found = {name: [row for row in rows if row["split"] == name] for name in splits_.SPLITS}
+    return found | {"train": sorted(found["train"], key=lambda row: row["sha256"])}
 
 
 def draw(run: Run, rows: list[dict], count: int) -> list[dict]:

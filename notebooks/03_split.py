@@ -54,7 +54,10 @@ figure = plots.count_bars(counts)
 for class_name, count in counts.items():
     total = sum(count.values())
     print(f"{class_name:>12}: " + ", ".join(f"{split} {n} ({n / total:.0%})" for split, n in count.items()))
-    assert abs(count["test"] - test_fraction * total) <= 1 and abs(count["val"] - val_fraction * total) <= 1
+    # to the nearest photo, or, where near-duplicates stay together, to the nearest group
+    largest = max(collections.Counter(row["group"] for row in rows if row["class_name"] == class_name).values())
+    shares = {"test": test_fraction, "val": val_fraction}
+    assert all(abs(count[split] - share * total) <= largest for split, share in shares.items())
 
 # %% [markdown]
 # ## Near-duplicates stay together
@@ -88,7 +91,8 @@ figure = plots.photo_grid([original, near_copy(original)], ["a photo", "a copy o
 # files does not find them.
 
 # %%
-found = compare_splits(walk.photo_folder(current_run), rows, current_run.config, seeds=range(5))
+few = [row for name in counts for row in [row for row in rows if row["class_name"] == name][:500]]  # of a large set
+found = compare_splits(walk.photo_folder(current_run), few, current_run.config, seeds=range(5))
 for row in found:
     print(f"seed {row['seed']}: leaky split {row['leaky']:.1%}, clean split {row['clean']:.1%}")
 leaky, clean = (sum(row[name] for row in found) / len(found) for name in ("leaky", "clean"))
@@ -110,12 +114,14 @@ assert all(row["split"] == split_of[row["sha256"]] for row in again)
 # %% [markdown]
 # ## A few photos more
 #
-# We take 10 photos away, split, and add them again: only photos at the borders between two splits change sides.
+# We add 10 photos (made up here: a split looks at hashes alone): only photos at the borders between two splits change
+# sides.
 
 # %%
-fewer = split_photos(rows[10:], **fractions, seed=seed)
-moved = sum(row["split"] != split_of[row["sha256"]] for row in fewer)
-print(f"Adding 10 photos to {len(fewer)} moved {moved} of them to another split.")
+more = [row | {"sha256": row["sha256"][::-1], "group": row["sha256"][::-1]} for row in rows[:10]]
+after = {row["sha256"]: row["split"] for row in split_photos([*rows, *more], **fractions, seed=seed)}
+moved = sum(after[sha256] != split for sha256, split in split_of.items())
+print(f"Adding {len(more)} photos to {len(rows)} moved {moved} of them to another split.")
 
 # %% [markdown]
 # **What we learned.** The split is exact, repeatable, stable and without leaks: `splits.csv` has it for every photo.

@@ -71,8 +71,8 @@ figure = walk.prediction_figure(current_run, worst(tests, class_names, 6))
 # %% [markdown]
 # ## Does colour alone do it?
 #
-# A classifier can be right for a wrong reason: polar bears lie on snow. So the same head is trained on what has nothing
-# to do with bears: colours, the border, the size of image and file.
+# A classifier can be right for a wrong reason: polar bears lie on snow. So a layer like the head is trained on what has
+# nothing to do with bears: colours, the border, the size of image and file.
 
 # %%
 print("\n".join(result["warnings"]) or "No cue comes near.")

@@ -70,8 +70,9 @@ figure = plots.ladder(rows, current_run.notice())
 tries = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "mixup=0.4"]
 if whole:
     tries += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
-seeds = 5 if whole else 1
-tried = comparison.compare(current_run.config, tries, seeds, folder / "settings.csv", folder / "runs", "08_beyond")
+config, seeds = current_run.config, 5 if whole else 1
+tries = comparison.others(tries, config)  # without what the run has already
+tried = comparison.compare(config, tries, seeds, folder / "settings.csv", folder / "runs", "08_beyond")
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
 # %%
@@ -88,8 +89,8 @@ figure = plots.trial_changes(tried, current_run.notice())
 # training goes on regardless for 10, 30 and 100.
 
 # %%
-tries = [f"epochs={count} patience={count}" for count in (10, 30, 100)]
-comparison.compare(current_run.config, tries, seeds, folder / "epochs.csv", folder / "runs", "08_beyond")
+tries = comparison.others([f"epochs={count} patience={count}" for count in (10, 30, 100)], config)
+comparison.compare(config, tries, seeds, folder / "epochs.csv", folder / "runs", "08_beyond")
 Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 
 # %% [markdown]

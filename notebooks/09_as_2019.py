@@ -107,9 +107,10 @@ Markdown(costs.table(rows))
 figure = plots_2019.switch_costs(rows, current_run.notice())
 
 # %% [markdown]
-# **What to see.** The orange dot is the procedure of 2019, each blue one the same with one switch turned. What an
+# **What to see.** Left, the orange dot is the procedure of 2019, each blue one the same with one switch turned. What an
 # interval overlaps is not told apart by it; the table's *p* is the sharper test, since it compares photo by photo.
-# `mean` never moves the dot: it changes what is printed, not what is right.
+# Right, how the loss of the same test photos changes: where nearly every answer is right, it still tells how sure they
+# are. `mean` never moves a dot: it changes what is printed, not what is right.
 #
 # ## The same on real photos
 #

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 
 import pytest
@@ -90,6 +91,12 @@ def test_predictions_of_files_and_folders_are_those_of_the_test(workspace, run):
         for name, share in answer["probabilities"].items():
             assert share == pytest.approx(float(row[f"probability_{name}"]), abs=1e-4)
     assert "STAND-IN" in done.stderr
+
+
+def test_a_photo_whose_name_is_no_text_is_answered(workspace, run, tmp_path):
+    shutil.copy(next(workspace.photos.glob("*/*.jpg")), os.fsencode(tmp_path) + b"/b\xe4r.jpg")
+    done = workspace.bears("predict", tmp_path, "--run", run)
+    assert done.returncode == 0 and "b\\udce4r.jpg: " in done.stdout and "Traceback" not in done.stderr
 
 
 def test_a_bad_photo_among_good_ones_is_named_and_the_others_are_answered(workspace, run, tmp_path):

@@ -12,8 +12,8 @@ import pytest
 
 from bears_tl import comparison, walk
 from bears_tl.cli import main
-from bears_tl.comparison import TRIED, parse_trials
-from bears_tl.config import RunConfig
+from bears_tl.comparison import parse_trials
+from bears_tl.config import VIEWS_AND_HEAD, RunConfig
 from bears_tl.files import read_csv, write_csv
 from bears_tl.judging.trials import BASE, TRIAL_COLUMNS
 from bears_tl.run import Run
@@ -123,6 +123,12 @@ def test_the_rows_are_those_of_the_runs_predictions(base, trainings, tmp_path):
     assert rows[WORDS[1]]["only_trial_right"] == (hits[WORDS[1]] & ~hits[BASE]).sum()
 
 
+def test_what_a_run_has_already_is_left_out():
+    config = RunConfig(label_smoothing=0.1, epochs=30)
+    words = ["label_smoothing=0.1", "epochs=30 patience=30", "mixup=0.4", "epochs=30"]
+    assert comparison.others(words, config) == ["epochs=30 patience=30", "mixup=0.4"]
+
+
 def test_more_trials_and_seeds_reuse_what_is_trained(base, trainings):
     compared(base, words=WORDS[:1], seeds=1)
     trainings.clear()
@@ -186,7 +192,7 @@ def test_a_setting_that_is_newer_than_the_comparison_does_not_stop_it(base, trai
         compared(base.replace(mixup=0.2), words=WORDS[:1], seeds=1)
 
 
-@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - set(TRIED)))
+@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - set(VIEWS_AND_HEAD)))
 def test_a_setting_that_all_trials_share_is_refused_by_name(name, refused):
     value = {"seed": "3", "photos": "sample"}.get(name, getattr(RunConfig(), name))
     with refused("--try", name, "--set"):
@@ -196,11 +202,11 @@ def test_a_setting_that_all_trials_share_is_refused_by_name(name, refused):
 def test_every_setting_of_the_views_can_be_tried(tmp_path):
     views = walk.train_views(Run(RunConfig(run=str(tmp_path / "run"))))
     for name, value in RunConfig().as_dict().items():
-        if type(value) in (int, float) and name not in (*TRIED, "seed"):
+        if type(value) in (int, float) and name not in (*VIEWS_AND_HEAD, "seed"):
             highest = RunConfig.__dataclass_fields__[name].metadata["high"]
             changed = {"run": str(tmp_path / "run"), "test_fraction": 0.01} | {name: highest}
             assert walk.train_views(Run(RunConfig(**changed))) == views, name
-    assert set(TRIED) <= set(RunConfig().as_dict())
+    assert set(VIEWS_AND_HEAD) <= set(RunConfig().as_dict())
 
 
 @pytest.mark.parametrize(

@@ -467,6 +467,7 @@ def test_what_is_on_google_drive():
     assert not is_drive("1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n/photos")
     assert not is_drive("https://example.org/1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n")
     assert not is_drive("sample")
+    assert not is_drive("photos_of_bears_from_my_trip_2024")
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():

@@ -22,7 +22,7 @@ ORDER = [
     ["judging"],
     ["model"],
     ["walk"],
-    ["predict", "beyond", "roads", "cleaner", "comparison", "reproduction", "bench"],
+    ["predict", "beyond", "roads", "cleaner", "comparison", "reproduction", "pruning", "bench"],
     ["cli"],
     ["__main__"],
 ]

@@ -94,7 +94,11 @@ def test_rows_are_kept_by_what_they_were_made_with(run, monkeypatch):
     assert made_by(run) == 0  # and a clock that now says otherwise changes nothing
     assert made_by(run, seconds=20) == 2  # the heads stay
     assert made_by(run, seconds=20.0) == 0 and made_by(run) == 0
+    budgets = [row["budget_seconds"] for row in read_csv(run.path("learning_curves.csv"), [])]
+    assert sorted(budgets) == ["", "", "12.3", "12.3", "20.0", "20.0"]  # the glimpse of a notebook takes no hours away
+    assert made_by(Run.open(run.folder, beyond="whole", fine_tune_epochs=3)) == 0  # they matter to none of it
     assert made_by(run, epochs=3) == 2 and made_by(run, epochs=3) == 0
+    monkeypatch.setattr(walk, "check_trained", lambda run: None)  # which would ask for a training with it
     assert made_by(Run.open(run.folder, learning_rate=0.001)) == 4
 
 
@@ -137,6 +141,19 @@ def test_a_run_that_is_not_trained_is_refused(tmp_path, refused, make):
     with refused("no stage 'train'"):
         make(run)
     assert [path.name for path in run.folder.iterdir()] == ["config.json"]
+
+
+def test_a_run_that_was_not_trained_with_its_settings_is_refused(run, refused):
+    """A training with other settings that was interrupted before its head: the head is still that of before."""
+    changed = Run.open(run.folder, brightness=0.3)
+    walk.split(changed)
+    for make in (scratch, learning_curves):
+        with refused("brightness was 0.0", "is now 0.3", "train the run again"):
+            make(Run.open(run.folder))
+    walk.split(Run.open(run.folder, brightness=0.0))
+    run.path("predictions.csv").write_text("path\n")
+    with refused("predictions.csv", "gone or was changed", "train the run again"):
+        scratch(run)
 
 
 @pytest.mark.parametrize(("asked", "words"), [

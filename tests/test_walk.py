@@ -10,6 +10,7 @@ from bears_tl.files import read_csv, write_csv
 from bears_tl.judging.cues import CUE_COLUMNS
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos.views import CENTER, View
+from bears_tl.pruning import prune
 from bears_tl.run import Run
 
 
@@ -85,7 +86,7 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path, refused):
     with refused("earlier version", "train again"):
         walk.restored(run)
     with refused("earlier version", "train again"):
-        walk.prune([run])
+        prune([run])
 
 
 def test_prune_keeps_what_a_run_uses_and_passes_over_one_that_has_no_features_yet(trained, tmp_path, refused):
@@ -93,10 +94,10 @@ def test_prune_keeps_what_a_run_uses_and_passes_over_one_that_has_no_features_ye
     with begun.stage("fetch") as facts:
         facts |= {"folder": "here"}
     with refused("no run to keep", "bears train"):
-        walk.prune([begun, run])
+        prune([begun, run])
     with run.stage("restore") as facts:
         facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "f" * 64, "precision": "float32"}
     cache, names = walk.feature_cache(run), [row["sha256"] for row in run.table("splits.csv")]
     cache.put([(name, CENTER) for name in ["0" * 64, *names]], np.zeros((41, 2048), np.float16))
     kept = sum(row["split"] != "train" for row in run.table("splits.csv"))  # training photos are seen in random views
-    assert [(row["kept"], row["removed"]) for row in walk.prune([begun, run])] == [(kept, 41 - kept)]
+    assert [(row["kept"], row["removed"]) for row in prune([begun, run])] == [(kept, 41 - kept)]

@@ -98,7 +98,7 @@ def profile(photos: str, checkpoint: str, to: str | Path, say: Callable[[str], N
     """
     with _bench(photos, checkpoint, say) as (bench, _):
         settings = {"photos": bench.task["photos"], "checkpoint": checkpoint, "run": str(bench.folder / "profiled")}
-        answer, ended = bench.work("bears_tl.bench.profile", settings=settings)
+        answer, ended = bench.work("bears_tl.bench.profile", cache="new", settings=settings)
     from bears_tl.bench.profile import table
 
     text = table(answer, ended["seconds"])

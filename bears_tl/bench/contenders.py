@@ -16,7 +16,6 @@ from bears_tl.files import read_json, write_json
 
 WARM_UP_PHOTOS = 32
 LEAST_SECONDS = 2.0  # of steady work that a rate is taken from
-PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _tune(task: dict) -> dict:
     if name.startswith("ours"):
         body = _our_body(task, name.removeprefix("ours_"))
         body.tune()
-        return {"settings": dataclasses.asdict(body.plan), "rates": {}}
+        return {"settings": dataclasses.asdict(body.plan)}
     _convert(task)
     pixels = np.load(_file(task, "pixels.npy"))[:WARM_UP_PHOTOS]
     candidates, seconds = _candidates(name), []
@@ -98,8 +97,7 @@ def _tune(task: dict) -> dict:
         road(pixels)
         seconds.append(min(_seconds_of(lambda road=road: road(pixels)) for _ in range(3)))
         del road
-    rates = {str(settings): len(pixels) / taken for settings, taken in zip(candidates, seconds, strict=True)}
-    return {"settings": candidates[int(np.argmin(seconds))], "rates": rates}
+    return {"settings": candidates[int(np.argmin(seconds))]}
 
 
 def _measure(task: dict) -> dict:

@@ -43,13 +43,19 @@ class Bench:
         facts = {"test_accuracy": test["accuracy"], "test_count": test["count"], "note": right}
         return facts | {"value": ended["seconds"], "peak_rss_bytes": ended["peak_rss_bytes"], "run": str(run)}
 
-    def work(self, module: str, **task) -> tuple[dict, dict]:
-        """Let a module do one piece of work in a process; gives its answer, and what the process took."""
+    def work(self, module: str, cache: str = "warm", **task) -> tuple[dict, dict]:
+        """Let a module do one piece of work in a process; gives its answer, and what the process took.
+
+        Args:
+            module: is run with the path of a JSON file, the task.
+            cache: see `train`.
+            task: goes into the file.
+        """
         answer = self.folder / "answer.json"
         answer.unlink(missing_ok=True)
         started = {"started": time.time(), "answer": str(answer), "folder": str(self.folder)}
         write_json(self.folder / "task.json", self.task | started | task)
-        ended = self._process([module, str(self.folder / "task.json")], "new" if module.endswith("seconds") else "warm")
+        ended = self._process([module, str(self.folder / "task.json")], cache)
         return read_json(answer), ended
 
     def measure(self, name: str, settings: dict) -> dict:

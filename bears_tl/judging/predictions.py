@@ -19,6 +19,11 @@ def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> di
     return known | {"predicted": class_names[int(np.argmax(probabilities))]} | shares
 
 
+def to_rows(photos: list[dict], probabilities: np.ndarray, class_names: list[str]) -> list[dict]:
+    """Make rows of predictions.csv of photos and their probabilities, float [n, n classes], see `to_row`."""
+    return [to_row(photo, shares, class_names) for photo, shares in zip(photos, probabilities, strict=True)]
+
+
 def class_names_of(rows: list[dict]) -> list[str]:
     """Read the class names off the columns."""
     return [column.removeprefix(_PREFIX) for column in rows[0] if column.startswith(_PREFIX)]

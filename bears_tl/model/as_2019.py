@@ -182,12 +182,20 @@ def run(
 
     last = {}
 
+    @functools.lru_cache(maxsize=1000)  # 1.07 MB each
+    def read_center(path):
+        return read_view(path, "center", None)
+
     def prepare(rows, views, purpose):
         """Read photos, unless they are those that were read last."""
         what = views, purpose, [photo["sha256"] for photo in rows]
         if last.get("what") != what:
-            rngs = [seeded_rng(seed, sha256, f"as 2019 {purpose}") for sha256 in what[2]]
-            images = [read_view(Path(folder, row["path"]), views, rng) for row, rng in zip(rows, rngs, strict=True)]
+            paths = [Path(folder, photo["path"]) for photo in rows]
+            if views == "center":
+                images = [read_center(path) for path in paths]
+            else:
+                rngs = [seeded_rng(seed, sha256, f"as 2019 {purpose}") for sha256 in what[2]]
+                images = [read_view(path, views, rng) for path, rng in zip(paths, rngs, strict=True)]
             last.update(what=what, images=np.stack(images))
         return last["images"]
 
@@ -195,13 +203,18 @@ def run(
         """Give the features of photos."""
         if memory is None:
             return network.features(prepare(rows, views, purpose), training)
-        whole_batch = training and switches.batch_norm == "batch"  # then a photo's features depend on the others
-        view = f"{'batch' if whole_batch else 'stored'} {f'{seed} {purpose}' if views == 'random' else views}"
-        found = []
-        for unit in [rows] if whole_batch else [[photo] for photo in rows]:
-            compute = functools.partial(lambda unit: network.features(prepare(unit, views, purpose), training), unit)
-            found.append(memory.find(" ".join([view, *(photo["sha256"] for photo in unit)]), compute))
-        return np.concatenate(found)
+        view = f"{seed} {purpose}" if views == "random" else views
+        shas = [photo["sha256"] for photo in rows]
+        if training and switches.batch_norm == "batch":  # then a photo's features depend on the others
+            parts, names = [rows], [" ".join(["batch", view, *shas])]
+        else:
+            parts, names = [[photo] for photo in rows], [f"stored {view} {sha256}" for sha256 in shas]
+
+        def compute(places):
+            todo = [photo for place in places for photo in parts[place]]
+            return np.split(network.features(prepare(todo, views, purpose), training), len(places))
+
+        return np.concatenate(memory.find(names, compute))
 
     def labels_of(rows):
         return np.array([class_names.index(photo["class_name"]) for photo in rows])

@@ -57,7 +57,7 @@ class Body:
 
     def tune(self) -> None:
         """Find out, or remember, which batch size and how many streams are the fastest here; some ten seconds."""
-        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory)
+        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory, self.precision)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the pooled features of views.

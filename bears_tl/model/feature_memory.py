@@ -11,7 +11,7 @@ from bears_tl.files import write_bytes
 
 
 class FeatureMemory:
-    """A folder of float32 features, a file for everything that was computed at once.
+    """A folder of float32 features, a file for what belongs together.
 
     It is not the feature cache, whose features are of single photos and rounded: here a batch's statistics may be in
     the features, and it is thrown away with the comparison.
@@ -21,19 +21,21 @@ class FeatureMemory:
         """Use a folder: of one checkpoint and one implementation; it may not be there yet."""
         self.folder = Path(folder)
 
-    def find(self, what: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """Give what was computed under a name, or compute and keep it.
+    def find(self, names: list[str], compute: Callable[[list[int]], list[np.ndarray]]) -> list[np.ndarray]:
+        """Give what was computed under some names; what is not there is computed, at once, and kept.
 
         Args:
-            what: names everything that the features depend on.
-            compute: gives features, float32 [n, 2048].
+            names: each tells everything that its features depend on.
+            compute: is given the places of the names that are not there, and gives features, float32 [n, 2048] each.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()}.npy"
-        if not path.is_file():
-            data = io.BytesIO()
-            np.save(data, compute())
-            write_bytes(path, data.getvalue())
-        return np.load(path)
+        paths = [self.folder / f"{hashlib.sha256(name.encode()).hexdigest()}.npy" for name in names]
+        missing = [place for place, path in enumerate(paths) if not path.is_file()]
+        if missing:
+            for place, features in zip(missing, compute(missing), strict=True):
+                data = io.BytesIO()
+                np.save(data, features)
+                write_bytes(paths[place], data.getvalue())
+        return [np.load(path) for path in paths]

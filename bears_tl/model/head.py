@@ -41,6 +41,18 @@ class Head:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
+    def classify(self, table: np.ndarray) -> np.ndarray:
+        """Give the probabilities of photos in their first view, some thousand at a time.
+
+        Args:
+            table: [n, n views, 2048], a `FeatureTable` or an array.
+
+        Returns:
+            float32 [n, n classes] in [0, 1].
+        """
+        chunks = [slice(start, start + CHUNK_PHOTOS) for start in range(0, max(len(table), 1), CHUNK_PHOTOS)]
+        return np.concatenate([self.probabilities(table[chunk, 0]) for chunk in chunks])
+
     def save(self, path: str | Path) -> None:
         """Write an .npz, whole or not at all; the same weights give the same bytes."""
         buffer = io.BytesIO()

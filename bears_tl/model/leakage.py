@@ -45,8 +45,12 @@ def compare_splits(folder: str | Path, photos: list[dict], config: RunConfig, se
     Returns:
         A row a seed: seed, leaky and clean, the accuracies on the test photos, in [0, 1].
     """
-    pictures = [read_image(Path(folder, photo["path"]), smallest_side_px=4 * THUMBNAIL_PX) for photo in photos]
-    features = np.stack([thumbnail(image) for image in [*pictures, *map(near_copy, pictures)]])
+    features, of_copies = [], []
+    for photo in photos:  # a large photo takes 300 MB, its thumbnail 7 kB: never more than one is held
+        image = read_image(Path(folder, photo["path"]), smallest_side_px=4 * THUMBNAIL_PX)
+        features.append(thumbnail(image))
+        of_copies.append(thumbnail(near_copy(image)))
+    features = np.stack([*features, *of_copies])
     copies = [photo | {"sha256": photo["sha256"][::-1]} for photo in photos]  # another content, so another rank
     torn = [photo | {"group": photo["sha256"]} for photo in [*photos, *copies]]
     kept = [*photos, *copies]

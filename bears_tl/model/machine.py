@@ -55,12 +55,13 @@ def choose_precision(memory: Path | None) -> str:
     return _remembered(memory, "precision", measured, lambda known: known["precision"] in PRECISIONS[1:])["precision"]
 
 
-def choose_plan(rate: Callable[[Plan], float], memory: Path | None) -> Plan:
+def choose_plan(rate: Callable[[Plan], float], memory: Path | None, precision: str = "float32") -> Plan:
     """Give the fastest plan: first of some numbers of streams, then of some batch sizes.
 
     Args:
         rate: times a plan on some photos and gives photos per second.
         memory: a JSON file to remember it in.
+        precision: of the body that is timed.
     """
 
     def measured():
@@ -70,7 +71,8 @@ def choose_plan(rate: Callable[[Plan], float], memory: Path | None) -> Plan:
         best = _first_of_the_fastest([Plan(size, best.streams) for size in (8, 16)], rate)
         return dataclasses.asdict(best)
 
-    return Plan(**_remembered(memory, "plan", measured, lambda known: Plan(**known).batch_size * known["streams"] > 0))
+    subject = f"plan of {precision}"
+    return Plan(**_remembered(memory, subject, measured, lambda known: Plan(**known).batch_size * known["streams"] > 0))
 
 
 def _first_of_the_fastest(plans: list[Plan], rate: Callable[[Plan], float]) -> Plan:
@@ -109,7 +111,8 @@ def _remembered(
     memory: Path | None, subject: str, measure: Callable[[], dict], makes_sense: Callable[[dict], bool]
 ) -> dict:
     """Look up what was measured on this machine with this TensorFlow, or measure it and write it down."""
-    machine = f"{processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}"
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    machine = f"{processor()}, {os.cpu_count()} cores, {gpus} GPUs, TensorFlow {tf.__version__}"
     known = {}
     if memory is not None and memory.is_file():
         with contextlib.suppress(InputError):

@@ -12,6 +12,7 @@ from bears_tl.photos import sample
 from bears_tl.photos.views import center_view
 
 CALIBRATION_PHOTOS = 64
+NOT_IN_THE_SAMPLE = 10_000  # their numbers start here: no photo that is tested later has a part in the body
 
 
 def make(path: Path, seed: int) -> None:
@@ -44,7 +45,7 @@ def make(path: Path, seed: int) -> None:
 def _calibration_batch(seed: int) -> np.ndarray:
     def view(i):
         class_name = sample.CLASS_NAMES[i % len(sample.CLASS_NAMES)]
-        return center_view(sample.paint(class_name, i // len(sample.CLASS_NAMES), seed))
+        return center_view(sample.paint(class_name, NOT_IN_THE_SAMPLE + i // len(sample.CLASS_NAMES), seed))
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.stack(list(pool.map(view, range(CALIBRATION_PHOTOS))))

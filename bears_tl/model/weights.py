@@ -1,6 +1,7 @@
 """Which weights a run restores: a local file, the published ones, or the stand-in."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 from bears_tl.errors import InputError, NotReachableError
@@ -43,12 +44,14 @@ def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICI
             if (folder / name).is_file():
                 return _at(folder / name, folder)
         try:
-            return _fetched(official_url, folder, attempts=1)
+            return _fetched(official_url, folder / _name_of(official_url), attempts=1)
         except NotReachableError as error:
             print(f"The published weights could not be fetched ({error}); the stand-in takes their place.")
             return _stand_in(folder, seed)
     if setting.startswith(("http://", "https://")):
-        return _fetched(setting, folder)
+        # many sites have an inception_v3.ckpt, so the file of any other address carries a hash of it
+        other = "" if setting == official_url else f"{hashlib.sha256(setting.encode()).hexdigest()[:8]}-"
+        return _fetched(setting, folder / f"{other}{_name_of(setting)}")
     path = Path(setting).expanduser()
     if not path.exists() and not Path(f"{path}.index").exists():
         raise InputError(
@@ -57,19 +60,27 @@ def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICI
     return _at(path, folder)
 
 
-def _fetched(url: str, folder: Path, **options) -> Weights:
+def _fetched(url: str, path: Path, **options) -> Weights:
     from bears_tl.download import download
 
-    path = folder / _name_of(url)
-    download(url, path, lock=folder / LOCK_NAME, description="the weights", check=checkpoint.check, **options)
-    return _at(path, folder)
+    download(url, path, lock=path.parent / LOCK_NAME, description="the weights", check=checkpoint.check, **options)
+    return _at(path, path.parent)
 
 
 def _at(path: Path, folder: Path) -> Weights:
     path = checkpoint.unpack(path, folder)
-    hashed = path if path.is_file() else Path(f"{path}.index")
     kind = "official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
-    return Weights(path, kind, sha256_of(hashed))
+    return Weights(path, kind, fingerprint(path))
+
+
+def fingerprint(path: str | Path) -> str:
+    """Give the SHA-256 of a checkpoint; of one of several files, TensorFlow's second format, that of its index.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    return sha256_of(path if path.is_file() else Path(f"{path}.index"))
 
 
 def _stand_in(folder: Path, seed: int) -> Weights:

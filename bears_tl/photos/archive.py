@@ -46,6 +46,10 @@ class ArchiveError(InputError):
     """The content of an archive is at fault: it is none, damaged, hostile or over the limits."""
 
 
+class OverLimitError(ArchiveError):
+    """An archive is larger than what is allowed: with other limits it may be of use."""
+
+
 def kind_of(path: str | Path, name: str | None = None) -> str:
     """Judge by its first bytes what an archive is: tar, gz, bz2, xz (a compressed tar each) or zip.
 
@@ -120,7 +124,9 @@ def extract(
                 while chunk := content.read(COPY_BYTES):
                     left_bytes -= len(chunk)
                     if left_bytes < 0:
-                        raise _Refused(f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?")
+                        raise _OverLimit(
+                            f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?"
+                        )
                     file.write(chunk)
         if check:
             check(unfinished)
@@ -130,6 +136,10 @@ def extract(
 
 class _Refused(Exception):
     """What is wrong with the archive, as the end of a sentence."""
+
+
+class _OverLimit(_Refused):
+    pass
 
 
 class _Names:
@@ -144,7 +154,7 @@ class _Names:
         """Return the parts of a name that is safe and new, or raise _Refused."""
         self.count += 1
         if self.count > self.max_files:
-            raise _Refused(f"holds more than the allowed {self.max_files:,} files and folders")
+            raise _OverLimit(f"holds more than the allowed {self.max_files:,} files and folders")
         if name.startswith("/") or PureWindowsPath(name).drive or PureWindowsPath(name).root:
             raise _Refused(f"holds an absolute path, {name[:100]!r}")
         if "\\" in name or "\0" in name:
@@ -231,7 +241,7 @@ def _refuse_too_large(path: Path, kind: str, limit_bytes: int, folder: Path, nam
         with zipfile.ZipFile(path) as archive:
             needed_bytes = sum(info.file_size for info in archive.infolist())
         if needed_bytes > limit_bytes:
-            raise _Refused(f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?")
+            raise _OverLimit(f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?")
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise InputError(
@@ -248,7 +258,8 @@ def _damage_named(name: str) -> Iterator[None]:
     try:
         yield
     except _Refused as error:
-        raise ArchiveError(f"archive {name!r} {error}: refused, nothing was unpacked") from None
+        kind = OverLimitError if isinstance(error, _OverLimit) else ArchiveError
+        raise kind(f"archive {name!r} {error}: refused, nothing was unpacked") from None
     except EOFError:
         raise _damaged(name, "truncated", "it ends too early") from None
     except (

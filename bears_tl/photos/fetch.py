@@ -12,7 +12,7 @@ from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_error
 from bears_tl.lock import forget, one_at_a_time, recorded
 from bears_tl.photos import archive
-from bears_tl.photos.archive import ArchiveError
+from bears_tl.photos.archive import ArchiveError, OverLimitError
 
 EXPECTED = "sample, a folder of class folders, an archive, a URL or a Google Drive id"
 
@@ -142,6 +142,8 @@ def _fetched(source: str, data_folder: Path, sha256: str | None, limits: dict, o
     download(source, path, lock=lock, sha256=sha256, description="the photos", check=check, **options)
     try:
         return _unpacked(path, recorded(lock, path.name)["sha256"], data_folder, source, limits)
+    except OverLimitError:  # the next run may allow more
+        raise
     except ArchiveError:
         forget(path, lock)  # of no use, and it would stand in the way of a better one
         raise

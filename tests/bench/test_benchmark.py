@@ -148,8 +148,16 @@ def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_the_profile_adds_up(workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace.folder)
+    processes, run_process = [], Bench._process
+
+    def process(self, words, cache):
+        processes.append((words[0], cache))
+        return run_process(self, words, cache)
+
+    monkeypatch.setattr(Bench, "_process", process)
     text = benchmark.profile(str(workspace.photos), "random", tmp_path, say=lambda line: None)
     assert (tmp_path / "profile.md").read_text() == text
+    assert ("bears_tl.bench.profile", "new") in processes  # what is profiled finds nothing cached
     rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.count("|") == 5]
     parts = {name: float(seconds) for name, seconds, _, _ in rows[2:]}
     whole = parts.pop("whole")

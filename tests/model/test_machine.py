@@ -26,7 +26,7 @@ def test_another_machine_is_measured_anew(tmp_path, monkeypatch):
         assert machine.choose_precision(memory) == chosen
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "machine: precision", "machine: plan"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "machine: precision", "machine: plan of float32"])
 def test_a_memory_that_makes_no_sense_is_written_anew(tmp_path, monkeypatch, content):
     monkeypatch.setattr(machine, "matrix_rate", {"float32": 1, "bfloat16": 2}.get)
     memory = tmp_path / "machine.json"

@@ -7,8 +7,11 @@ import threading
 import numpy as np
 import pytest
 
+from bears_tl import walk
+from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.model import checkpoint, stand_in, weights
+from bears_tl.run import Run
 
 UNREACHABLE = "http://127.0.0.1:9/inception_v3_2016_08_28.tar.gz"
 
@@ -40,6 +43,27 @@ def no_stand_in(monkeypatch):
 def test_a_path_is_local_and_fingerprinted(small, tmp_path):
     found = weights.find(str(small), tmp_path / "kept", 0)
     assert (found.path, found.kind, len(found.fingerprint)) == (small, "local", 64)
+
+
+def test_a_checkpoint_of_several_files_is_known_again_until_it_changes(tmp_path, refused):
+    import tensorflow as tf
+
+    prefix = str(tmp_path / "model.ckpt-3")
+
+    def save(value):
+        tf.raw_ops.SaveV2(prefix=prefix, tensor_names=["x"], shape_and_slices=[""], tensors=[np.full(3, value, "f4")])
+
+    save(1.0)
+    found, run = weights.find(prefix, tmp_path / "kept", 0), Run(RunConfig(run=str(tmp_path / "run")))
+    with run.stage("restore") as facts:
+        facts |= {"path": str(found.path), "kind": found.kind, "fingerprint": found.fingerprint, "precision": "float32"}
+    assert walk.checkpoint_facts(run)["path"] == prefix
+    save(2.0)
+    with refused("gone or was changed"):
+        walk.checkpoint_facts(run)
+    (tmp_path / "model.ckpt-3.index").unlink()
+    with refused("gone or was changed"):
+        walk.checkpoint_facts(run)
 
 
 def test_auto_takes_a_local_file_first(small, tmp_path):
@@ -79,7 +103,8 @@ def test_a_changed_file_is_refused_afterwards(small, server, tmp_path):
     folder, address = server
     (folder / "x.ckpt").write_bytes(small.read_bytes())
     weights.find(f"{address}/x.ckpt", tmp_path / "kept", 0)
-    checkpoint.write(tmp_path / "kept" / "x.ckpt", {"x": np.zeros(3, np.float32)})
+    (kept,) = (tmp_path / "kept").glob("*-x.ckpt")
+    checkpoint.write(kept, {"x": np.zeros(3, np.float32)})
     with pytest.raises(InputError, match="SHA-256"):
         weights.find(f"{address}/x.ckpt", tmp_path / "kept", 0)
 
@@ -89,7 +114,19 @@ def test_a_web_page_in_place_of_weights_is_refused_and_not_kept(server, tmp_path
     (folder / "x.ckpt").write_text("<!doctype html><html><body>Sign in</body></html>")
     with pytest.raises(InputError, match="page"):
         weights.find(f"{address}/x.ckpt", tmp_path / "kept", 0)
-    assert not (tmp_path / "kept" / "x.ckpt").exists()
+    assert not list((tmp_path / "kept").glob("*.ckpt"))
+
+
+def test_equal_names_at_two_addresses_are_two_files(small, server, tmp_path):
+    folder, address = server
+    other_small, found = tmp_path / "other.ckpt", []
+    checkpoint.write(other_small, {"x": np.zeros(3, np.float32)})
+    for place, file in (("a", small), ("b", other_small)):
+        (folder / place).mkdir()
+        (folder / place / "inception_v3.ckpt").write_bytes(file.read_bytes())
+        found.append(weights.find(f"{address}/{place}/inception_v3.ckpt", tmp_path / "kept", 0))
+    assert found[0].fingerprint != found[1].fingerprint and found[0].path != found[1].path
+    assert not (tmp_path / "kept" / "inception_v3.ckpt").exists()  # which `auto` would take for somebody's choice
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -443,6 +443,12 @@ def test_an_address_is_fetched_once(server, data):
         fetch(server.url, data, sha256="0" * 64)
 
 
+def test_a_download_over_a_limit_is_not_lost(server, data):
+    with pytest.raises(ArchiveError, match="more than the allowed 2 files"):
+        fetch(server.url, data, max_files=2)
+    assert fetch(server.url, data).is_dir() and server.count == 1
+
+
 def test_two_addresses_of_one_name_are_two_archives(server, data):
     first = fetch(server.url, data)
     server.content = packed("zip", [("Cat/1.jpg", b"x"), ("Dog/1.jpg", b"x")])
