@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     verb = _verb(verbs, "train", _train, "walk every stage, from the photos to judged predictions")
-    verb.add_argument("--config", metavar="YAML", help="settings; without it, the defaults (configs/sample.yaml)")
+    verb.epilog = "Settings and their meanings: bears_tl/config.py. For example: --set epochs=50 --set photos=birds"
+    verb.add_argument("--config", metavar="YAML", help="settings; without it, those of the run, or the defaults")
     verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
     verb.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
 
@@ -94,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         "--turns",
         nargs="+",
         metavar="SWITCH",
-        help="turned to good practice one at a time; default: each, then all",
+        help="turned to good practice one at a time: batch_norm, dropout, train_views, test_views, split, drawing, "
+        "mean, or all together: all; default: each",
     )
     verb.add_argument("--to", metavar="NAME.csv", help="NAME.md and NAME.png, too; default: RUN/as_2019/as_2019.csv")
 
@@ -229,13 +231,17 @@ def _prune(options) -> None:
 
 
 def _train(options) -> None:
+    from pathlib import Path
+
     from bears_tl import config as settings
     from bears_tl import walk
     from bears_tl.run import Run
 
-    config = settings.load(options.config) if options.config else settings.RunConfig()
-    changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-    walk.walk(Run(config.replace(**changes)))
+    if options.run and not options.config and Path(options.run, "config.json").is_file():
+        config = Run.open(options.run).config.replace(**settings.parse_settings(options.set))
+    else:
+        config = settings.from_command(options.config, options.set, options.run)
+    walk.walk(Run(config))
 
 
 def _compare(options) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import types
 from pathlib import Path
 
@@ -17,6 +18,9 @@ VIEWS_AND_HEAD = (
     "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
 )  # fmt: skip
 AFTER_HEAD = ("beyond", "as_2019", "fine_tune_learning_rate", "fine_tune_epochs", "fine_tune_patience")
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "nothing"}
 
 
 def _knob(default, help, low=None, high=None, choices=None):
@@ -109,7 +113,9 @@ def from_dict(values: dict, origin: str) -> RunConfig:
     known = [field.name for field in dataclasses.fields(RunConfig)]
     for name in values:
         if name not in known:
-            raise InputError(f"unknown setting {name!r} in {origin}: expected one of {', '.join(known)}")
+            close = difflib.get_close_matches(str(name), known, 1)
+            expected = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+            raise InputError(f"unknown setting {name!r} in {origin}: {expected}")
     return RunConfig(**values)
 
 
@@ -174,6 +180,43 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict:
     return values
 
 
+def from_command(config: str | None, pairs: list[str], run: str | None) -> RunConfig:
+    """Make the settings of a run from the words of a command line.
+
+    Args:
+        config: a YAML file; the defaults without it.
+        pairs: `key=value` words.
+        run: the run directory, short for `run=...`.
+
+    Raises:
+        InputError: what `load`, `parse_settings` and RunConfig refuse; other photos without a run directory for them.
+    """
+    base = load(config) if config else RunConfig()
+    changes = parse_settings(pairs) | ({"run": run} if run else {})
+    made = base.replace(**changes)
+    if made.photos != base.photos and "run" not in changes:
+        raise InputError(
+            f"photos {made.photos!r} would replace what is in {made.run!r}: name a run directory for them "
+            "(--run, or RUN= of make), for example runs/birds"
+        )
+    return made
+
+
+def check_checkpoint(setting: str) -> None:
+    """Refuse a path where there is no checkpoint, before minutes of work that need one.
+
+    Raises:
+        InputError: no such file.
+    """
+    if setting in ("auto", "random") or setting.startswith(("http://", "https://")):
+        return
+    path = Path(setting).expanduser()
+    if not path.exists() and not Path(f"{path}.index").exists():
+        raise InputError(
+            f"no checkpoint at {setting!r}: expected auto, random, a URL or the path of a .ckpt or .tar.gz"
+        )
+
+
 def _checked(field, value):
     """Return the value in the field's type, or raise InputError."""
     expected = type(field.default)
@@ -182,7 +225,7 @@ def _checked(field, value):
             value = float(value)  # YAML 1.1 reads 1e-3 as a string
     if type(value) is not expected:
         raise InputError(
-            f"{field.name}: {value!r} is {type(value).__name__}, expected {expected.__name__} "
+            f"{field.name}: {value!r} is {_KINDS.get(type(value), type(value).__name__)}, expected {_KINDS[expected]} "
             f"({field.metadata['help']})"
         )
     if expected is str and not value.strip():

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
 from bears_tl import walk
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos.views import CENTER, read_views
 from bears_tl.run import Run
@@ -61,7 +62,8 @@ def predict(run: Run, paths: list[Path]) -> tuple[list[dict], list[dict]]:
                 views.append(read_views(path, [CENTER], "")[0])
                 readable.append(path)
             except Exception as error:  # decoders raise many kinds
-                unreadable.append({"path": str(path), "detail": " ".join(f"{type(error).__name__}: {error}".split())})
+                detail = "not an image" if isinstance(error, UnidentifiedImageError) else reason_of(error)
+                unreadable.append({"path": str(path), "detail": detail})
         if readable:
             shares = head.probabilities(body.features(np.stack(views)))
             rows += [to_row({"path": str(path)}, p, head.class_names) for path, p in zip(readable, shares, strict=True)]

@@ -57,9 +57,7 @@ def reproduce(run: Run, say: Callable[[str], None] = print) -> list[dict]:
     """
     if run.config.as_2019 == "whole":
         return compare(run, say=say)
-    count = len(run.table("photos.csv"))
-    limits = {"iterations": GLIMPSE_ITERATIONS, "batch_size": min(40, count // 2)}  # small sets get small batches
-    return compare(run, [run.config.seed], GLIMPSE_TURNS, say, **limits)
+    return compare(run, [run.config.seed], GLIMPSE_TURNS, say, iterations=GLIMPSE_ITERATIONS)
 
 
 def compare(
@@ -75,7 +73,7 @@ def compare(
         run: photos are taken in and a checkpoint is restored.
         seeds: each draws another split, and all else.
         turns: of `model.switches.TURNS`, all without it; the article's own procedure is always among them.
-        say: is given a line a seed.
+        say: is given a line a turn and seed.
         limits: iterations, epochs and batch_size of `model.as_2019.run`.
 
     Returns:
@@ -85,8 +83,12 @@ def compare(
         InputError: an unknown turn, a photo or checkpoint that is gone, or what `model.as_2019.run` refuses.
     """
     from bears_tl.model import switches
+    from bears_tl.model.as_2019 import BATCH_SIZE, TEST_SHARE
 
-    folder, checkpoint = walk.photo_folder(run), walk.checkpoint_facts(run)
+    folder, checkpoint, photos = walk.photo_folder(run), walk.checkpoint_facts(run), run.table("photos.csv")
+    if "batch_size" not in limits and (most := int((1 - TEST_SHARE) * len(photos))) < BATCH_SIZE:
+        limits["batch_size"] = max(most // 2, 1)
+        say(f"{len(photos)} photos are few: batches of {limits['batch_size']}, where the article had {BATCH_SIZE}")
     made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
     made_from |= {"columns": switches.PREDICTION_COLUMNS}
     # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
@@ -97,15 +99,9 @@ def compare(
     found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
     for seed in seeds:
         with one_at_a_time(saved / f"seed_{seed}", f"seed {seed} of the procedure of 2019"):
-            of_seed = switches.run_all(
-                folder, run.table("photos.csv"), checkpoint["path"], saved, [seed], turns=turns, **limits
-            )
-        said = []
+            of_seed = switches.run_all(folder, photos, checkpoint["path"], saved, [seed], turns, say, **limits)
         for name, of_turn in of_seed.items():
             found[name] |= of_turn
-            wrong = sum(row["predicted"] != row["class_name"] for row in of_turn[seed])
-            said.append(f"{name} {wrong} of {len(of_turn[seed])}")
-        say(f"seed {seed}, test photos wrong: {', '.join(said)}")
     return switches.compare(found)
 
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,7 +102,15 @@ class Run:
         return self.folder / name
 
     def table(self, name: str) -> list[dict]:
-        """Read one of the run's CSV files, all values strings."""
+        """Read one of the run's CSV files, all values strings.
+
+        Raises:
+            InputError: it is not there, or is no such table.
+        """
+        if not self.path(name).is_file():
+            raise InputError(
+                f"run {str(self.folder)!r} has no {name} yet: run the stage that writes it, {self._or_all()}"
+            )
         return read_csv(self.path(name), [])
 
     @contextlib.contextmanager
@@ -122,7 +131,8 @@ class Run:
         before = receipt["stages"].get(name, {})
         if (before.get("facts"), _untimed(before.get("sha256", {}))) != (facts, _untimed(hashes)):
             for later in _made_from(name):
-                receipt["stages"].pop(later, None)
+                if receipt["stages"].pop(later, None) and later in ASIDE:
+                    print(f"{self.folder}: {name} gave something else, so {later} is removed", file=sys.stderr)
                 for file in files[later]:
                     _remove(self.path(file))
         receipt["stages"][name] = {
@@ -153,9 +163,12 @@ class Run:
         stages = self.receipt()["stages"]
         if stage not in stages:
             raise InputError(
-                f"run {str(self.folder)!r} has no stage {stage!r} yet: run it first, or `bears train` for all"
+                f"run {str(self.folder)!r} has not come to the stage {stage!r} yet: run it, {self._or_all()}"
             )
         return stages[stage]["facts"]
+
+    def _or_all(self) -> str:
+        return f"in its notebook, or all of them (bears train --run {self.folder})"
 
     def notice(self) -> str:
         """Say what the run's figures mean when its body is the stand-in; else an empty string."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.config import VIEWS_AND_HEAD
+from bears_tl.config import VIEWS_AND_HEAD, check_checkpoint
 from bears_tl.errors import InputError
 from bears_tl.files import seeded_rng, sha256_of, write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
@@ -46,7 +46,12 @@ def intake(run: Run) -> intake_.Intake:
     folder, config = photo_folder(run), run.config
     edits = read_edits(config.edits)
     with run.stage("intake") as facts, contextlib.closing(FactCache(cache_folder() / "intake.sqlite")) as cache:
-        taken = intake_.take_in(folder, config.min_side_px, config.allow_animated, edits, cache)
+        try:
+            taken = intake_.take_in(folder, config.min_side_px, config.allow_animated, edits, cache)
+        except intake_.TooFewError as error:
+            path = run.path("quarantine.csv")
+            write_csv(path, intake_.QUARANTINE_COLUMNS, error.quarantined)
+            raise InputError(f"{error}; {path} has each refused file and why") from None
         write_csv(run.path("photos.csv"), intake_.PHOTO_COLUMNS, taken.photos)
         write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
         facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
@@ -316,7 +321,7 @@ def evaluate(run: Run) -> dict:
         plots.save(plots.learning_curves(run.table("history.csv"), run.notice()), figures / "learning_curves.png")
         plots.save(plots.confusion(judged["test"], class_names, run.notice()), figures / "confusion.png")
         plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
-        plots.save(plots.count_bars(run.facts("split")["counts"]), figures / "splits.png")
+        plots.save(plots.count_bars(splits_.count_splits(run.table("splits.csv"))), figures / "splits.png")
         tests = [row for row in predictions if row["split"] == "test"]
         plots.save(prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
         plots.save(prediction_figure(run, draw(run, tests, 6)), figures / "six_random.png")
@@ -377,6 +382,7 @@ def walk(run: Run, say=print) -> dict:
     """
     from bears_tl.judging.metrics import sentence
 
+    check_checkpoint(run.config.checkpoint)
     say(f"photos: {fetch(run)}")
     taken = intake(run)
     say(f"intake: {len(taken.photos)} photos, {len(taken.quarantined)} quarantined, {taken.per_class()}")

@@ -33,14 +33,16 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a debugger that nobody asked for
-    command = "run_notebooks" if options.notebooks else "make train"
+    command = "make train"
     try:
         notebooks = choose(options.notebooks)
-        beyond = notebooks[0].stem in BEYOND
-        config = settings.load(options.config)
-        changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-        config = config.replace(**changes)
-        run = walked(config.run, changes, notebooks) if beyond else Run(config)
+        config = settings.from_command(options.config, options.set, options.run)
+        if notebooks[0].stem in BEYOND:
+            command = "make beyond"
+            changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
+            run = walked(config.run, changes, notebooks)
+        else:
+            run = Run(config)
         return run_all(run, notebooks, command)
     except InputError as error:
         print(f"{command}: {error}", file=sys.stderr)
@@ -71,7 +73,9 @@ def walked(folder: str, changes: dict, notebooks: list[Path]) -> Run:
     import papermill
 
     if not Path(folder, "metrics.json").is_file():
-        raise InputError(f"no finished run in {folder!r}: run `make train` with the same CONFIG and RUN first")
+        raise InputError(
+            f"no finished run in {folder!r}: run `make train` with the same CONFIG and RUN, or `bears train`, first"
+        )
     read = {name for notebook in notebooks for name in papermill.inspect_notebook(str(notebook))}
     if unread := sorted(set(changes) - read):
         names = " and ".join(notebook.stem for notebook in notebooks)
@@ -112,6 +116,8 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
             print("failed", flush=True)
             return _explain(notebook, error, executed, command)
         print(f"{time.perf_counter() - notebook_started:.0f} s", flush=True)
+    if command == "make beyond":
+        _summarize_beyond(run)
     _summarize(run, time.perf_counter() - started)
     return 0
 
@@ -128,6 +134,18 @@ def _explain(notebook: Path, error, executed: Path, command: str) -> int:
     return status
 
 
+def _summarize_beyond(run: Run) -> None:
+    """Print, one line each, what the ladder and the road from scratch came to, as far as they were gone."""
+    from bears_tl.files import read_json
+    from bears_tl.judging.metrics import sentence
+
+    if run.path("ladder.csv").is_file():
+        rungs = [f"{row['rung']} {row['test_errors']} of {row['test_count']}" for row in run.table("ladder.csv")]
+        print(f"ladder, test photos wrong: {', '.join(rungs)}")
+    if run.path("scratch.json").is_file():
+        print(f"from scratch: {sentence(read_json(run.path('scratch.json'))['test'])}")
+
+
 def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.files import read_json
     from bears_tl.judging.metrics import sentence
@@ -136,6 +154,8 @@ def _summarize(run: Run, seconds: float) -> None:
         print(f"test: {sentence(read_json(run.path('metrics.json'))['test'])}")
         if run.notice():
             print(run.notice())
+            if run.config.checkpoint == "auto":
+                print("Where trained ones cannot be fetched, put inception_v3_2016_08_28.tar.gz into checkpoints/.")
     print(f"{seconds:.0f} s; everything is in {run.folder}")
 
 

@@ -116,8 +116,9 @@ def test_a_cpu_head_is_small_and_has_one_parameter_more_than_features_a_class(ru
     [
         (["train", "--set", "photos=nowhere"], 2, "'nowhere'"),
         (["train", "--set", "photos=http://127.0.0.1:9/x.zip"], 3, "127.0.0.1:9"),
-        (["train", "--set", "epoch=3"], 2, "unknown setting 'epoch'"),
-        (["train", "--set", "epochs=many"], 2, "epochs: 'many' is str, expected int"),
+        (["train", "--set", "epoch=3"], 2, "unknown setting 'epoch' in the settings: did you mean 'epochs'?"),
+        (["train", "--set", "checkpoint=gone.ckpt"], 2, "no checkpoint at 'gone.ckpt'"),
+        (["train", "--set", "epochs=many"], 2, "epochs: 'many' is text, expected a whole number"),
         (["train", "--set", "test_fraction=1.5"], 2, "out of range"),
         (["train", "--set", "test_fraction=0.6", "--set", "val_fraction=0.6"], 2, "0.9"),
         (["train", "--config", "none.yaml"], 2, "none.yaml"),
@@ -161,6 +162,15 @@ def prepare_mistakes(workspace):
             shutil.copy(photo, workspace.folder / name)
     (workspace.folder / "page.ckpt").write_text("<!DOCTYPE html><html>quota</html>")
     checkpoint.write(workspace.folder / "other.ckpt", {"vgg/conv1/weights": np.zeros((3, 3, 3, 8), np.float32)})
+
+
+def test_a_run_that_is_there_is_trained_with_its_own_settings(workspace, run):
+    before = json.loads((run / "config.json").read_text())
+    done = workspace.bears("train", "--set", "epochs=nine", "--run", "runs/trained")
+    assert done.returncode == 2 and "epochs: 'nine'" in done.stderr
+    done = workspace.bears("train", "--run", "runs/trained")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "config.json").read_text()) == before and before["photos"] == str(workspace.photos)
 
 
 def test_a_mistake_loses_nothing_of_a_finished_run(workspace, run):

@@ -55,13 +55,14 @@ def test_a_glimpse_is_a_few_steps_of_the_article_and_one_switch(run, made):
     before = stages_of(run)
     rows = reproduction.reproduce(run)
     assert [row["turned"] for row in rows] == list(reproduction.GLIMPSE_TURNS)
-    limits = {"iterations": reproduction.GLIMPSE_ITERATIONS, "batch_size": 6}
+    limits = {"iterations": reproduction.GLIMPSE_ITERATIONS, "batch_size": 4}  # of 9 training photos
     assert made == [(switches.turned("none"), 3, limits), (switches.turned("batch_norm"), 3, limits)]
     assert stages_of(run) == before
     assert reproduction.reproduce(run) == rows and len(made) == 2
 
 
-def test_the_whole_is_every_switch_over_five_seeds_with_no_limit(run, made):
+def test_the_whole_is_every_switch_over_five_seeds_with_no_limit(run, made, monkeypatch):
+    monkeypatch.setattr(as_2019, "BATCH_SIZE", 5)
     whole = Run.open(run.folder, as_2019="whole")
     rows = reproduction.reproduce(whole)
     assert [row["turned"] for row in rows] == list(switches.TURNS)
@@ -96,6 +97,16 @@ def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, mo
     assert (tmp_path / "there/t.png").read_bytes().startswith(b"\x89PNG")
     assert main(["as-2019", "--run", "runs/walked", "--seeds", "1"]) == 0
     assert run.path("as_2019/as_2019.csv").is_file()
+    said = capsys.readouterr().out
+    assert "12 photos are few: batches of 4, where the article had 40" in said
+    assert "seed 0, batch_norm: 6 of 12 test photos wrong" in said
+
+
+def test_the_help_names_every_switch(capsys):
+    with pytest.raises(SystemExit):
+        main(["as-2019", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{', '.join(switches.TURNS[1:-1])}, or all together: all" in said
 
 
 @pytest.mark.parametrize(
@@ -106,7 +117,7 @@ def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, mo
         (["--to", "table.txt"], "'table.txt'"),
         (["--turns", "dropuot"], "'dropuot'"),
         (["--run", "runs/none"], "no run in 'runs/none'"),
-        (["--seeds", "1"], "12 photos of 2 classes are too few"),
+        (["--seeds", "1"], "a.ckpt' is not a TensorFlow checkpoint"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_no_table(run, words, named, capsys, tmp_path):

@@ -138,7 +138,7 @@ def test_the_budget_is_that_of_an_empty_cache(run, monkeypatch):
 @pytest.mark.parametrize("make", [scratch, learning_curves, transfer_seconds])
 def test_a_run_that_is_not_trained_is_refused(tmp_path, refused, make):
     run = Run(RunConfig(run=str(tmp_path / "run")))
-    with refused("no stage 'train'"):
+    with refused("not come to the stage 'train'"):
         make(run)
     assert [path.name for path in run.folder.iterdir()] == ["config.json"]
 

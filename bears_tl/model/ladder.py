@@ -75,8 +75,8 @@ class CutNetwork:
 
     @property
     def batch_spec(self) -> tf.TensorSpec:
-        """Give shape and dtype of a batch at the border."""
-        return tf.TensorSpec([BATCH_SIZE, *self.shape], self.dtype)
+        """Give shape and dtype of a batch at the border, as `pad` makes it."""
+        return tf.TensorSpec([BATCH_SIZE, *self.shape], tf.float32 if self._below else tf.uint8)
 
     @property
     def trained_values(self) -> int:
@@ -107,7 +107,7 @@ class CutNetwork:
 
     def logits(self, x):
         """Go on from the border: tensor of `batch_spec` to float32 [n, n classes]."""
-        x = _scale(x) if x.dtype == tf.uint8 else tf.cast(x, tf.float32)
+        x = _scale(x) if x.dtype == tf.uint8 else x
         return (self._above(x, training=False) if self._above else x) @ self.kernel + self.bias
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
@@ -130,8 +130,8 @@ def scopes_above(rung: str) -> tuple[str, ...]:
 
 
 def pad(x: np.ndarray) -> np.ndarray:
-    """Fill a batch up to BATCH_SIZE with zeros."""
-    padded = np.zeros((BATCH_SIZE, *x.shape[1:]), x.dtype)
+    """Fill a batch up to BATCH_SIZE with zeros; float16 becomes float32, since on most CPUs TensorFlow warns of it."""
+    padded = np.zeros((BATCH_SIZE, *x.shape[1:]), np.float32 if x.dtype == np.float16 else x.dtype)
     padded[: len(x)] = x
     return padded
 

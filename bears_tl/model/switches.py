@@ -10,12 +10,11 @@ From Python, for the table in results/as_2019.csv (eight runs a seed, some of wh
 
 import dataclasses
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from tqdm import tqdm
 
 from bears_tl.errors import InputError
 from bears_tl.files import read_csv, write_csv
@@ -47,6 +46,7 @@ def run_all(
     saved_folder: str | Path,
     seeds: Iterable[int],
     turns: Iterable[str] = TURNS,
+    say: Callable[[str], None] = print,
     **settings,
 ) -> dict[str, dict[int, list[dict]]]:
     """Run the procedure for every turn and seed; what is finished already is read, not run again.
@@ -62,6 +62,7 @@ def run_all(
             on, its checkpoints and features. One folder for one set of photos, checkpoint and settings.
         seeds: each draws another split, and all else.
         turns: which of TURNS.
+        say: is given a line a turn and seed.
         settings: epochs, batch_size and iterations of `as_2019.run`.
 
     Returns:
@@ -75,7 +76,7 @@ def run_all(
     found = {name: {} for name in turns}
     for seed in seeds:
         memory = FeatureMemory(Path(saved_folder, f"features_{seed}"))
-        for name in tqdm(turns, f"Seed {seed}", unit=" turns", disable=None, leave=False):
+        for name in turns:
             path = Path(saved_folder, f"{ARTICLE if name == 'mean' else name}_{seed}.csv")
             if not path.is_file():
                 saved = path.with_suffix("")
@@ -87,6 +88,8 @@ def run_all(
                 shutil.rmtree(saved)
             rows = read_csv(path, PREDICTION_COLUMNS)
             found[name][seed] = [row | {"loss": float(row["loss"])} for row in rows]
+            wrong = sum(not _is_right(row) for row in rows)
+            say(f"seed {seed}, {name}: {wrong} of {len(rows)} test photos wrong")
         shutil.rmtree(memory.folder, ignore_errors=True)
     return found
 

@@ -4,7 +4,8 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-from bears_tl.errors import InputError, NotReachableError
+from bears_tl.config import check_checkpoint
+from bears_tl.errors import NotReachableError
 from bears_tl.files import sha256_of
 from bears_tl.model import checkpoint, stand_in
 
@@ -52,12 +53,8 @@ def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICI
         # many sites have an inception_v3.ckpt, so the file of any other address carries a hash of it
         other = "" if setting == official_url else f"{hashlib.sha256(setting.encode()).hexdigest()[:8]}-"
         return _fetched(setting, folder / f"{other}{_name_of(setting)}")
-    path = Path(setting).expanduser()
-    if not path.exists() and not Path(f"{path}.index").exists():
-        raise InputError(
-            f"no checkpoint at {setting!r}: expected auto, random, a URL or the path of a .ckpt or .tar.gz"
-        )
-    return _at(path, folder)
+    check_checkpoint(setting)
+    return _at(Path(setting).expanduser(), folder)
 
 
 def _fetched(url: str, path: Path, **options) -> Weights:

@@ -220,6 +220,18 @@ def _group(photos: list[dict], hashes: np.ndarray, place: dict[str, int]) -> Non
         photo["group"] = names[first[place[photo["sha256"]]]][:16]
 
 
+class TooFewError(InputError):
+    """A class has too few good photos.
+
+    Attributes:
+        quarantined: rows of quarantine.csv, which say why.
+    """
+
+    def __init__(self, message: str, quarantined: list[dict]):
+        super().__init__(message)
+        self.quarantined = quarantined
+
+
 def _require_classes(folder: Path, intake: Intake) -> None:
     class_names = sorted(name for name in os.listdir(folder) if os.path.isdir(folder / name) and not _is_hidden(name))
     if len(class_names) < 2:
@@ -230,8 +242,9 @@ def _require_classes(folder: Path, intake: Intake) -> None:
         if counts.get(class_name, 0) < MIN_PHOTOS_PER_CLASS:
             bad = collections.Counter(row["reason"] for row in intake.quarantined if row["class_name"] == class_name)
             refused = ", ".join(f"{count} {reason}" for reason, count in sorted(bad.items()))
-            raise InputError(
+            raise TooFewError(
                 f"class {class_name!r} in {str(folder)!r} has {counts.get(class_name, 0)} good photos"
                 f"{f' ({bad.total()} files were refused: {refused})' if bad else ''}, "
-                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or remove the folder"
+                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or remove the folder",
+                intake.quarantined,
             )
