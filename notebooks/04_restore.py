@@ -107,5 +107,5 @@ alone = np.concatenate([body.infer(view[np.newaxis]) for view in pixels])
 assert np.array_equal(alone, body.infer(pixels))
 
 # %% [markdown]
-# **What we learned.** The body is the network of 2016 to the last digit that matters, and it is frozen. On to
-# `05_train`.
+# **What we learned.** The body is the network of 2016: in float32 to some millionths, in bfloat16, where that is faster
+# here, to a cosine of 0.999 or more. And it is frozen. On to `05_train`.

@@ -80,8 +80,8 @@ figure = plots.cue_accuracies(current_run.table("cues.csv"), result["notice"])
 
 # %% [markdown]
 # **What to see.** How far each cue gets, with its interval; the line is the body's accuracy. A cue within five points
-# of it is a warning: this test cannot tell seeing bears from seeing that cue. The painted sample is such a set: its
-# bears differ in colour, and that is all it takes.
+# of it is a warning: this test cannot tell seeing bears from seeing that cue. On the painted sample colours come far,
+# for its bears differ in colour.
 
 # %%
 for name, rows in (("test", tests), ("val", [r for r in current_run.table("predictions.csv") if r["split"] == "val"])):

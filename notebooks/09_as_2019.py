@@ -10,11 +10,12 @@
 # 3. For each of ten epochs, 18 batches of 40 photos are drawn; a random box of each photo is resized by scikit-image,
 #    and half of them are mirrored. The whole network is fed `training: True`.
 # 4. After each epoch, the accuracy of the last batch is printed and a checkpoint is saved.
-# 5. The test photos, cropped at random as well, are judged in ten batches, and the ten accuracies are averaged.
+# 5. The test photos, cropped at random as well, are judged in ten batches (to spare memory, it seems), and
+#    the ten accuracies are averaged.
 #
-# Seven of these choices depart from good practice. Each is a switch, so that it can be turned off alone:
+# Seven of these choices could be made otherwise; five of them are faults. Each is a switch, turned alone:
 #
-# | switch | as in 2019 | good practice | what is wrong with it |
+# | switch | as in 2019 | turned | what is wrong with it |
 # | --- | --- | --- | --- |
 # | `batch_norm` | batch | stored | in training the frozen body uses the batch's statistics, in the test stored ones |
 # | `dropout` | on | off | no fault by itself; it came with `training: True` |
@@ -114,7 +115,7 @@ figure = plots_2019.switch_costs(rows, current_run.notice())
 #
 # ## The same on real photos
 #
-# The table of real photos, all epochs; `results/as_2019.md` says how many seeds and switches it has so far.
+# The table of 551 real photos, five seeds, all epochs (`results/as_2019.md` has the command):
 
 # %%
 from bears_tl.files import read_csv

@@ -161,6 +161,7 @@ def trial_changes(rows: list[dict], note: str = "") -> Figure:
     loss.errorbar(mean, places, xerr=spread, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
     loss.set_xlabel("validation loss less the base's, nats\nmean, lowest and highest seed")
     loss.set_ylim(-0.6, len(rows) - 0.4)
+    loss.xaxis.set_major_locator(MaxNLocator(4))
     for axis in (photos, loss):
         axis.axvline(0, color=GREY, linewidth=1)
         axis.spines[["top", "right"]].set_visible(False)
