@@ -21,7 +21,7 @@ help:  ## list these commands
 setup:  ## make or renew .venv (the other commands do it when it is needed)
 	@cat requirements.txt pyproject.toml | cmp -s - .venv/made_from || { set -e; \
 	[ -n "$(PYTHON)" ] || { echo 'No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=...' >&2; exit 1; }; \
-	echo 'Making .venv with $(PYTHON): about 2 GB, some minutes, once.'; \
+	echo 'Making .venv with $(PYTHON): about 3 GB, some minutes, once.'; \
 	$(PYTHON) -m venv --clear .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
