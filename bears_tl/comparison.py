@@ -11,11 +11,10 @@ from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_bytes, write_csv, write_json
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
-from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, judge_trials, say_seeds, table
+from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, check_table, judge_trials, say_seeds, table
 from bears_tl.run import STAGES, Run
 
 EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
-MOST_SEEDS = 1000
 
 
 def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
@@ -93,11 +92,7 @@ def compare(
     Raises:
         InputError: a setting is refused, or the folder holds something else.
     """
-    to = Path(to)
-    if to.suffix != ".csv":
-        raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/smoothing.csv")
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
+    to = check_table(to, seeds)
     folder = Path(folder or Path("runs", "compare", to.stem))
     trials = parse_trials(words, config.replace(run=str(folder / "shared")))
     config.replace(seed=config.seed + seeds - 1)  # refused now, not after hours

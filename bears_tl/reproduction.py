@@ -10,15 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl import walk
-from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
 from bears_tl.judging import costs
-from bears_tl.judging.trials import say_seeds
+from bears_tl.judging.trials import check_table, say_seeds
 from bears_tl.lock import one_at_a_time
 from bears_tl.run import Run, processor
 
 SEEDS = 5
-MOST_SEEDS = 1000
 # The demonstration: two runs of a few steps, in a minute or two on two cores.
 GLIMPSE_TURNS = ("none", "batch_norm", "mean")
 GLIMPSE_ITERATIONS = 4
@@ -121,11 +119,7 @@ def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command
     Raises:
         InputError: see `compare`; seeds out of range, or a name that is not that of a table.
     """
-    to = Path(to)
-    if to.suffix != ".csv":
-        raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/as_2019.csv")
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
+    to = check_table(to, seeds)
     from bears_tl.judging import plots, plots_2019
     from bears_tl.model.switches import COLUMNS
 

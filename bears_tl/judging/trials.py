@@ -2,10 +2,13 @@
 
 import dataclasses
 import statistics
+from pathlib import Path
 
+from bears_tl.errors import InputError
 from bears_tl.judging.metrics import mcnemar_p_value, wilson_interval
 
 BASE = "base"
+MOST_SEEDS = 1000
 TRIAL_COLUMNS = [
     "trial", "seeds", "photos", "errors", "accuracy", "low", "high", "only_base_right", "only_trial_right", "p_value",
     "val_loss", "val_loss_change", "change_low", "change_high", "test_loss", "epochs", "features_seconds",
@@ -44,6 +47,20 @@ class Outcome:
     epochs: int
     features_seconds: float
     train_seconds: float
+
+
+def check_table(to: str | Path, seeds: int) -> Path:
+    """Give the path of a table that is to be made over some seeds.
+
+    Raises:
+        InputError: no name of a CSV file, or seeds out of range.
+    """
+    to = Path(to)
+    if to.suffix != ".csv":
+        raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/smoothing.csv")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
+    return to
 
 
 def say_seeds(first: int, count: int) -> str:

@@ -118,11 +118,6 @@ class Result:
         """Give the mean over the iterations after the first, in which TensorFlow warms up; NaN with fewer than two."""
         return float(np.mean(self.iteration_seconds[1:])) if len(self.iteration_seconds) > 1 else math.nan
 
-    @property
-    def seconds_per_test_photo(self) -> float:
-        """Give the test's seconds, reading included, by its photos."""
-        return self.seconds["test"] / len(self.test)
-
     def extrapolated_seconds(self) -> float:
         """Say what the whole procedure takes, from the few iterations that were made.
 
