@@ -231,17 +231,10 @@ def _prune(options) -> None:
 
 
 def _train(options) -> None:
-    from pathlib import Path
-
-    from bears_tl import config as settings
     from bears_tl import walk
-    from bears_tl.run import Run
+    from bears_tl.run import Run, settings_from
 
-    if options.run and not options.config and Path(options.run, "config.json").is_file():
-        config = Run.open(options.run).config.replace(**settings.parse_settings(options.set))
-    else:
-        config = settings.from_command(options.config, options.set, options.run)
-    walk.walk(Run(config))
+    walk.walk(Run(settings_from(options.config, options.set, options.run)))
 
 
 def _compare(options) -> None:

@@ -1,6 +1,8 @@
 """A comparison: what settings bring, over seeds, each trial on the base's photos, split, body and test photos."""
 
 import datetime
+import hashlib
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -122,14 +124,22 @@ def compare(
     return rows
 
 
+def name_of(config: RunConfig) -> str:
+    """Give a short hash of the settings that a comparison holds to: a name for its folder."""
+    return hashlib.sha256(json.dumps(_held_to(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _held_to(config: RunConfig) -> dict:
+    return {name: value for name, value in config.as_dict().items() if name not in ("run", *AFTER_HEAD)}
+
+
 def _claim(folder: Path, config: RunConfig) -> None:
     """Make the folder that of a comparison with these settings, or find that it is.
 
     Raises:
         InputError: it is not empty and something else, a run for example, or a comparison with other settings.
     """
-    path, no_matter = folder / "comparison.json", ("run", *AFTER_HEAD)
-    settings = {name: value for name, value in config.as_dict().items() if name not in no_matter}
+    path, settings = folder / "comparison.json", _held_to(config)
     before = read_json(path) if path.is_file() else settings
     if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
         raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")

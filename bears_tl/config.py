@@ -180,28 +180,6 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict:
     return values
 
 
-def from_command(config: str | None, pairs: list[str], run: str | None) -> RunConfig:
-    """Make the settings of a run from the words of a command line.
-
-    Args:
-        config: a YAML file; the defaults without it.
-        pairs: `key=value` words.
-        run: the run directory, short for `run=...`.
-
-    Raises:
-        InputError: what `load`, `parse_settings` and RunConfig refuse; other photos without a run directory for them.
-    """
-    base = load(config) if config else RunConfig()
-    changes = parse_settings(pairs) | ({"run": run} if run else {})
-    made = base.replace(**changes)
-    if made.photos != base.photos and "run" not in changes:
-        raise InputError(
-            f"photos {made.photos!r} would replace what is in {made.run!r}: name a run directory for them "
-            "(--run, or RUN= of make), for example runs/birds"
-        )
-    return made
-
-
 def check_checkpoint(setting: str) -> None:
     """Refuse a path where there is no checkpoint, before minutes of work that need one.
 

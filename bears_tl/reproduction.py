@@ -80,20 +80,22 @@ def compare(
     Raises:
         InputError: an unknown turn, a photo or checkpoint that is gone, or what `model.as_2019.run` refuses.
     """
-    from bears_tl.model import switches
-    from bears_tl.model.as_2019 import BATCH_SIZE, TEST_SHARE
+    from bears_tl.model import as_2019, switches
 
     folder, checkpoint, photos = walk.photo_folder(run), walk.checkpoint_facts(run), run.table("photos.csv")
-    if "batch_size" not in limits and (most := int((1 - TEST_SHARE) * len(photos))) < BATCH_SIZE:
-        limits["batch_size"] = max(most // 2, 1)
-        say(f"{len(photos)} photos are few: batches of {limits['batch_size']}, where the article had {BATCH_SIZE}")
+    turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
+    seeds, splits = list(seeds), {switches.turned(name).split for name in turns if name in switches.TURNS}
+    fewest = min(len(as_2019.divide(photos, split, seed)[0]) for split in splits for seed in seeds)
+    if "batch_size" not in limits and fewest < as_2019.BATCH_SIZE:
+        limits["batch_size"] = max(fewest // 2, 1)
+        sizes = f"batches of {limits['batch_size']}, where the article had {as_2019.BATCH_SIZE}"
+        say(f"{len(photos)} photos are few: {sizes}")
     made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
     made_from |= {"columns": switches.PREDICTION_COLUMNS}
     # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
     key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
     saved = run.path("as_2019") / key
     write_json(saved / "made_from.json", made_from)
-    turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
     found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
     for seed in seeds:
         with one_at_a_time(saved / f"seed_{seed}", f"seed {seed} of the procedure of 2019"):

@@ -131,7 +131,8 @@ class Run:
         before = receipt["stages"].get(name, {})
         if (before.get("facts"), _untimed(before.get("sha256", {}))) != (facts, _untimed(hashes)):
             for later in _made_from(name):
-                if receipt["stages"].pop(later, None) and later in ASIDE:
+                receipt["stages"].pop(later, None)
+                if later in ASIDE and any(self.path(file).exists() for file in files[later]):
                     print(f"{self.folder}: {name} gave something else, so {later} is removed", file=sys.stderr)
                 for file in files[later]:
                     _remove(self.path(file))
@@ -178,6 +179,38 @@ class Run:
         """Give the seconds that each finished stage took."""
         stages = self.receipt()["stages"]
         return {name: stages[name]["seconds"] for name in STAGES if name in stages}
+
+
+def settings_from(config: str | None, pairs: list[str], folder: str | None) -> RunConfig:
+    """Make the settings of a run from the words of a command line.
+
+    Args:
+        config: a YAML file. Without it, a run that is there keeps its own settings, another has the defaults.
+        pairs: `key=value` words.
+        folder: the run directory, short for `run=...`.
+
+    Raises:
+        InputError: what `config.load`, `config.parse_settings` and RunConfig refuse; or the run directory holds a run
+            on other photos.
+    """
+    changes = settings.parse_settings(pairs) | ({"run": folder} if folder else {})
+    base = settings.load(config) if config else RunConfig()
+    if not config and "run" in changes and Path(str(changes["run"]), "receipt.json").is_file():
+        kept, base = base.as_dict(), Run.open(changes["run"]).config
+        told = [
+            f"{name}={value}" for name, value in base.as_dict().items() if value != kept[name] and name not in changes
+        ]
+        if told:
+            print(f"settings of {changes['run']}: {' '.join(told)}")
+    made = base.replace(**changes)
+    if Path(made.run, "receipt.json").is_file():
+        before = Run.open(made.run).config.photos
+        if made.photos != before and Path(made.photos).resolve() != Path(before).resolve():
+            raise InputError(
+                f"{made.run!r} is a run on the photos {before!r}, not on {made.photos!r}: name another run directory "
+                "(--run, or RUN= of make), or those photos"
+            )
+    return made
 
 
 def _untimed(hashes: dict[str, str]) -> dict[str, str]:

@@ -46,12 +46,15 @@ def intake(run: Run) -> intake_.Intake:
     folder, config = photo_folder(run), run.config
     edits = read_edits(config.edits)
     with run.stage("intake") as facts, contextlib.closing(FactCache(cache_folder() / "intake.sqlite")) as cache:
+        refused = run.path("refused.csv")
+        refused.unlink(missing_ok=True)
         try:
             taken = intake_.take_in(folder, config.min_side_px, config.allow_animated, edits, cache)
         except intake_.TooFewError as error:
-            path = run.path("quarantine.csv")
-            write_csv(path, intake_.QUARANTINE_COLUMNS, error.quarantined)
-            raise InputError(f"{error}; {path} has each refused file and why") from None
+            if not error.quarantined:
+                raise
+            write_csv(refused, intake_.QUARANTINE_COLUMNS, error.quarantined)
+            raise InputError(f"{error}; {refused} has each refused file and why") from None
         write_csv(run.path("photos.csv"), intake_.PHOTO_COLUMNS, taken.photos)
         write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
         facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
@@ -163,7 +166,7 @@ def features(run: Run, body=None, engine="local", address: str | None = None, ph
 
     Returns:
         Split to bears_tl.model.features.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], of the
-        center view; the rows are those of splits.csv with that split, in order.
+        center view; the rows are those of `split_rows`.
     """
     from bears_tl.model.features import extract
 
@@ -233,7 +236,7 @@ def check_trained(run: Run) -> None:
     Raises:
         InputError: not trained, or a setting or a file was changed since, by an interrupted training for example.
     """
-    again = "train the run again (bears train)"
+    again = f"train the run again (bears train --run {run.folder})"
     for name, value in run.facts("train").get("settings", {}).items():
         if (now := getattr(run.config, name)) != value:
             raise InputError(f"{name} was {value!r} when run {str(run.folder)!r} was trained, is now {now!r}: {again}")

@@ -73,8 +73,9 @@ tries = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "m
 if whole:
     tries += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
 config, seeds = current_run.config, 5 if whole else 1
+runs = folder / comparison.name_of(config)
 tries = comparison.others(tries, config)  # without what the run has already
-tried = comparison.compare(config, tries, seeds, folder / "settings.csv", folder / "runs", "08_beyond")
+tried = comparison.compare(config, tries, seeds, folder / "settings.csv", runs, "08_beyond")
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
 # %%
@@ -92,7 +93,7 @@ figure = plots.trial_changes(tried, current_run.notice())
 
 # %%
 tries = comparison.others([f"epochs={count} patience={count}" for count in (10, 30, 100)], config)
-comparison.compare(config, tries, seeds, folder / "epochs.csv", folder / "runs", "08_beyond")
+comparison.compare(config, tries, seeds, folder / "epochs.csv", runs, "08_beyond")
 Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 
 # %% [markdown]

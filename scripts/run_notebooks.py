@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from bears_tl import config as settings
 from bears_tl.errors import InputError
-from bears_tl.run import Run
+from bears_tl.run import Run, settings_from
 
 # Kernels that talk over files instead of TCP: no other user of the machine can listen, and no kernel warns of it.
 _KERNELS = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
@@ -36,13 +36,12 @@ def main() -> int:
     command = "make train"
     try:
         notebooks = choose(options.notebooks)
-        config = settings.from_command(options.config, options.set, options.run)
         if notebooks[0].stem in BEYOND:
             command = "make beyond"
             changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-            run = walked(config.run, changes, notebooks)
+            run = walked(changes.get("run") or settings.load(options.config).run, changes, notebooks)
         else:
-            run = Run(config)
+            run = Run(settings_from(options.config, options.set, options.run))
         return run_all(run, notebooks, command)
     except InputError as error:
         print(f"{command}: {error}", file=sys.stderr)

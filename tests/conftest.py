@@ -104,7 +104,7 @@ def workspace(tmp_path_factory) -> Workspace:
 
     folder = tmp_path_factory.mktemp("workspace")
     paint_sample(folder / "photos", photos_per_class=8)
-    made = Workspace(folder, folder / "photos", folder / "checkpoints" / "stand_in_seed_0.ckpt")
+    made = Workspace(folder, folder / "photos", folder / "checkpoints" / "stand_in_2_seed_0.ckpt")
     done = made.bears("train", "--set", f"photos={made.photos}", "--set", "checkpoint=random", "--run", "runs/trained")
     assert done.returncode == 0, done.stderr
     return made

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bears_tl import config
-from bears_tl.config import RunConfig, from_command, from_dict, load, parse_settings
+from bears_tl.config import RunConfig, from_dict, load, parse_settings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RANGES = {
@@ -129,14 +129,6 @@ def test_an_empty_text_is_refused(name, value, refused):
 def test_an_unknown_setting_is_named_with_where_it_stands(name, hint, refused):
     with refused(repr(name), "my.yaml", hint):
         from_dict({name: 1}, "my.yaml")
-
-
-def test_other_photos_need_a_run_of_their_own(refused):
-    with refused("'birds'", "'runs/sample'", "--run, or RUN="):
-        from_command(None, ["photos=birds"], None)
-    assert from_command(None, ["photos=birds"], "runs/birds") == RunConfig(photos="birds", run="runs/birds")
-    assert from_command(None, ["photos=birds", "run=runs/birds"], None).run == "runs/birds"
-    assert from_command(None, ["photos=sample", "seed=1"], None) == RunConfig(seed=1)
 
 
 @pytest.mark.parametrize(("test", "val"), [(0.8, 0.1), (0.1, 0.8), (0.45, 0.45), (0.34, 0.56)])

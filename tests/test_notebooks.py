@@ -97,7 +97,8 @@ def test_a_notebook_beyond_the_walk_changes_nothing_of_it(workspace, source):
     run = workspace.folder / "runs" / source.stem
     shutil.copytree(workspace.folder / "runs/trained", run)
     (workspace.folder / "results").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "results/claims.yaml", workspace.folder / "results")
+    for name in ("claims.yaml", "as_2019.csv"):
+        shutil.copy(ROOT / "results" / name, workspace.folder / "results")
     config = json.loads((run / "config.json").read_text()) | {"run": f"runs/{source.stem}"}  # of the copy
     write_json(run / "config.json", config)
     receipt = run / "receipt.json"  # stages aside are added to it

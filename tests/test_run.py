@@ -6,7 +6,7 @@ import os
 import pytest
 
 from bears_tl.config import RunConfig
-from bears_tl.run import ASIDE, STAGES, STAND_IN_NOTICE, Run
+from bears_tl.run import ASIDE, STAGES, STAND_IN_NOTICE, Run, settings_from
 
 FILES = {stage: [name for name in names if name != "figures"] for stage, names in STAGES.items()}
 
@@ -124,6 +124,32 @@ def test_what_is_not_the_runs_own_stays(walked):
     walked.path("notes.txt").write_text("mine")
     do(walked, "fetch", fact=1)
     assert walked.path("notes.txt").read_text() == "mine"
+
+
+def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, capsys, refused):
+    monkeypatch.chdir(tmp_path)
+    birds = settings_from(None, ["photos=birds", "epochs=5"], "runs/birds")
+    assert birds == RunConfig(photos="birds", epochs=5, run="runs/birds") and capsys.readouterr().out == ""
+    run = Run(birds)
+    assert settings_from(None, [], "runs/birds").photos == "sample"  # nothing of a run that did nothing is kept
+    with run.stage("fetch"):
+        pass
+    for words, folder in ((["seed=1"], "runs/birds"), (["seed=1", "run=runs/birds"], None)):
+        assert settings_from(None, words, folder) == birds.replace(seed=1)
+        assert capsys.readouterr().out == "settings of runs/birds: photos=birds epochs=5\n"
+    (tmp_path / "sample.yaml").write_text("photos: sample")
+    with refused("'runs/birds'", "'birds'", "'sample'", "--run, or RUN="):
+        settings_from("sample.yaml", ["epochs=50"], "runs/birds")
+    with refused("'runs/birds'", "'others'"):
+        settings_from(None, ["photos=others"], "runs/birds")
+    assert settings_from("sample.yaml", [f"photos={tmp_path}/birds"], "runs/birds").epochs == 200
+
+
+def test_what_is_removed_is_said(walked, capsys):
+    walked.path("ladder").mkdir()  # of a ladder that was interrupted: it is in no receipt
+    do(walked, "train", content="another")
+    assert "train gave something else, so ladder is removed" in capsys.readouterr().err
+    assert not walked.path("ladder").exists()
 
 
 def test_a_stage_that_is_unknown_is_refused(run):

@@ -147,7 +147,7 @@ def trial_changes(rows: list[dict], note: str = "") -> Figure:
         counts = np.array([int(row[column]) for row in rows])
         bars = photos.barh(places, sign * counts, 0.6, color=colour, label=label)
         photos.bar_label(bars, [str(count) if count else "" for count in counts], padding=2, fontsize=8)
-    most = max(*(int(row[name]) for row in rows for name in ("only_base_right", "only_trial_right")), 3)
+    most = max([3, *(int(row[name]) for row in rows for name in ("only_base_right", "only_trial_right"))])
     photos.set_xlim(-1.25 * most, 1.25 * most)
     photos.xaxis.set_major_locator(MaxNLocator(integer=True))
     photos.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")

@@ -207,7 +207,9 @@ def run(
 
         def compute(places):
             todo = [photo for place in places for photo in parts[place]]
-            return np.split(network.features(prepare(todo, views, purpose), training), len(places))
+            chunks = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
+            computed = [network.features(prepare(chunk, views, purpose), training) for chunk in chunks]
+            return np.split(np.concatenate(computed), len(places))
 
         return np.concatenate(memory.find(names, compute))
 

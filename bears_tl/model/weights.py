@@ -81,7 +81,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def _stand_in(folder: Path, seed: int) -> Weights:
-    path = folder / f"stand_in_seed_{seed}.ckpt"
+    path = folder / f"stand_in_{stand_in.VERSION}_seed_{seed}.ckpt"
     if not path.is_file():
         stand_in.make(path, seed)
     return Weights(path, "stand_in", sha256_of(path))

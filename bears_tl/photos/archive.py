@@ -110,9 +110,11 @@ def extract(
     kind = kind_of(path, name)
     entries = _zip_entries if kind == "zip" else _tar_entries
     limit_bytes = min(max_bytes, max(RATIO_FREE_BYTES, int(max_ratio * path.stat().st_size)))
+    too_large = f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?"
+    too_large = _OverLimit(f"{too_large} (setting max_bytes)") if limit_bytes == max_bytes else _Refused(too_large)
     names = _Names(max_files)
     with atomic_folder(folder) as unfinished, _damage_named(name):
-        _refuse_too_large(path, kind, limit_bytes, unfinished, name)
+        _refuse_too_large(path, kind, limit_bytes, too_large, unfinished, name)
         left_bytes = limit_bytes
         for entry_name, is_folder, content in entries(path, kind, limit_bytes):
             target = unfinished.joinpath(*names.admit(entry_name, is_folder))
@@ -124,9 +126,7 @@ def extract(
                 while chunk := content.read(COPY_BYTES):
                     left_bytes -= len(chunk)
                     if left_bytes < 0:
-                        raise _OverLimit(
-                            f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?"
-                        )
+                        raise too_large
                     file.write(chunk)
         if check:
             check(unfinished)
@@ -154,7 +154,7 @@ class _Names:
         """Return the parts of a name that is safe and new, or raise _Refused."""
         self.count += 1
         if self.count > self.max_files:
-            raise _OverLimit(f"holds more than the allowed {self.max_files:,} files and folders")
+            raise _OverLimit(f"holds more than the allowed {self.max_files:,} files and folders (setting max_files)")
         if name.startswith("/") or PureWindowsPath(name).drive or PureWindowsPath(name).root:
             raise _Refused(f"holds an absolute path, {name[:100]!r}")
         if "\\" in name or "\0" in name:
@@ -235,13 +235,13 @@ def _zip_entries(path: Path, kind: str, limit_bytes: int) -> Iterator[tuple[str,
                 yield info.orig_filename, info.is_dir(), content
 
 
-def _refuse_too_large(path: Path, kind: str, limit_bytes: int, folder: Path, name: str) -> None:
+def _refuse_too_large(path: Path, kind: str, limit_bytes: int, too_large: _Refused, folder: Path, name: str) -> None:
     needed_bytes = path.stat().st_size  # of a compressed tar the true size is not known before it is read
     if kind == "zip":
         with zipfile.ZipFile(path) as archive:
             needed_bytes = sum(info.file_size for info in archive.infolist())
         if needed_bytes > limit_bytes:
-            raise _OverLimit(f"unpacks to more than the allowed {limit_bytes:,} bytes; a decompression bomb?")
+            raise too_large
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise InputError(

@@ -98,7 +98,7 @@ class Rehearsal(Bench):
     def work(self, module, **task):
         if task["work"] == "prepare":
             return {"operations_per_photo": 11_400_000_000, "gpus": []}, {}
-        return {"settings": {"batch_size": 8}, "rates": {}}, {}
+        return {"settings": {"batch_size": 8}}, {}
 
 
 @pytest.mark.slow

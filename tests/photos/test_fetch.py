@@ -449,6 +449,16 @@ def test_a_download_over_a_limit_is_not_lost(server, data):
     assert fetch(server.url, data).is_dir() and server.count == 1
 
 
+def test_a_bomb_is_not_kept_whatever_the_limits(server, data, monkeypatch):
+    server.content = packed("zip", [("Grizzly/1.jpg", bytes(10**6)), ("Panda/1.jpg", b"x")])
+    monkeypatch.setattr(archive, "RATIO_FREE_BYTES", 0)
+    with pytest.raises(ArchiveError, match="a decompression bomb"):
+        fetch(server.url, data)
+    monkeypatch.undo()
+    server.content = packed("zip")
+    assert fetch(server.url, data).is_dir()
+
+
 def test_two_addresses_of_one_name_are_two_archives(server, data):
     first = fetch(server.url, data)
     server.content = packed("zip", [("Cat/1.jpg", b"x"), ("Dog/1.jpg", b"x")])
