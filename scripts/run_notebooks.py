@@ -39,7 +39,7 @@ def main() -> int:
         if notebooks[0].stem in BEYOND:
             command = "make beyond"
             changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-            run = walked(changes.get("run") or settings.load(options.config).run, changes, notebooks)
+            run = walked(settings.load(options.config).replace(**changes).run, changes, notebooks)
         else:
             run = Run(settings_from(options.config, options.set, options.run))
         return run_all(run, notebooks, command)
