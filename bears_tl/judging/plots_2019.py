@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bears_tl.judging.plots import BLUE, GREY, ORANGE, add_note
 
@@ -39,6 +40,7 @@ def switch_costs(rows: list[dict], note: str = "") -> Figure:
     left.set_yticks(places, [f"{name}  {float(row['accuracy']):.1%}" for name, row in zip(names, rows, strict=True)])
     left.set_ylim(-0.6, len(rows) - 0.3)
     left.set_xlim(right=1.002)
+    left.xaxis.set_major_locator(MaxNLocator(4))
     left.set_xlabel("accuracy on the test photos of all seeds,\nwith 95 % interval")
     right.set_xlabel("change of the test loss, nats,\nlowest to highest seed; left of the line is better")
     for axis, row_of_2019 in ((left, "accuracy"), (right, "loss_change")):
