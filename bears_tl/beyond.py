@@ -42,7 +42,7 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
     """
     from bears_tl.judging import plots
 
-    walk.check_trained(run)
+    run.check("train")
     body = walk.checkpoint_facts(run)
     from bears_tl.model.ladder import RUNGS, check_rungs
 

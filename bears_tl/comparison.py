@@ -1,8 +1,6 @@
 """A comparison: what settings bring, over seeds, each trial on the base's photos, split, body and test photos."""
 
 import datetime
-import hashlib
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 from bears_tl import walk
 from bears_tl.config import AFTER_HEAD, VIEWS_AND_HEAD, RunConfig, parse_settings
 from bears_tl.errors import InputError
-from bears_tl.files import read_json, write_bytes, write_csv, write_json
+from bears_tl.files import read_json, short_hash, write_bytes, write_csv, write_json
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
 from bears_tl.judging.trials import BASE, TRIAL_COLUMNS, Outcome, check_table, judge_trials, say_seeds, table
@@ -126,7 +124,7 @@ def compare(
 
 def name_of(config: RunConfig) -> str:
     """Give a short hash of the settings that a comparison holds to: a name for its folder."""
-    return hashlib.sha256(json.dumps(_held_to(config), sort_keys=True).encode()).hexdigest()[:12]
+    return short_hash(_held_to(config))
 
 
 def _held_to(config: RunConfig) -> dict:

@@ -18,8 +18,6 @@ VIEWS_AND_HEAD = (
     "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
 )  # fmt: skip
 AFTER_HEAD = ("beyond", "as_2019", "fine_tune_learning_rate", "fine_tune_epochs", "fine_tune_patience")
-
-
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "nothing"}
 
 

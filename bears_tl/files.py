@@ -95,6 +95,11 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def short_hash(value) -> str:
+    """Give 12 hexadecimal digits that stand for plain values, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def write_json(path: str | Path, value) -> None:
     """Write JSON with sorted keys, whole or not at all."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,8 +1,6 @@
 """The procedure of 2019 on the photos and weights of a run; it writes below RUN/as_2019/ and changes no stage."""
 
 import datetime
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl import walk
-from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
+from bears_tl.files import sha256_of, short_hash, write_bytes, write_csv, write_json
 from bears_tl.judging import costs
 from bears_tl.judging.trials import check_table, say_seeds
 from bears_tl.lock import one_at_a_time
@@ -84,17 +82,18 @@ def compare(
 
     folder, checkpoint, photos = walk.photo_folder(run), walk.checkpoint_facts(run), run.table("photos.csv")
     turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
-    seeds, splits = list(seeds), {switches.turned(name).split for name in turns if name in switches.TURNS}
-    fewest = min(len(as_2019.divide(photos, split, seed)[0]) for split in splits for seed in seeds)
-    if "batch_size" not in limits and fewest < as_2019.BATCH_SIZE:
-        limits["batch_size"] = max(fewest // 2, 1)
-        sizes = f"batches of {limits['batch_size']}, where the article had {as_2019.BATCH_SIZE}"
-        say(f"{len(photos)} photos are few: {sizes}")
+    seeds = list(seeds)
+    if "batch_size" not in limits:
+        splits = {switches.turned(name).split for name in turns if name in switches.TURNS}
+        fewest = min(len(as_2019.divide(photos, split, seed)[0]) for split in splits for seed in seeds)
+        if fewest < as_2019.BATCH_SIZE:
+            limits["batch_size"] = max(fewest // 2, 1)
+            sizes = f"batches of {limits['batch_size']}, where the article had {as_2019.BATCH_SIZE}"
+            say(f"{len(photos)} photos are few: {sizes}")
     made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
     made_from |= {"columns": switches.PREDICTION_COLUMNS}
     # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
-    key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
-    saved = run.path("as_2019") / key
+    saved = run.path("as_2019") / short_hash(made_from)
     write_json(saved / "made_from.json", made_from)
     found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
     for seed in seeds:

@@ -1,14 +1,12 @@
 """Two roads to a classifier of the same photos: a head on the frozen body's features, or a network from scratch."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 
 from bears_tl import walk
 from bears_tl.config import AFTER_HEAD, PLACES
 from bears_tl.errors import InputError
-from bears_tl.files import read_csv, read_json, seeded_rng, sha256_of, write_csv, write_json
+from bears_tl.files import read_csv, read_json, seeded_rng, sha256_of, short_hash, write_csv, write_json
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.photos.views import CENTER
@@ -36,7 +34,7 @@ def transfer_seconds(run: Run) -> float:
     """
     from bears_tl.model.features import compute
 
-    walk.check_trained(run)
+    run.check("train")
     rows, views, body = walk.split_rows(run), walk.split_views(run), walk.restored(run)
     total = sum(len(rows[name]) * len(views[name]) for name in rows)
     todo = [(photo, [CENTER]) for photo in walk.draw(run, run.table("splits.csv"), TIMED_PHOTOS)]
@@ -65,7 +63,7 @@ def scratch(run: Run, seconds: float | None = None, epochs: int | None = None) -
     from bears_tl.model.scratch import train_scratch
     from bears_tl.photos.thumbnails import Thumbnails
 
-    walk.check_trained(run)
+    run.check("train")
     rows, class_names, thumbnails = walk.split_rows(run), _class_names(run), Thumbnails(walk.photo_folder(run))
     if seconds is None and epochs is None:
         seconds = transfer_seconds(run)
@@ -121,7 +119,7 @@ def learning_curves(
     from bears_tl.judging import plots
     from bears_tl.photos.thumbnails import Thumbnails
 
-    walk.check_trained(run)
+    run.check("train")
     seconds = None if seconds is None else float(seconds)
     path, thumbnails, origin = run.path("learning_curves.csv"), Thumbnails(walk.photo_folder(run)), _origin(run)
     asked = [
@@ -250,4 +248,4 @@ def _origin(run: Run) -> str:
     settings = {name: value for name, value in run.config.as_dict().items() if name not in no_matter}
     body = run.facts("restore")
     told = [settings, sha256_of(run.path("splits.csv")), body["fingerprint"], body["precision"]]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    return short_hash(told)

@@ -118,8 +118,8 @@ class Run:
         """Time a stage and enter what it found into the receipt.
 
         Gives a dict for facts about the stage. When the stage's facts and files are not what they were before, the
-        files of the later stages go: they were made from something else. Wall
-        seconds do not count. A stage that fails takes nothing away.
+        files of the later stages go: they were made from something else. Wall seconds do not count. A stage that fails
+        takes nothing away.
         """
         facts: dict = {}
         started = time.perf_counter()
@@ -168,6 +168,23 @@ class Run:
             )
         return stages[stage]["facts"]
 
+    def check(self, stage: str) -> None:
+        """Refuse what a stage left when it is not what the receipt and the settings tell of.
+
+        Raises:
+            InputError: the stage has not run, or a setting that it was run with or a file of it was changed since, by
+                an interruption for example.
+        """
+        again = f"train the run again (bears train --run {self.folder})"
+        for name, value in self.facts(stage).get("settings", {}).items():
+            if (now := getattr(self.config, name)) != value:
+                raise InputError(
+                    f"{name} was {value!r} at the stage {stage!r} of run {str(self.folder)!r}, is now {now!r}: {again}"
+                )
+        for name, digest in self.receipt()["stages"][stage]["sha256"].items():
+            if not self.path(name).is_file() or sha256_of(self.path(name)) != digest:
+                raise InputError(f"{str(self.path(name))!r} is gone or was changed: {again}")
+
     def _or_all(self) -> str:
         return f"in its notebook, or all of them (bears train --run {self.folder})"
 
@@ -194,22 +211,21 @@ def settings_from(config: str | None, pairs: list[str], folder: str | None) -> R
             on other photos.
     """
     changes = settings.parse_settings(pairs) | ({"run": folder} if folder else {})
-    base = settings.load(config) if config else RunConfig()
-    if not config and "run" in changes and Path(str(changes["run"]), "receipt.json").is_file():
-        kept, base = base.as_dict(), Run.open(changes["run"]).config
-        told = [
-            f"{name}={value}" for name, value in base.as_dict().items() if value != kept[name] and name not in changes
-        ]
-        if told:
-            print(f"settings of {changes['run']}: {' '.join(told)}")
-    made = base.replace(**changes)
-    if Path(made.run, "receipt.json").is_file():
-        before = Run.open(made.run).config.photos
-        if made.photos != before and Path(made.photos).resolve() != Path(before).resolve():
-            raise InputError(
-                f"{made.run!r} is a run on the photos {before!r}, not on {made.photos!r}: name another run directory "
-                "(--run, or RUN= of make), or those photos"
-            )
+    defaults = settings.load(config) if config else RunConfig()
+    made = defaults.replace(**changes)
+    if not Path(made.run, "receipt.json").is_file():
+        return made
+    before = Run.open(made.run).config
+    if not config and "run" in changes:
+        made, usual = before.replace(**changes), defaults.as_dict()
+        kept = [f"{k}={v}" for k, v in before.as_dict().items() if v != usual[k] and k not in changes]
+        if kept:
+            print(f"settings of {made.run}: {' '.join(kept)}")
+    if made.photos != before.photos and Path(made.photos).resolve() != Path(before.photos).resolve():
+        raise InputError(
+            f"{made.run!r} is a run on the photos {before.photos!r}, not on {made.photos!r}: "
+            "name another run directory (--run, or RUN= of make), or those photos"
+        )
     return made
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bears_tl.config import VIEWS_AND_HEAD, check_checkpoint
 from bears_tl.errors import InputError
-from bears_tl.files import seeded_rng, sha256_of, write_csv, write_json
+from bears_tl.files import seeded_rng, write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
 from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
@@ -228,21 +228,6 @@ def train(run: Run, found: dict | None = None):
         facts |= {"parameters": head.parameters, "epochs": len(history)}
         facts |= {"settings": {name: getattr(run.config, name) for name in ("seed", *VIEWS_AND_HEAD)}}
     return head, history
-
-
-def check_trained(run: Run) -> None:
-    """Refuse a run whose head is not the one that its settings and its receipt tell of.
-
-    Raises:
-        InputError: not trained, or a setting or a file was changed since, by an interrupted training for example.
-    """
-    again = f"train the run again (bears train --run {run.folder})"
-    for name, value in run.facts("train").get("settings", {}).items():
-        if (now := getattr(run.config, name)) != value:
-            raise InputError(f"{name} was {value!r} when run {str(run.folder)!r} was trained, is now {now!r}: {again}")
-    for name, digest in run.receipt()["stages"]["train"]["sha256"].items():
-        if not run.path(name).is_file() or sha256_of(run.path(name)) != digest:
-            raise InputError(f"{str(run.path(name))!r} is gone or was changed: {again}")
 
 
 def find_learning_rate(run: Run, found: dict | None = None):

@@ -98,7 +98,7 @@ def test_rows_are_kept_by_what_they_were_made_with(run, monkeypatch):
     assert sorted(budgets) == ["", "", "12.3", "12.3", "20.0", "20.0"]  # the glimpse of a notebook takes no hours away
     assert made_by(Run.open(run.folder, beyond="whole", fine_tune_epochs=3)) == 0  # they matter to none of it
     assert made_by(run, epochs=3) == 2 and made_by(run, epochs=3) == 0
-    monkeypatch.setattr(walk, "check_trained", lambda run: None)  # which would ask for a training with it
+    monkeypatch.setattr(Run, "check", lambda run, stage: None)  # which would ask for a training with it
     assert made_by(Run.open(run.folder, learning_rate=0.001)) == 4
 
 

@@ -4,6 +4,7 @@ HEADINGS = [
     "turned to good practice", "position", "test photos wrong", "accuracy, 95 % interval", "as 2019 would print it",
     "paired photos", "right as in 2019 / turned only", "p", "test loss, nats", "its change (lowest to highest)",
 ]  # fmt: skip
+CHANGE = ("loss_change", "change_low", "change_high")  # mean, lowest and highest seed
 READING = """\
 *none* is the procedure as it was; in each other row one switch is turned, in *all* every one. Each seed is another
 split. *p* is McNemar's exact test on the paired photos that just one of the two gets right, of that row by itself: of
@@ -12,7 +13,6 @@ intervals and *p* a little too sure. *mean* changes no answer, only the figure t
 is the cross-entropy of a test photo, 0 for one that is surely right; its change is a seed's mean over the paired
 photos, turned less 2019, then the mean, the lowest and the highest of the seeds: below 0 the turned one is better.
 """
-CHANGE = ("loss_change", "change_low", "change_high")
 
 
 def table(rows: list[dict]) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bears_tl.judging.costs import CHANGE
 from bears_tl.judging.plots import BLUE, GREY, ORANGE, add_note
 
 
@@ -33,8 +34,7 @@ def switch_costs(rows: list[dict], note: str = "") -> Figure:
     colours = [ORANGE if row["turned"] == "none" else BLUE for row in rows]
     _draw_spreads(left, places, [[float(row[name]) for name in ("accuracy", "low", "high")] for row in rows], colours)
     # where no photo is in both tests there is no change
-    columns = ("loss_change", "change_low", "change_high")
-    changes = [[float("nan" if row[name] == "" else row[name]) for name in columns] for row in rows]
+    changes = [[float("nan" if row[name] == "" else row[name]) for name in CHANGE] for row in rows]
     _draw_spreads(right, places, changes, colours)
     names = [f"{row['turned']} {row['position']}".strip().replace("_", " ") for row in rows]
     left.set_yticks(places, [f"{name}  {float(row['accuracy']):.1%}" for name, row in zip(names, rows, strict=True)])
