@@ -171,7 +171,7 @@ def _fetch(options) -> None:
 
 
 def _open_images(options) -> None:
-    from bears_tl.photos.open_images import build, load
+    from bears_tl.photos.open_images.build import build, load
 
     recipe = load(options.config, per_class=options.per_class, classes=options.classes)
     for harvest in build(recipe, options.to):
@@ -179,70 +179,70 @@ def _open_images(options) -> None:
 
 
 def _intake(options) -> None:
-    from bears_tl import walk
-    from bears_tl.run import Run
+    from bears_tl.pipeline import stages
+    from bears_tl.pipeline.run import Run
 
     run = Run.open_or_start(options.run, photos=options.folder)
-    walk.fetch(run)
-    taken = walk.intake(run)
+    stages.fetch(run)
+    taken = stages.intake(run)
     print(f"{len(taken.photos)} photos, {len(taken.quarantined)} quarantined: {run.path('photos.csv')}")
 
 
 def _split(options) -> None:
-    from bears_tl import walk
-    from bears_tl.run import Run
+    from bears_tl.pipeline import artifacts, stages
+    from bears_tl.pipeline.run import Run
 
     run = Run.open(options.run)
-    walk.split(run)
-    counts = ", ".join(f"{len(rows)} {name}" for name, rows in walk.split_rows(run).items())
+    stages.split(run)
+    counts = ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items())
     print(f"{counts}: {run.path('splits.csv')}")
 
 
 def _features(options) -> None:
-    from bears_tl import walk
-    from bears_tl.run import Run
+    from bears_tl.pipeline import stages
+    from bears_tl.pipeline.run import Run
 
     if options.info:
         _describe_cache()
         return
     run = Run.open(options.run)
-    found = walk.features(run, walk.restore(run), options.engine, options.address, options.photos_url)
+    found = stages.features(run, stages.restore(run), options.engine, options.address, options.photos_url)
     print(", ".join(f"{rows.shape[0]} x {rows.shape[1]} {name}" for name, rows in found.items()), "views are cached")
 
 
 def _describe_cache() -> None:
-    from bears_tl import walk
-    from bears_tl.model.feature_cache import describe
+    from bears_tl.features.cache import describe
+    from bears_tl.pipeline import artifacts
 
-    found = describe(walk.cache_folder())
+    found = describe(artifacts.cache_folder())
     for row in found:
         size = f"{row['bytes'] / 1e6:,.1f} MB"
         print(f"{row['name']}: {row['rows']:,} features of one view each in {row['shards']:,} shards, {size}")
     if not found:
-        print(f"no features in {str(walk.cache_folder())!r} yet")
+        print(f"no features in {str(artifacts.cache_folder())!r} yet")
 
 
 def _prune(options) -> None:
-    from bears_tl.pruning import prune
-    from bears_tl.run import Run
+    from bears_tl.pipeline.pruning import prune
+    from bears_tl.pipeline.run import Run
 
     for row in prune(Run.open_all(options.keep)):
         print(f"{row['name']}: {row['removed']:,} removed, {row['kept']:,} kept")
 
 
 def _train(options) -> None:
-    from bears_tl import walk
-    from bears_tl.run import Run, settings_from
+    from bears_tl.pipeline import stages
+    from bears_tl.pipeline.run import Run, settings_from
 
-    walk.walk(Run(settings_from(options.config, options.set, options.run)))
+    stages.run_all(Run(settings_from(options.config, options.set, options.run)))
 
 
 def _compare(options) -> None:
     import shlex
     from pathlib import Path
 
-    from bears_tl import comparison
     from bears_tl import config as settings
+    from bears_tl.studies import comparison
 
     config = settings.load(options.config) if options.config else settings.RunConfig()
     config = config.replace(**settings.parse_settings(options.set))
@@ -254,8 +254,8 @@ def _compare(options) -> None:
 def _as_2019(options) -> None:
     import shlex
 
-    from bears_tl import reproduction
-    from bears_tl.run import Run
+    from bears_tl.article import reproduction
+    from bears_tl.pipeline.run import Run
 
     run, command = Run.open(options.run), shlex.join(["bears", *sys.argv[1:]])
     to = options.to or run.path("as_2019") / "as_2019.csv"
@@ -263,12 +263,12 @@ def _as_2019(options) -> None:
 
 
 def _evaluate(options) -> None:
-    from bears_tl import walk
     from bears_tl.judging.metrics import sentence
-    from bears_tl.run import Run
+    from bears_tl.pipeline import stages
+    from bears_tl.pipeline.run import Run
 
     run = Run.open(options.run)
-    result = walk.evaluate(run)
+    result = stages.evaluate(run)
     print(f"test: {sentence(result['test'])}")
     for warning in result["warnings"]:
         print(f"warning: {warning}")
@@ -277,8 +277,8 @@ def _evaluate(options) -> None:
 
 
 def _ladder(options) -> None:
-    from bears_tl.beyond import climb
-    from bears_tl.run import Run
+    from bears_tl.pipeline.run import Run
+    from bears_tl.studies.ladder import climb
 
     run = Run.open(options.run)
     climb(run, options.rungs)
@@ -289,11 +289,11 @@ def _ladder(options) -> None:
 
 def _scratch(options) -> None:
     from bears_tl.judging.metrics import sentence
-    from bears_tl.roads import scratch
-    from bears_tl.run import Run
+    from bears_tl.pipeline.run import Run
+    from bears_tl.studies import scratch
 
     run = Run.open(options.run)
-    result = scratch(run, options.seconds, options.epochs)
+    result = scratch.train(run, options.seconds, options.epochs)
     print(
         f"{result['parameters']:,} parameters, {result['epochs']} of {result['planned_epochs']} planned epochs", end=""
     )
@@ -302,11 +302,11 @@ def _scratch(options) -> None:
 
 
 def _learning_curves(options) -> None:
-    from bears_tl.roads import learning_curves
-    from bears_tl.run import Run
+    from bears_tl.pipeline.run import Run
+    from bears_tl.studies import learning_curves
 
     run = Run.open(options.run)
-    learning_curves(run, options.sizes, options.seeds, options.seconds, options.epochs)
+    learning_curves.measure(run, options.sizes, options.seeds, options.seconds, options.epochs)
     print(f"{run.path('learning_curves.csv')}, {run.path('what_transfer_buys.png')}")
     if run.notice():
         print(run.notice())
@@ -316,8 +316,8 @@ def _predict(options) -> int:
     import json
 
     from bears_tl.judging.predictions import class_names_of, probabilities_of
-    from bears_tl.predict import find_photos, predict
-    from bears_tl.run import Run
+    from bears_tl.pipeline.run import Run
+    from bears_tl.serving.predictor import find_photos, predict
 
     run = Run.open(options.run)
     rows, unreadable = predict(run, find_photos(options.photos))

@@ -33,14 +33,14 @@ edits = "data/edits.csv"  # label corrections, applied at intake when there is s
 seed = 0  # every random choice follows from it
 
 # %%
-from bears_tl import walk
 from bears_tl.judging import plots
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.run import Run
 
 limits = {"max_files": max_files, "max_bytes": max_bytes, "min_side_px": min_side_px}
 settings = {"photos": photos, "allow_animated": allow_animated, "edits": edits, "seed": seed}
 current_run = Run.open_or_start(run, **settings, **limits)
-folder = walk.fetch(current_run)
+folder = stages.fetch(current_run)
 folder
 
 # %% [markdown]
@@ -51,7 +51,7 @@ folder
 # moved or swapped for another.
 
 # %%
-taken = walk.intake(current_run)
+taken = stages.intake(current_run)
 print(f"{len(taken.photos)} photos are good, {len(taken.quarantined)} files are set aside.")
 for class_name, count in taken.per_class().items():
     print(f"{class_name:>12}: {count}")
@@ -78,8 +78,8 @@ print(f"{len(taken.near_duplicates())} groups of more than one photo")
 chosen = []
 for class_name in taken.per_class():
     members = [photo for photo in taken.photos if photo["class_name"] == class_name]
-    chosen += walk.draw(current_run, members, 5)
-images = walk.pixels(current_run, chosen)
+    chosen += artifacts.draw(current_run, members, 5)
+images = artifacts.pixels(current_run, chosen)
 figure = plots.photo_grid(images, [photo["class_name"] for photo in chosen], columns=5)
 
 # %% [markdown]

@@ -40,12 +40,12 @@ train_views = 1  # random views of each training photo; 0: train on the center v
 # %%
 import numpy as np
 
-from bears_tl import walk
-from bears_tl.cleaner import Cleaner
 from bears_tl.judging import plots
 from bears_tl.photos.image import read_image
 from bears_tl.photos.views import CENTER, IMAGE_SIZE_PX, View, center_view, read_views
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+from bears_tl.serving.cleaner import Cleaner
 
 # %% [markdown]
 # The settings of views are made here: they are kept in the run, and `05_train` goes by them.
@@ -57,8 +57,8 @@ current_run = Run.open_or_start(run, seed=seed, max_zoom=max_zoom, train_views=t
 current_run.keep_settings()
 
 # %%
-photo = walk.draw(current_run, current_run.table("photos.csv"), 1)[0]
-path = walk.photo_folder(current_run) / photo["path"]
+photo = artifacts.draw(current_run, current_run.table("photos.csv"), 1)[0]
+path = artifacts.photo_folder(current_run) / photo["path"]
 original = np.asarray(read_image(path))
 center = read_views(path, [CENTER], photo["sha256"])[0]
 titles = [f"before: {original.shape[1]} x {original.shape[0]} px", f"after: {IMAGE_SIZE_PX} x {IMAGE_SIZE_PX} px"]
@@ -139,7 +139,7 @@ assert np.array_equal(center_view(original), center_view(original / 255)), "uint
 # Nothing is written until you press the button.
 
 # %%
-Cleaner(current_run, walk.draw(current_run, current_run.table("photos.csv"), 12))
+Cleaner(current_run, artifacts.draw(current_run, current_run.table("photos.csv"), 12))
 
 # %% [markdown]
 # **What to see.** Whole photos this time, for a bear at the edge counts as well. In the sample every label is right:

@@ -32,14 +32,14 @@ val_fraction = 0.1  # share of each class kept for early stopping
 # %%
 import collections
 
-from bears_tl import walk
 from bears_tl.judging import plots
 from bears_tl.photos.splits import count_splits, split_photos
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.run import Run
 
 fractions = {"test_fraction": test_fraction, "val_fraction": val_fraction}
 current_run = Run.open_or_start(run, seed=seed, **fractions)
-rows = walk.split(current_run)
+rows = stages.split(current_run)
 rows[:2]
 
 # %%
@@ -82,10 +82,10 @@ assert len({(row["group"], row["split"]) for row in rows}) == len(sizes)
 # together. The head sees thumbnails here, for the network comes only in `04_restore`.
 
 # %%
-from bears_tl.model.leakage import compare_splits, near_copy
 from bears_tl.photos.image import read_image
+from bears_tl.training.leakage import compare_splits, near_copy
 
-original = read_image(walk.photo_folder(current_run) / rows[0]["path"])
+original = read_image(artifacts.photo_folder(current_run) / rows[0]["path"])
 figure = plots.photo_grid([original, near_copy(original)], ["a photo", "a copy of it"], columns=2)
 
 # %% [markdown]
@@ -94,7 +94,7 @@ figure = plots.photo_grid([original, near_copy(original)], ["a photo", "a copy o
 
 # %%
 few = [row for name in counts for row in [row for row in rows if row["class_name"] == name][:500]]  # of a large set
-found = compare_splits(walk.photo_folder(current_run), few, current_run.config, seeds=range(5))
+found = compare_splits(artifacts.photo_folder(current_run), few, current_run.config, seeds=range(5))
 for row in found:
     print(f"seed {row['seed']}: leaky split {row['leaky']:.1%}, clean split {row['clean']:.1%}")
 leaky, clean = (sum(row[name] for row in found) / len(found) for name in ("leaky", "clean"))

@@ -33,17 +33,17 @@ seed = 0  # of the stand-in's weights
 # %%
 import numpy as np
 
-from bears_tl import walk
+from bears_tl.inception.backbone import Backbone
+from bears_tl.inception.slim import slim_features
 from bears_tl.judging import plots
-from bears_tl.model.backbone import Backbone
-from bears_tl.model.slim import slim_features
 from bears_tl.photos.views import scale
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.run import Run
 
 current_run = Run.open_or_start(run, checkpoint=checkpoint, precision=precision, seed=seed)
 
 # %%
-body = walk.restore(current_run)
+body = stages.restore(current_run)
 facts = current_run.facts("restore")
 print(f"{facts['kind']} weights, SHA-256 {facts['fingerprint'][:16]}..., {facts['path']}")
 print(f"The body computes in {body.precision}.")
@@ -86,8 +86,8 @@ figure = plots.photo_grid(list(pictures), [""] * len(pictures), columns=16)
 # one must give the same features.
 
 # %%
-photos = walk.draw(current_run, current_run.table("splits.csv"), 4)
-pixels = np.stack(walk.pixels(current_run, photos))
+photos = artifacts.draw(current_run, current_run.table("splits.csv"), 4)
+pixels = np.stack(artifacts.pixels(current_run, photos))
 slims = slim_features(facts["path"], scale(pixels))
 roads = {"Keras": keras_body.features(scale(pixels)), f"folded, {body.precision}": body.infer(pixels)}
 for name, features in roads.items():

@@ -36,28 +36,28 @@ class_weights = "none"  # balanced: in training, each class counts as much as an
 # %%
 import numpy as np
 
-from bears_tl import walk
 from bears_tl.judging import plots
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.run import Run
 
 knobs = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "learning_rate": learning_rate}
 knobs |= {"label_smoothing": label_smoothing, "mixup": mixup, "class_weights": class_weights}
 current_run = Run.open_or_start(run, seed=seed, train_views=train_views, **knobs)
-body = walk.restored(current_run)
-pixels = np.stack(walk.pixels(current_run, walk.draw(current_run, current_run.table("splits.csv"), 4)))
+body = artifacts.load_body(current_run)
+pixels = np.stack(artifacts.pixels(current_run, artifacts.draw(current_run, current_run.table("splits.csv"), 4)))
 before = body.infer(pixels)
 
 # %% [markdown]
 # ## Features: one pass, then the cache
 
 # %%
-features = walk.features(current_run, body)
+features = stages.features(current_run, body)
 for split, table in features.items():
     print(f"{split:>5}: {table.shape[0]} photos x {table.shape[1]} views x {table.shape[2]} features")
-print(f"{current_run.seconds()['features']:.1f} s; a second time they come from {walk.cache_folder()}")
+print(f"{current_run.seconds()['features']:.1f} s; a second time they come from {artifacts.cache_folder()}")
 
 # %%
-head, history = walk.train(current_run, features)
+head, history = stages.train(current_run, features)
 print(f"{head.parameters:,} parameters, {len(history)} epochs in {sum(row['seconds'] for row in history):.1f} s")
 assert head.parameters == 2049 * len(head.class_names)
 
@@ -75,7 +75,7 @@ figure = plots.learning_curves(history, current_run.notice())
 # the loss is four times its best.
 
 # %%
-tested = walk.find_learning_rate(current_run, features)
+tested = stages.find_learning_rate(current_run, features)
 suggestions = {"falls fastest": tested.steepest, "a tenth of the minimum's": tested.tenth_of_minimum}
 note = current_run.notice()
 figure = plots.learning_rate_range(tested.learning_rates, tested.losses, tested.smoothed, suggestions, note)
@@ -104,7 +104,7 @@ assert np.array_equal(before, body.infer(pixels))
 # ## The same seed gives the same bits
 
 # %%
-again, _ = walk.train(current_run, features)
+again, _ = stages.train(current_run, features)
 assert np.array_equal(head.kernel, again.kernel) and np.array_equal(head.bias, again.bias)
 
 # %% [markdown]

@@ -22,13 +22,13 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 run = "runs/sample"  # the folder that 05_train wrote to
 
 # %%
-from bears_tl import walk
 from bears_tl.judging import metrics, plots
 from bears_tl.judging.predictions import worst
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.run import Run
 
 current_run = Run.open_or_start(run)
-result = walk.evaluate(current_run)
+result = stages.evaluate(current_run)
 print("test:", metrics.sentence(result["test"]))
 print("val: ", metrics.sentence(result["val"]))
 print(result["notice"])
@@ -62,7 +62,7 @@ for class_name, values in result["test"]["per_class"].items():
 
 # %%
 tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
-figure = walk.prediction_figure(current_run, worst(tests, class_names, 6))
+figure = artifacts.prediction_figure(current_run, worst(tests, class_names, 6))
 
 # %% [markdown]
 # **What to see.** The six test photos whose true class got the least probability: the mistakes first, then the narrow

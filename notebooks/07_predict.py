@@ -22,15 +22,15 @@ run = "runs/sample"  # the folder that 05_train wrote to
 seed = 0  # another seed, six other photos
 
 # %%
-from bears_tl import walk
 from bears_tl.judging.predictions import class_names_of, probabilities_of
-from bears_tl.predict import find_photos, predict
-from bears_tl.run import Run
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+from bears_tl.serving.predictor import find_photos, predict
 
 current_run = Run.open_or_start(run, seed=seed)
 tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
-six = walk.draw(current_run, tests, 6)
-figure = walk.prediction_figure(current_run, six)
+six = artifacts.draw(current_run, tests, 6)
+figure = artifacts.prediction_figure(current_run, six)
 print(current_run.notice())
 
 # %% [markdown]
@@ -42,7 +42,7 @@ print(current_run.notice())
 # check that the door for single photos gives what the test gave: the same code reads, scales and judges them.
 
 # %%
-mine = [walk.photo_folder(current_run) / row["path"] for row in six]
+mine = [artifacts.photo_folder(current_run) / row["path"] for row in six]
 answers, unreadable = predict(current_run, find_photos(mine))
 for answer in answers:
     print(f"{answer['path'].rsplit('/', 1)[-1]}: {answer['predicted']}")

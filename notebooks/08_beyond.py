@@ -32,10 +32,9 @@ fine_tune_patience = 3  # epochs without a lower validation loss before a rung's
 # %%
 from IPython.display import Markdown
 
-from bears_tl import beyond as wishes
-from bears_tl import comparison, roads
 from bears_tl.judging import metrics, plots
-from bears_tl.run import Run
+from bears_tl.pipeline.run import Run
+from bears_tl.studies import comparison, ladder, learning_curves, scratch
 
 knobs = {"fine_tune_epochs": fine_tune_epochs, "fine_tune_patience": fine_tune_patience}
 current_run = Run.open(run, beyond=beyond, fine_tune_learning_rate=fine_tune_learning_rate, **knobs)
@@ -52,7 +51,7 @@ print(current_run.notice())
 # only what it trains.
 
 # %%
-rows = wishes.climb(current_run, None if whole else ["head", "mixed_7c"])
+rows = ladder.climb(current_run, None if whole else ["head", "mixed_7c"])
 assert [row["trained_values"] for row in rows] == sorted(row["trained_values"] for row in rows)
 
 # %%
@@ -108,7 +107,7 @@ Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 # with that number the same bits come out again.
 
 # %%
-result = roads.scratch(current_run, seconds=None if whole else 10)
+result = scratch.train(current_run, seconds=None if whole else 10)
 print(f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.0f} s")
 print("from scratch:", metrics.sentence(result["test"]))
 wrong = sum(r["predicted"] != r["class_name"] for r in current_run.table("predictions.csv") if r["split"] == "test")
@@ -121,8 +120,8 @@ print(f"transfer: {wrong} of {result['test']['count']} photos wrong")
 # are among those of the larger one.
 
 # %%
-sizes, seeds, seconds = (roads.SIZES, 3, None) if whole else ((5, 10), 1, 5)
-curves = roads.learning_curves(current_run, sizes, seeds, seconds)
+sizes, seeds, seconds = (learning_curves.SIZES, 3, None) if whole else ((5, 10), 1, 5)
+curves = learning_curves.measure(current_run, sizes, seeds, seconds)
 assert len(curves) == 2 * seeds * len({row["photos_per_class"] for row in curves})
 
 # %%

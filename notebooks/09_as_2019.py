@@ -2,7 +2,7 @@
 # # 9. As in 2019: the procedure as it was, and what its faults cost
 #
 # The article ("Doing ML, part 3: CNN") printed 98.92 % for its test. Its code can no longer be run: `tf.contrib` is
-# gone. `bears_tl.model.as_2019` is its procedure again, on TF-slim's own graph in a session of TensorFlow 1:
+# gone. `bears_tl.article.procedure` is its procedure again, on TF-slim's own graph in a session of TensorFlow 1:
 #
 # 1. A random fifth of the photos is the test: 184 of 919, the other 735 train.
 # 2. Inception v3 is built as TF-slim published it and filled from the checkpoint; a new softmax layer is put on its
@@ -47,11 +47,11 @@ as_2019 = "glimpse"  # glimpse: four training steps, one seed, two switches; who
 import numpy as np
 from IPython.display import Markdown
 
-from bears_tl import reproduction
+from bears_tl.article import claims, costs, reproduction
+from bears_tl.article import plots as plots_2019
 from bears_tl.errors import InputError
-from bears_tl.judging import claims, costs, plots_2019
 from bears_tl.judging.metrics import wilson_interval
-from bears_tl.run import Run
+from bears_tl.pipeline.run import Run
 
 current_run = Run.open_or_start(run, as_2019=as_2019)
 print(f"{current_run.facts('intake')['count']} photos, {current_run.facts('restore')['kind']} weights")
@@ -82,7 +82,7 @@ figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 # A body that would be trained in one mode and served in the other is refused, unless the procedure of 2019 asks for it:
 
 # %%
-from bears_tl.model.modes import refuse_two_modes
+from bears_tl.article.modes import refuse_two_modes
 
 refuse_two_modes(distances.mean(), asked_for=True)
 try:
@@ -118,8 +118,8 @@ figure = plots_2019.switch_costs(rows, current_run.notice())
 # The table of 551 real photos, all epochs (`results/as_2019.md` has its seeds and its command):
 
 # %%
+from bears_tl.article.switches import COLUMNS
 from bears_tl.files import read_csv
-from bears_tl.model.switches import COLUMNS
 
 results = "results/as_2019.csv"
 if os.path.isfile(results):

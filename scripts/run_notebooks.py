@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from bears_tl import config as settings
 from bears_tl.errors import InputError
-from bears_tl.run import Run, settings_from
+from bears_tl.pipeline.run import Run, settings_from
 
 # Kernels that talk over files instead of TCP: no other user of the machine can listen, and no kernel warns of it.
 _KERNELS = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})

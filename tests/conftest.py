@@ -60,7 +60,7 @@ def write_photos(tmp_path):
 @pytest.fixture(scope="session")
 def real_checkpoint(real, tmp_path_factory) -> Path:
     """Unpack the real checkpoint."""
-    from bears_tl.model import checkpoint
+    from bears_tl.inception import checkpoint
 
     packed = real / "checkpoints/inception_v3_partial_2015.tar.gz"
     return checkpoint.unpack(packed, tmp_path_factory.mktemp("checkpoints"))

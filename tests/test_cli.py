@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from bears_tl.model.head import Head
+from bears_tl.training.head import Head
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +152,7 @@ def prepare_mistakes(workspace):
         return
     import numpy as np
 
-    from bears_tl.model import checkpoint
+    from bears_tl.inception import checkpoint
 
     photos = sorted(workspace.photos.glob("*/*.jpg"))
     (workspace.folder / "empty").mkdir()

@@ -1,1 +1,1 @@
-"""The benchmark: this body and other roads to the same features, each measured in a process of its own."""
+"""The benchmark: this body and its alternatives, each measured in a process of its own."""

@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bears_tl.bench import speed
 from bears_tl.bench.contenders import CONTENDERS, TUNED
 from bears_tl.bench.processes import Bench, ContenderError
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes, write_json
-from bears_tl.judging import speed
-from bears_tl.run import Run, versions_of
+from bears_tl.hardware import versions_of
+from bears_tl.pipeline.run import Run
 
 PHOTOS = 128  # that a rate is taken from
 ITERATIONS_2019 = 5  # of the article's loop, the first of which warms up

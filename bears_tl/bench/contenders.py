@@ -76,7 +76,7 @@ def main(path: str) -> None:
 
 def _prepare(task: dict) -> dict:
     """Read the pixels that bodies are measured with; count operations."""
-    from bears_tl.model import bound
+    from bears_tl.bench import bound
 
     np.save(_file(task, "pixels.npy"), np.stack([pixels for pixels in _read_all(task)]))
     return {"operations_per_photo": bound.operations_per_photo(task["checkpoint"]), "gpus": bound.gpu_names()}
@@ -125,7 +125,7 @@ def _measure_body(task: dict) -> dict:
 
 
 def _measure_bound(task: dict) -> dict:
-    from bears_tl.model import bound
+    from bears_tl.bench import bound
 
     rates = bound.matrix_rates(task["contender"].removeprefix("bound_"))
     value = max(rates) * 1e9 / task["operations_per_photo"]
@@ -135,8 +135,8 @@ def _measure_bound(task: dict) -> dict:
 
 def _measure_files(task: dict) -> dict:
     """Extract features as `bears features` does, each time into a cache that is empty."""
-    from bears_tl.model.feature_cache import FeatureCache
-    from bears_tl.model.features import extract
+    from bears_tl.features.cache import FeatureCache
+    from bears_tl.features.extract import extract
     from bears_tl.photos.views import CENTER
 
     body = _our_body(task, task["precision"])
@@ -153,7 +153,7 @@ def _measure_files(task: dict) -> dict:
 
 
 def _measure_tf_data(task: dict) -> dict:
-    from bears_tl.model.peers import TfData
+    from bears_tl.bench.peers import TfData
 
     road = TfData(task["checkpoint"], **task["settings"])
     road.warm_up(np.load(_file(task, "pixels.npy"), mmap_mode="r")[:WARM_UP_PHOTOS])
@@ -171,7 +171,7 @@ def _measure_reading(task: dict) -> dict:
 
 
 def _measure_scikit_image(task: dict) -> dict:
-    from bears_tl.photos.views_2019 import read_view
+    from bears_tl.article.views import read_view
 
     started = time.perf_counter()
     views = [read_view(path, "center", None) for path in _paths(task)]
@@ -184,12 +184,12 @@ def _measure_scikit_image(task: dict) -> dict:
 
 
 def _measure_2019(task: dict) -> dict:
-    from bears_tl.model import as_2019
+    from bears_tl.article import procedure
 
     imported_seconds = time.time() - task["started"]
     limits = {"batch_size": task["batch_size"], "iterations": task["iterations"]}
     with tempfile.TemporaryDirectory(dir=task["folder"]) as saved:
-        result = as_2019.run(task["photos"], task["rows"], task["checkpoint"], saved, **limits)
+        result = procedure.run(task["photos"], task["rows"], task["checkpoint"], saved, **limits)
     done, planned = len(result.iteration_seconds), result.planned_iterations
     rate = f"{task['batch_size'] / result.seconds_per_iteration:.1f} photos/s in its loop"
     answer = {"iterations": done, "planned_iterations": planned, "seconds_of_parts": result.seconds}
@@ -203,7 +203,7 @@ def _measure_2019(task: dict) -> dict:
 
 def _candidates(name: str) -> tuple[dict, ...]:
     if name == "keras_predict":
-        from bears_tl.model.peers import KerasPredict
+        from bears_tl.bench.peers import KerasPredict
 
         return KerasPredict.CANDIDATES
     from bears_tl.bench import engines
@@ -215,11 +215,11 @@ def _convert(task: dict) -> None:
     """Make the file that an engine reads, unless it is there."""
     name, graph, onnx = task["contender"], _file(task, "body.pb"), _file(task, "body.onnx")
     if name.startswith(("openvino", "onnxruntime")) and not graph.exists():
-        from bears_tl.model import peers
+        from bears_tl.bench import peers
 
         peers.freeze(task["checkpoint"], graph)
     if name.startswith("onnxruntime") and not onnx.exists():
-        from bears_tl.model import peers
+        from bears_tl.bench import peers
 
         peers.convert_to_onnx(graph, onnx)
 
@@ -232,7 +232,7 @@ def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
         body.tune()  # remembered
         return body.infer
     if engine == "keras":
-        from bears_tl.model.peers import KerasPredict
+        from bears_tl.bench.peers import KerasPredict
 
         return KerasPredict(task["checkpoint"], **task["settings"]).features
     from bears_tl.bench import engines
@@ -243,7 +243,7 @@ def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _our_body(task: dict, precision: str):
-    from bears_tl.model.body import Body
+    from bears_tl.inception.body import Body
 
     return Body.open(task["checkpoint"], task["fingerprint"], precision, Path(task["cache"]))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-FEATURES = 2048
+from bears_tl.inception.architecture import FEATURES
 
 
 class OpenVino:

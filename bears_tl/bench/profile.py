@@ -10,7 +10,7 @@ import threading
 import time
 
 from bears_tl.files import read_json, write_json
-from bears_tl.run import STAGES, Run
+from bears_tl.pipeline.run import STAGES, Run
 
 _OUTSIDE = "outside of the stages"
 
@@ -64,12 +64,12 @@ def main(path: str) -> None:
     task = read_json(path)
     begun = time.time()
     watch = Watch()
-    from bears_tl import walk
     from bears_tl.config import RunConfig
+    from bears_tl.pipeline import stages
 
     run = WatchedRun(RunConfig().replace(**task["settings"]))
     run.watch = watch
-    walk.walk(run, say=lambda line: None)
+    stages.run_all(run, say=lambda line: None)
     write_json(
         task["answer"],
         {

@@ -1,1 +1,1 @@
-"""From probabilities to a verdict. Imports no TensorFlow."""
+"""From probabilities to a verdict: metrics, paired comparisons, figures. Imports no TensorFlow."""

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
-from bears_tl.answers import refuse_page
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_folder
+from bears_tl.network.responses import refuse_page
 
 MAX_FILES = 1_000_000  # folders count too
 MAX_BYTES = 200 * 10**9

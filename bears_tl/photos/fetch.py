@@ -7,10 +7,10 @@ import shutil
 import urllib.parse
 from pathlib import Path
 
-from bears_tl.download import download, is_drive
 from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_error
 from bears_tl.lock import forget, one_at_a_time, recorded
+from bears_tl.network.download import download, is_drive
 from bears_tl.photos import archive
 from bears_tl.photos.archive import ArchiveError, OverLimitError
 

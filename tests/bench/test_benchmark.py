@@ -8,7 +8,7 @@ import pytest
 from bears_tl.bench import benchmark, contenders
 from bears_tl.bench.contenders import CONTENDERS, TUNED
 from bears_tl.bench.processes import Bench, ContenderError
-from bears_tl.judging.speed import GROUPS
+from bears_tl.bench.speed import GROUPS
 
 
 def test_every_contender_is_in_a_group_that_the_table_has():

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from bears_tl import walk
 from bears_tl.config import RunConfig
 from bears_tl.files import read_csv, sha256_of
 from bears_tl.photos.edits import EDIT_COLUMNS, add_edit, apply_edits, read_edits, undo_edit
 from bears_tl.photos.intake import take_in
-from bears_tl.run import Run
+from bears_tl.pipeline import stages
+from bears_tl.pipeline.run import Run
 
 SHA256 = "5e" * 32
 CLASSES = {"Grizzly", "Panda", "Polar"}
@@ -305,27 +305,27 @@ def test_classes_are_counted_after_the_corrections(write_photos, path, refused):
 def test_a_run_applies_the_table_that_its_setting_names(folder, path, tmp_path, monkeypatch):
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
     run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(folder), edits=str(path)))
-    walk.fetch(run)
-    assert walk.intake(run).per_class()["Polar"] == 7
-    walk.split(run)
+    stages.fetch(run)
+    assert stages.intake(run).per_class()["Polar"] == 7
+    stages.split(run)
     add_edit(path, sha256_of(folder / "Grizzly" / "0.png"), "Grizzly", "Polar", "")
-    walk.intake(run)
+    stages.intake(run)
     assert not run.path("splits.csv").exists()  # it was made from other labels
-    assert {row["path"]: row["class_name"] for row in walk.split(run)}["Grizzly/0.png"] == "Polar"
+    assert {row["path"]: row["class_name"] for row in stages.split(run)}["Grizzly/0.png"] == "Polar"
     rows = read_csv(run.path("photos.csv"), ["path", "class_name"])
     assert {row["path"]: row["class_name"] for row in rows}["Grizzly/0.png"] == "Polar"
     undo_edit(path, sha256_of(folder / "Grizzly" / "0.png"))
-    assert walk.intake(run).per_class()["Polar"] == 7
+    assert stages.intake(run).per_class()["Polar"] == 7
 
 
 def test_a_run_with_a_table_that_is_none_is_refused_and_stays_as_it_was(folder, path, tmp_path, monkeypatch, refused):
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
     run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(folder), edits=str(path)))
-    walk.fetch(run)
-    walk.intake(run)
+    stages.fetch(run)
+    stages.intake(run)
     before = run.path("photos.csv").read_bytes()
     path.parent.mkdir()
     path.write_text("not,a,table\n")
     with refused(str(path)):
-        walk.intake(run)
+        stages.intake(run)
     assert run.path("photos.csv").read_bytes() == before

@@ -167,7 +167,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("words", "kind", "content"), HOSTILE)
+@pytest.mark.parametrize(("words", "kind", "content"), HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_archive_is_refused_whole(tmp_path, data, words, kind, content):
     path = tmp_path / f"photos.{kind}"
     path.write_bytes(content)

@@ -1,0 +1,140 @@
+"""The procedure of 2019 on the photos and weights of a run; it writes below RUN/as_2019/ and changes no stage."""
+
+import datetime
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.article import costs
+from bears_tl.files import sha256_of, short_hash, write_bytes, write_csv, write_json
+from bears_tl.hardware import processor
+from bears_tl.judging.paired import check_table, say_seeds
+from bears_tl.lock import one_at_a_time
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+
+SEEDS = 5
+# The demonstration: two runs of a few steps, in a minute or two on two cores.
+GLIMPSE_TURNS = ("none", "batch_norm", "mean")
+GLIMPSE_ITERATIONS = 4
+
+
+def features_in_two_modes(run: Run, most: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Show the same photos to the article's network as a training step does, and as the test does.
+
+    Args:
+        run: photos are taken in and a checkpoint is restored.
+        most: so many photos, drawn by the run's seed, in batches of up to 40.
+
+    Returns:
+        Two float32 [n photos, 2048]: with the statistics of the batch, and with the stored ones.
+    """
+    from bears_tl.article.network import Network
+    from bears_tl.article.procedure import BATCH_SIZE
+    from bears_tl.photos.views import scale
+
+    photos = artifacts.draw(run, run.table("photos.csv"), most)
+    images = scale(np.stack(artifacts.pixels(run, photos)))
+    parts = np.array_split(images, -(-len(images) // BATCH_SIZE))
+    with Network(n_classes=2, seed=0) as network:  # the new layer is not looked at
+        network.restore_body(artifacts.checkpoint_facts(run)["path"])
+        trained, served = (
+            np.concatenate([network.features(part, training) for part in parts]) for training in (True, False)
+        )
+    return trained, served
+
+
+def reproduce(run: Run, say: Callable[[str], None] = print) -> list[dict]:
+    """Make the table of switches as the run's setting `as_2019` says: a glimpse, or the whole.
+
+    Returns:
+        Rows of `article.switches.compare`.
+    """
+    if run.config.as_2019 == "whole":
+        return compare(run, say=say)
+    return compare(run, [run.config.seed], GLIMPSE_TURNS, say, iterations=GLIMPSE_ITERATIONS)
+
+
+def compare(
+    run: Run,
+    seeds: Iterable[int] = range(SEEDS),
+    turns: Iterable[str] | None = None,
+    say: Callable[[str], None] = print,
+    **limits,
+) -> list[dict]:
+    """Run the procedure for every turn and seed on a run's photos and weights, and compare; it can be interrupted.
+
+    Args:
+        run: photos are taken in and a checkpoint is restored.
+        seeds: each draws another split, and all else.
+        turns: of `article.switches.TURNS`, all without it; the article's own procedure is always among them.
+        say: is given a line a turn and seed.
+        limits: iterations, epochs and batch_size of `article.procedure.run`.
+
+    Returns:
+        Rows of `article.switches.compare`.
+
+    Raises:
+        InputError: an unknown turn, a photo or checkpoint that is gone, or what `article.procedure.run` refuses.
+    """
+    from bears_tl.article import procedure, switches
+
+    folder, checkpoint, photos = artifacts.photo_folder(run), artifacts.checkpoint_facts(run), run.table("photos.csv")
+    turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
+    seeds = list(seeds)
+    if "batch_size" not in limits:
+        splits = {switches.turned(name).split for name in turns if name in switches.TURNS}
+        fewest = min(len(procedure.divide(photos, split, seed)[0]) for split in splits for seed in seeds)
+        if fewest < procedure.BATCH_SIZE:
+            limits["batch_size"] = max(fewest // 2, 1)
+            sizes = f"batches of {limits['batch_size']}, where the article had {procedure.BATCH_SIZE}"
+            say(f"{len(photos)} photos are few: {sizes}")
+    made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
+    made_from |= {"columns": switches.PREDICTION_COLUMNS}
+    # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
+    saved = run.path("as_2019") / short_hash(made_from)
+    write_json(saved / "made_from.json", made_from)
+    found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
+    for seed in seeds:
+        with one_at_a_time(saved / f"seed_{seed}", f"seed {seed} of the procedure of 2019"):
+            of_seed = switches.run_all(folder, photos, checkpoint["path"], saved, [seed], turns, say, **limits)
+        for name, of_turn in of_seed.items():
+            found[name] |= of_turn
+    return switches.compare(found)
+
+
+def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command: str) -> str:
+    """Compare, and write the table: NAME.csv, NAME.md and NAME.png.
+
+    Args:
+        run: photos are taken in and a checkpoint is restored.
+        seeds: how many, from 0 on.
+        turns: see `compare`.
+        to: NAME.csv.
+        command: what was typed, for NAME.md.
+
+    Returns:
+        What NAME.md holds.
+
+    Raises:
+        InputError: see `compare`; seeds out of range, or a name that is not that of a table.
+    """
+    to = check_table(to, seeds)
+    from bears_tl.article import plots as plots_2019
+    from bears_tl.article.switches import COLUMNS
+    from bears_tl.judging import plots
+
+    rows = compare(run, range(seeds), turns)
+    today, hardware = datetime.date.today().isoformat(), f"{os.cpu_count()} cores of {processor()}"
+    head = [
+        f"Made on {today} on {hardware}: `{command}`.",
+        f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; {say_seeds(0, seeds)}.",
+        *([run.notice()] if run.notice() else []),
+    ]
+    text = "\n".join([*head, "", costs.table(rows), costs.READING])
+    write_csv(to, COLUMNS, rows)
+    write_bytes(to.with_suffix(".md"), text.encode())
+    plots.save(plots_2019.switch_costs(rows, run.notice()), to.with_suffix(".png"))
+    return text

@@ -1,0 +1,110 @@
+"""The other roads from photos to features on TensorFlow, and the graph that other engines are given.
+
+Each is what its guides teach, with the best of its settings (`CANDIDATES`); the benchmark holds ours against them.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.files import atomic_path, write_bytes
+from bears_tl.inception.backbone import Backbone
+from bears_tl.photos.views import IMAGE_SIZE_PX, scale
+from bears_tl.tensorflow import tf
+
+PIXELS = "pixels"
+
+
+class KerasPredict:
+    """`model.predict` of Keras' Inception v3."""
+
+    CANDIDATES = tuple({"batch_size": size, "jit": jit} for size in (8, 32) for jit in (False, True))
+
+    def __init__(self, checkpoint: str | Path, batch_size: int, jit: bool):
+        """Fill Keras' model from a checkpoint.
+
+        Args:
+            checkpoint: a TF-slim checkpoint.
+            batch_size: photos a step.
+            jit: compile with XLA, which Keras does by default where it can.
+        """
+        self.model, self._batch_size = Backbone.restore(checkpoint).model, batch_size
+        self.model.compile(jit_compile=jit)
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute features: uint8 [n, 299, 299, 3] to float32 [n, 2048]."""
+        return self.model.predict(scale(pixels), batch_size=self._batch_size, verbose=0)
+
+
+class TfData:
+    """tf.data reads, crops and resizes photos beside `model.predict`, as the guides of TensorFlow teach it.
+
+    https://www.tensorflow.org/tutorials/load_data/images; cropping and resizing are those of
+    `keras.utils.image_dataset_from_directory(crop_to_aspect_ratio=True)`: the center square, without anti-aliasing.
+    """
+
+    CANDIDATES = KerasPredict.CANDIDATES
+
+    def __init__(self, checkpoint: str | Path, batch_size: int = 32, jit: bool = False):
+        """Fill Keras' model from a checkpoint; see `KerasPredict`."""
+        self._body, self._batch_size = KerasPredict(checkpoint, batch_size, jit), batch_size
+
+    def features(self, paths: list[Path]) -> np.ndarray:
+        """Compute features of photo files.
+
+        Args:
+            paths: the photos; tf.io knows JPEG, PNG, GIF and BMP. Others, and what it cannot decode, are left out.
+
+        Returns:
+            float32 [n, 2048], n at most the number of photos.
+        """
+        photos = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+        photos = photos.filter(lambda path: True)  # so that Keras does not count on each of them
+        photos = photos.map(_read, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+        photos = photos.batch(self._batch_size).prefetch(tf.data.AUTOTUNE)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Your input ran out of data")  # Keras, where a number was not announced
+            return self._body.model.predict(photos, verbose=0)
+
+    def warm_up(self, pixels: np.ndarray) -> None:
+        """Let TensorFlow trace and compile what it needs for batches of the size that will come."""
+        self._body.features(pixels)
+
+
+def freeze(checkpoint: str | Path, path: str | Path) -> None:
+    """Write Keras' body as a GraphDef of constants, from uint8 pixels [n, 299, 299, 3] to float32 features [n, 2048].
+
+    It is not the graph that ours runs (`frozen.freeze`): other engines are given the network as published, to fold it
+    in their own way.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    model = Backbone.restore(checkpoint).model
+    shape = [None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3]
+    infer = tf.function(
+        lambda pixels: model(tf.cast(pixels, tf.float32) / 127.5 - 1, training=False),
+        input_signature=[tf.TensorSpec(shape, tf.uint8, PIXELS)],
+    )
+    constant = convert_variables_to_constants_v2(infer.get_concrete_function())
+    write_bytes(path, constant.graph.as_graph_def().SerializeToString())
+
+
+def convert_to_onnx(frozen: str | Path, path: str | Path) -> None:
+    """Write what `freeze` wrote as ONNX; needs the package tf2onnx, and some 20 seconds."""
+    import tf2onnx
+
+    graph = tf.compat.v1.GraphDef.FromString(Path(frozen).read_bytes())
+    output = graph.node[-1].name  # the identity that a frozen function ends with
+    with atomic_path(path) as temporary:
+        tf2onnx.convert.from_graph_def(
+            graph, input_names=[f"{PIXELS}:0"], output_names=[f"{output}:0"], opset=18, output_path=str(temporary)
+        )
+
+
+def _read(path: tf.Tensor) -> tf.Tensor:
+    import keras
+
+    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    image = keras.preprocessing.image.smart_resize(image, (IMAGE_SIZE_PX, IMAGE_SIZE_PX))
+    return image / 127.5 - 1

@@ -1,0 +1,1 @@
+"""Features of photos: computed once by the body, kept in a cache on disk."""

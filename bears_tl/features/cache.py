@@ -1,0 +1,245 @@
+"""The feature cache: append-only shards on disk, found by photo and view, read row by row."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.errors import InputError
+from bears_tl.files import atomic_path
+from bears_tl.inception import architecture
+from bears_tl.inception.architecture import FEATURES
+from bears_tl.lock import one_at_a_time
+from bears_tl.photos import views
+from bears_tl.photos.views import View
+
+SHARD_ROWS = 256  # what a killed run loses at most; a shard is 1 MiB
+_ROW_BYTES = 2 * FEATURES  # float16
+_ROWS_A_SHARD = 1 << 20  # a row's place is one number: shard * this + row
+MISSING = -1
+
+
+@dataclasses.dataclass
+class _Shard:
+    """A file of features, or features in memory when no file could be written."""
+
+    path: Path
+    offset: int = 0  # of the first row in the file
+    verified: bool = False
+    rows: np.ndarray | None = None
+
+
+class FeatureCache:
+    """Features on disk, found by (photo's SHA-256, view) within a folder for (weights' fingerprint, precision).
+
+    A shard is an uncompressed .npz of keys, uint8 [n, 32], and features, float16 [n, 2048], written whole. It is read
+    once to verify zip's checksums when it is first used; one that fails, or is of another version, is named and its
+    features are computed again. Rows are then read where they lie, so that memory holds some 0.2 kB a row and no more.
+    Processes that fill one cache at the same time do not meet: each adds files.
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: str, precision: str):
+        """Open the cache of one body, or start it.
+
+        Args:
+            folder: where the caches of all bodies lie.
+            fingerprint: the SHA-256 of the body's checkpoint.
+            precision: what the body computes in.
+        """
+        self.folder = Path(folder) / f"{fingerprint[:16]}-{precision}"
+        self._shards: list[_Shard] = []
+        self._places: dict[bytes, int] = {}
+        for path in sorted(self.folder.glob("*.npz")):
+            self._enter(path)
+
+    def __len__(self):
+        return len(self._places)
+
+    def places(self, photos: list[str], views: list[View]) -> np.ndarray:
+        """Look up features and verify the shards they lie in.
+
+        Args:
+            photos: SHA-256 of each photo.
+            views: of each photo.
+
+        Returns:
+            int64 [n photos, n views]: what `read` takes, MISSING where there is none.
+        """
+        keys = [[key(sha256, view) for view in views] for sha256 in photos]
+        while True:
+            found = np.array([[self._places.get(key, MISSING) for key in row] for row in keys], np.int64)
+            found = found.reshape(len(photos), len(views))
+            used = [self._shards[number] for number in np.unique(found[found != MISSING] // _ROWS_A_SHARD)]
+            if not [shard for shard in used if not shard.verified and not self._verify(shard)]:
+                return found
+
+    def read(self, places: np.ndarray) -> np.ndarray:
+        """Read features.
+
+        Args:
+            places: int64 [n], none of them MISSING.
+
+        Returns:
+            float16 [n, 2048].
+
+        Raises:
+            InputError: a shard is gone: another process has pruned the cache.
+        """
+        features = np.empty((len(places), FEATURES), np.float16)
+        numbers, rows = np.divmod(places, _ROWS_A_SHARD)
+        for number in np.unique(numbers):
+            shard, here = self._shards[number], np.flatnonzero(numbers == number)
+            if shard.rows is not None:
+                features[here] = shard.rows[rows[here]]
+                continue
+            try:
+                with open(shard.path, "rb", buffering=0) as file:
+                    for i in here:
+                        file.seek(shard.offset + int(rows[i]) * _ROW_BYTES)
+                        if file.readinto(features[i].data) != _ROW_BYTES:
+                            raise OSError("cut off")
+            except OSError as error:
+                raise InputError(
+                    f"{str(shard.path)!r} can no longer be read ({error}), the cache was changed: run again"
+                ) from None
+        return features
+
+    def put(self, rows: list[tuple[str, View]], features: np.ndarray) -> None:
+        """Keep features, float16 [n, 2048], of n (SHA-256, view) pairs.
+
+        Where no file can be written (a full disk, a folder that is closed to us) they are kept in memory, for this
+        process alone, and a line says so, once.
+        """
+        keys = [key(sha256, view) for sha256, view in rows]
+        path = self.folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npz"
+        try:
+            _write(path, keys, features)
+        except InputError as error:
+            if not any(shard.rows is not None for shard in self._shards):  # said once
+                print(f"Features are not kept for the next time: {error}")
+            self._add(_Shard(path, verified=True, rows=features), keys)
+        else:
+            self._enter(path)
+
+    def prune(self, keep: set[bytes]) -> int:
+        """Write the rows to keep anew, in full shards, and remove all others; one process at a time.
+
+        Args:
+            keep: what `key` gives for them.
+
+        Returns:
+            How many rows were removed.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with one_at_a_time(self.folder / "prune", "the feature cache"):
+            for shard in list(self._shards):
+                self._verify(shard)
+            before = [shard.path for shard in self._shards]
+            kept = sorted(keep & set(self._places))
+            written = set()
+            for start in range(0, len(kept), SHARD_ROWS):
+                keys = kept[start : start + SHARD_ROWS]
+                path = self.folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npz"
+                _write(path, keys, self.read(np.array([self._places[key] for key in keys])))
+                written.add(path)
+            removed = len(self) - len(kept)
+            for path in set(before) - written:
+                path.unlink(missing_ok=True)
+            self._shards, self._places = [], {}
+            for path in sorted(written):
+                self._enter(path)
+            return removed
+
+    def _enter(self, path: Path) -> None:
+        """Read which rows a shard holds, and where they begin."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                with archive.open("keys.npy") as file:
+                    keys = np.lib.format.read_array(file, allow_pickle=False)
+                with archive.open("features.npy") as file:
+                    shape, order, dtype = _header(file)
+                    header_bytes = file.tell()
+                entry = archive.getinfo("features.npy")
+            expected = ((len(keys), FEATURES), False, np.float16, (len(keys), 32), zipfile.ZIP_STORED)
+            if (shape, order, dtype, keys.shape, entry.compress_type) != expected or not 0 < len(keys) < _ROWS_A_SHARD:
+                raise ValueError(f"of another version: {dtype} {list(shape)}")
+            offset = _data_offset(path, entry) + header_bytes
+        except FileNotFoundError:
+            return  # pruned by another process just now
+        except Exception as error:  # zipfile and NumPy raise many kinds on broken files
+            self._refuse(path, error)
+            return
+        self._add(_Shard(path, offset), [row.tobytes() for row in keys])
+
+    def _add(self, shard: _Shard, keys: list[bytes]) -> None:
+        first = len(self._shards) * _ROWS_A_SHARD
+        self._shards.append(shard)
+        self._places.update(zip(keys, range(first, first + len(keys)), strict=True))
+
+    def _verify(self, shard: _Shard) -> bool:
+        """Read a shard once and compare its checksums; one that fails is left out."""
+        if shard.verified:
+            return True
+        try:
+            with zipfile.ZipFile(shard.path) as archive:
+                if broken := archive.testzip():
+                    raise ValueError(f"the checksum of {broken} is wrong")
+        except Exception as error:
+            number = self._shards.index(shard)
+            self._places = {key: at for key, at in self._places.items() if at // _ROWS_A_SHARD != number}
+            self._refuse(shard.path, error)
+            return False
+        shard.verified = True
+        return True
+
+    def _refuse(self, path: Path, error: Exception) -> None:
+        print(f"The cache shard {path} cannot be used ({error}): its features are computed again.")
+        with contextlib.suppress(OSError):  # a folder that is closed to us: named again next time
+            path.unlink(missing_ok=True)
+
+
+def key(sha256: str, view: View) -> bytes:
+    """Give the 32 bytes that features are found by: of the photo's content, the view, and the versions of the code."""
+    return hashlib.sha256(f"{sha256}|{view}|{views.VERSION}|{architecture.VERSION}".encode()).digest()
+
+
+def describe(folder: str | Path) -> list[dict]:
+    """List the caches of all bodies in a folder: name, shards, rows and bytes."""
+    found = []
+    for path in sorted(Path(folder).glob("*-*/")):
+        if shards := list(path.glob("*.npz")):
+            fingerprint, _, precision = path.name.partition("-")
+            cache = FeatureCache(folder, fingerprint, precision)
+            size_bytes = sum(shard.stat().st_size for shard in shards)
+            found.append({"name": path.name, "shards": len(shards), "rows": len(cache), "bytes": size_bytes})
+    return found
+
+
+def _write(path: Path, keys: list[bytes], features: np.ndarray) -> None:
+    assert features.dtype == np.float16 and features.shape == (len(keys), FEATURES)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), features=features)
+
+
+def _header(file) -> tuple:
+    """Read an .npy header: shape, whether in Fortran's order, dtype."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"of another version: .npy {version}")
+    return np.lib.format.read_array_header_1_0(file)
+
+
+def _data_offset(path: Path, entry: zipfile.ZipInfo) -> int:
+    """Find where a member's data begin: behind its local header, whose name and extra field have their own lengths.
+
+    APPNOTE.TXT 4.3.7, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
+    """
+    with open(path, "rb") as file:
+        header = os.pread(file.fileno(), 30, entry.header_offset)
+    return entry.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")

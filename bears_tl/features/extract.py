@@ -1,0 +1,152 @@
+"""Features of photos: read, seen by the body once, and kept in a cache on disk."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.errors import InputError
+from bears_tl.features.cache import MISSING, SHARD_ROWS, FeatureCache
+from bears_tl.inception.architecture import FEATURES
+from bears_tl.photos.storage import read_photo
+from bears_tl.photos.views import View
+from bears_tl.threads import map_ahead
+
+WORTH_TUNING = 2_000  # views; for fewer the self-test costs more than it saves
+
+
+class FeatureTable:
+    """Features of n photos in m views; they lie in the cache, and are read when they are asked for.
+
+    Indexed like an array of [n, m] rows, `table[photos, views]`; gives float32 [..., 2048].
+    """
+
+    def __init__(self, cache: FeatureCache, places: np.ndarray):
+        """Name rows of a cache by their places, int64 [n, m]."""
+        self._cache, self._places = cache, places
+        self.shape = (*places.shape, FEATURES)
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, index) -> np.ndarray:
+        places = self._places[index]
+        return self._cache.read(places.ravel()).astype(np.float32).reshape(*places.shape, FEATURES)
+
+
+def extract(
+    load_body: Callable,
+    folder: str | Path,
+    photos: list[dict],
+    views: list[View],
+    cache: FeatureCache,
+    title="Features",
+) -> FeatureTable:
+    """Compute the features of photos in several views; what the cache holds is not computed again.
+
+    Args:
+        load_body: gives the frozen `inception.body.Body`; is called when the cache lacks something.
+        folder: the photo folder that `path` of a photo is relative to, or its address, see `storage.read_photo`.
+        photos: rows with path and sha256.
+        views: the views of each photo.
+        cache: is read first, and filled as the work goes on, so that a killed run resumes where it was.
+        title: of the progress bar.
+
+    Returns:
+        The features of n photos in m views.
+
+    Raises:
+        InputError: a photo can no longer be read or was changed; what was finished before is kept.
+    """
+    missing = find_missing(photos, views, cache)
+    fill(cache, missing, lambda missing: compute(load_body(), folder, missing), title)
+    return FeatureTable(cache, cache.places([photo["sha256"] for photo in photos], views))
+
+
+def fill(cache: FeatureCache, missing: list[tuple[dict, list[View]]], engine: Callable, title="Features") -> None:
+    """Compute what the cache lacks and put it there, a shard at a time.
+
+    Args:
+        cache: is filled as the work goes on.
+        missing: what `find_missing` gave.
+        engine: is given `missing`, unless it is empty, and yields batches in any order, see `compute`.
+        title: of the progress bar.
+
+    Raises:
+        InputError: the engine's; what was finished before is kept.
+    """
+    if missing:
+        for rows, features in _in_shards(engine(missing), sum(len(todo) for _, todo in missing), title):
+            cache.put(rows, features)
+
+
+def find_missing(photos: list[dict], views: list[View], cache: FeatureCache) -> list[tuple[dict, list[View]]]:
+    """List the photos, each content once, of which the cache lacks some views, and those views."""
+    unlike = list({photo["sha256"]: photo for photo in photos}.values())
+    places = cache.places([photo["sha256"] for photo in unlike], views)
+    return [
+        (photo, [view for view, place in zip(views, row, strict=True) if place == MISSING])
+        for photo, row in zip(unlike, places, strict=True)
+        if (row == MISSING).any()
+    ]
+
+
+def compute(body, folder: str | Path, missing: list[tuple[dict, list[View]]]) -> Iterator[tuple]:
+    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], a batch at a time.
+
+    Threads read photos a few batches ahead of the body, and stop when they are; the streams of the body take batches
+    from them in order.
+
+    Raises:
+        InputError: a photo can no longer be read or was changed; it comes after what was finished before.
+    """
+    total = sum(len(todo) for _, todo in missing)
+    if total >= WORTH_TUNING:
+        body.tune()
+    plan = body.plan
+    views_ahead = 2 * plan.batch_size * (plan.streams + 1)  # 268 kB each
+    photos_ahead = max(views_ahead * len(missing) // total, 1)
+    read = map_ahead(lambda todo: (todo, read_photo(folder, *todo)), missing, photos_ahead)
+    views = ((photo["sha256"], view, pixels) for (photo, todo), all_pixels in read
+             for view, pixels in zip(todo, all_pixels, strict=True))  # fmt: skip
+    done = map_ahead(
+        lambda batch: (batch, body.features(np.stack([pixels for _, _, pixels in batch]))),
+        _batched(views, plan.batch_size),
+        ahead=plan.streams + 1,
+        threads=plan.streams,
+    )
+    for batch, features in done:
+        yield [(sha256, view) for sha256, view, _ in batch], features
+
+
+def _in_shards(done: Iterable[tuple], total: int, title: str) -> Iterator[tuple]:
+    """Gather batches of rows and features to shards; an error comes after what was finished."""
+    from tqdm import tqdm
+
+    rows, features = [], []
+    with tqdm(total=total, desc=title, unit=" views", disable=None, leave=False) as progress:
+        try:
+            for of_batch, features_of_batch in done:
+                rows += of_batch
+                features.append(features_of_batch)
+                progress.update(len(of_batch))
+                if len(rows) >= SHARD_ROWS:
+                    yield rows, np.concatenate(features)
+                    rows, features = [], []
+        except (InputError, KeyboardInterrupt):
+            if rows:
+                yield rows, np.concatenate(features)
+            raise
+    if rows:
+        yield rows, np.concatenate(features)
+
+
+def _batched(items: Iterable, size: int) -> Iterator[list]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,79 @@
+"""The architecture: the 94 convolutions of Inception v3 and the variables that a checkpoint must hold for them."""
+
+# The 94 convolutions of slim's inception_v3_base, in the order of their creation
+# (https://github.com/google-research/tf-slim/blob/master/tf_slim/nets/inception_v3.py), with channels in>out; a number
+# before the name is `Branch_<number>`. A name ends in the kernel's size, but for slim's slip in 6a: the published
+# weights carry it, and two others (5c's Conv_1_0c_5x5, 7b's Conv2d_0b_3x1), so they stay.
+_WIDE = (
+    "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 2/Conv2d_0a_1x1 2/Conv2d_0b_7x1 2/Conv2d_0c_1x7 "
+    "2/Conv2d_0d_7x1 2/Conv2d_0e_1x7 3/Conv2d_0b_1x1"
+)
+_BLOCKS = {
+    "": (
+        "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3",
+        "3>32 32>32 32>64 64>80 80>192",
+    ),
+    "Mixed_5b": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
+        "3/Conv2d_0b_1x1",
+        "192>64 192>48 48>64 192>64 64>96 96>96 192>32",
+    ),
+    "Mixed_5c": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0b_1x1 1/Conv_1_0c_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
+        "3/Conv2d_0b_1x1",
+        "256>64 256>48 48>64 256>64 64>96 96>96 256>64",
+    ),
+    "Mixed_5d": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_5x5 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 2/Conv2d_0c_3x3 "
+        "3/Conv2d_0b_1x1",
+        "288>64 288>48 48>64 288>64 64>96 96>96 288>64",
+    ),
+    "Mixed_6a": (
+        "0/Conv2d_1a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_3x3 1/Conv2d_1a_1x1",
+        "288>384 288>64 64>96 96>96",
+    ),
+    "Mixed_6b": (_WIDE, "768>192 768>128 128>128 128>192 768>128 128>128 128>128 128>128 128>192 768>192"),
+    "Mixed_6c": (_WIDE, "768>192 768>160 160>160 160>192 768>160 160>160 160>160 160>160 160>192 768>192"),
+    "Mixed_6d": (_WIDE, "768>192 768>160 160>160 160>192 768>160 160>160 160>160 160>160 160>192 768>192"),
+    "Mixed_6e": (_WIDE, "768>192 768>192 192>192 192>192 768>192 192>192 192>192 192>192 192>192 768>192"),
+    "Mixed_7a": (
+        "0/Conv2d_0a_1x1 0/Conv2d_1a_3x3 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 1/Conv2d_1a_3x3",
+        "768>192 192>320 768>192 192>192 192>192 192>192",
+    ),
+    "Mixed_7b": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x3 1/Conv2d_0b_3x1 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 "
+        "2/Conv2d_0c_1x3 2/Conv2d_0d_3x1 3/Conv2d_0b_1x1",
+        "1280>320 1280>384 384>384 384>384 1280>448 448>384 384>384 384>384 1280>192",
+    ),
+    "Mixed_7c": (
+        "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x3 1/Conv2d_0c_3x1 2/Conv2d_0a_1x1 2/Conv2d_0b_3x3 "
+        "2/Conv2d_0c_1x3 2/Conv2d_0d_3x1 3/Conv2d_0b_1x1",
+        "2048>320 2048>384 384>384 384>384 2048>448 448>384 384>384 384>384 2048>192",
+    ),
+}
+
+
+def _kernels() -> dict[str, tuple[int, ...]]:
+    """Give each convolution's scope and the shape of its kernel."""
+    shapes = {}
+    for block, (names, channels) in _BLOCKS.items():
+        for name, pair in zip(names.split(), channels.split(), strict=True):
+            size = "3x3" if (block, name[2:]) == ("Mixed_6a", "Conv2d_1a_1x1") else name.rpartition("_")[2]
+            place = [block, f"Branch_{name}"] if block else [name]
+            shapes["/".join(["InceptionV3", *place])] = (*map(int, size.split("x")), *map(int, pair.split(">")))
+    return shapes
+
+
+_KERNELS = _kernels()
+CONVOLUTIONS = tuple(_KERNELS)
+# What a convolution stores, in the order of Keras' weights (batch normalization without a scale, as slim trained it).
+VARIABLES = ("weights", "BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance")
+# What a checkpoint must hold to fill a body: variable name, as TF-slim names it, to shape.
+BODY = {
+    f"{scope}/{variable}": shape if variable == "weights" else shape[3:]
+    for scope, shape in _KERNELS.items()
+    for variable in VARIABLES
+}
+BASE_VALUES = 21_802_784  # in the 376 variables of the body
+FEATURES = 2048  # numbers that the body gives for a view: the channels of Mixed_7c, averaged over its 8 x 8 places
+VERSION = 1  # raise it when a feature gets other bits: graphs and features in a cache are then made again

@@ -1,0 +1,107 @@
+"""The frozen body as a graph of constants: batch norm folded into the convolutions, pixels in, features out."""
+
+import itertools
+
+import numpy as np
+
+from bears_tl.inception.architecture import CONVOLUTIONS
+from bears_tl.photos.views import IMAGE_SIZE_PX
+from bears_tl.tensorflow import tf
+
+PIXELS_NAME, FEATURES_NAME = "pixels:0", "features:0"
+_EPSILON = 1e-3  # of slim's inception_v3_arg_scope and of Keras' InceptionV3
+_VALID = ("Conv2d_2a_3x3", "Conv2d_4a_3x3")  # without padding, as are all Conv2d_1a_..., which halve the size
+_POOLED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")  # a max pool follows
+_REDUCTIONS = ("Mixed_6a", "Mixed_7a")  # halve the size: one branch is a max pool
+_FORKED = ("Mixed_7b", "Mixed_7c")  # branches 1 and 2 end in two convolutions side by side
+
+
+def fold(values: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Fold each batch norm, and the scaling of the pixels, into the convolution beside it.
+
+    In inference a batch norm is linear: factor * x + (beta - mean * factor), with factor = 1 / sqrt(variance + 0.001).
+    So is the scaling of pixels to [-1, 1]: of the pixels less 128, which are whole numbers that bfloat16 holds exactly,
+    it is x / 127.5 + 0.5 / 127.5, and the first convolution has no padding that would need another value.
+
+    Args:
+        values: of the checkpoint, see `architecture.BODY`.
+
+    Returns:
+        Scope to float64 kernel [height, width, in, out] and bias [out].
+    """
+    folded = {}
+    for scope in CONVOLUTIONS:
+        kernel, beta, mean, variance = (
+            values[f"{scope}/{name}"].astype(np.float64)
+            for name in ("weights", "BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance")
+        )
+        factor = 1 / np.sqrt(variance + _EPSILON)
+        folded[scope] = kernel * factor, beta - mean * factor
+    kernel, bias = folded[CONVOLUTIONS[0]]
+    folded[CONVOLUTIONS[0]] = kernel / 127.5, bias + kernel.sum(axis=(0, 1, 2)) * 0.5 / 127.5
+    return folded
+
+
+def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
+    """Build the graph: uint8 pixels [n, 299, 299, 3] (`PIXELS_NAME`) to float32 features [n, 2048] (`FEATURES_NAME`).
+
+    The layers follow from the names of the convolutions (https://arxiv.org/abs/1512.00567 and slim's inception_v3.py):
+    those of a branch come one after the other, branches side by side.
+
+    Args:
+        values: of the checkpoint.
+        precision: what convolutions and pools compute in (sums are float32): float32, bfloat16 or float16.
+
+    Returns:
+        tf.compat.v1.GraphDef.
+    """
+    folded, dtype = fold(values), tf.as_dtype(precision)
+
+    def constant(array):
+        return tf.constant(array.astype(dtype.as_numpy_dtype))
+
+    def convolve(x, scope):
+        name = scope.rpartition("/")[2]
+        halving = name.startswith("Conv2d_1a_")
+        padding = "VALID" if halving or name in _VALID else "SAME"
+        kernel, bias = folded[scope]
+        return tf.nn.bias_add(tf.nn.conv2d(x, constant(kernel), 2 if halving else 1, padding), constant(bias))
+
+    def layer(x, scope):
+        return tf.nn.relu(convolve(x, scope))
+
+    def branch(x, block, scopes):
+        if "Branch_3" in scopes[0]:
+            # slim pools first; averages commute with a 1x1 convolution, and of its outputs there are fewer to average
+            return [tf.nn.relu(tf.nn.avg_pool2d(convolve(x, scopes[0]), 3, 1, "SAME"))]
+        forked = block in _FORKED and len(scopes) > 1
+        for scope in scopes[:-2] if forked else scopes:
+            x = layer(x, scope)
+        return [layer(x, scope) for scope in scopes[-2:]] if forked else [x]
+
+    with tf.Graph().as_default() as graph:
+        shape = [None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3]
+        pixels = tf.compat.v1.placeholder(tf.uint8, shape, PIXELS_NAME.partition(":")[0])
+        x = tf.cast(pixels, dtype) - tf.constant(128, dtype)
+        for block, scopes in itertools.groupby(CONVOLUTIONS, lambda scope: scope.split("/")[1]):
+            if block.startswith("Conv2d"):
+                x = layer(x, next(scopes))
+                x = tf.nn.max_pool2d(x, 3, 2, "VALID") if block in _POOLED else x
+                continue
+            branches = [list(of) for _, of in itertools.groupby(scopes, lambda scope: scope.split("/")[2])]
+            outputs = [output for scopes in branches for output in branch(x, block, scopes)]
+            x = tf.concat([*outputs, tf.nn.max_pool2d(x, 3, 2, "VALID")] if block in _REDUCTIONS else outputs, axis=3)
+        tf.reduce_mean(tf.cast(x, tf.float32), axis=[1, 2], name=FEATURES_NAME.partition(":")[0])
+    return graph.as_graph_def()
+
+
+def multiplications(values: dict[str, np.ndarray]) -> int:
+    """Count the multiplications of one photo: 5.7 thousand million, as many additions beside them."""
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(freeze(values), name="")
+    return sum(
+        int(np.prod(operation.inputs[1].shape) * np.prod(operation.outputs[0].shape[1:3]))
+        for operation in graph.get_operations()
+        if operation.type == "Conv2D"
+    )

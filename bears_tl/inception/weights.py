@@ -1,0 +1,91 @@
+"""Which weights a run restores: a local file, the published ones, or the stand-in."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from bears_tl.config import check_checkpoint
+from bears_tl.errors import NotReachableError
+from bears_tl.files import sha256_of
+from bears_tl.inception import checkpoint, stand_in
+
+# https://github.com/tensorflow/models/tree/master/research/slim#pre-trained-models
+OFFICIAL_URL = "https://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz"
+LOCK_NAME = "lock.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A checkpoint file: where it lies, what it is (official, local or stand_in) and its SHA-256."""
+
+    path: Path
+    kind: str
+    fingerprint: str
+
+
+def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICIAL_URL) -> Weights:
+    """Find or fetch the checkpoint that a setting means.
+
+    Args:
+        setting: `auto` (a file in the folder, else the official download, else the stand-in), `random` (the stand-in),
+            a path, or a URL. Only `auto` falls back.
+        folder: where checkpoints are kept.
+        seed: of the stand-in.
+        official_url: where the published checkpoint is.
+
+    Raises:
+        InputError: no such file, or not a checkpoint.
+        NotReachableError: a URL that could not be fetched.
+    """
+    folder = Path(folder)
+    if setting == "random":
+        return _stand_in(folder, seed)
+    if setting == "auto":
+        for name in (_name_of(official_url), "inception_v3.ckpt"):
+            if (folder / name).is_file():
+                return _at(folder / name, folder)
+        try:
+            return _fetched(official_url, folder / _name_of(official_url), attempts=1)
+        except NotReachableError as error:
+            print(f"The published weights could not be fetched ({error}); the stand-in takes their place.")
+            return _stand_in(folder, seed)
+    if setting.startswith(("http://", "https://")):
+        # many sites have an inception_v3.ckpt, so the file of any other address carries a hash of it
+        other = "" if setting == official_url else f"{hashlib.sha256(setting.encode()).hexdigest()[:8]}-"
+        return _fetched(setting, folder / f"{other}{_name_of(setting)}")
+    check_checkpoint(setting)
+    return _at(Path(setting).expanduser(), folder)
+
+
+def _fetched(url: str, path: Path, **options) -> Weights:
+    from bears_tl.network.download import download
+
+    download(url, path, lock=path.parent / LOCK_NAME, description="the weights", check=checkpoint.check, **options)
+    return _at(path, path.parent)
+
+
+def _at(path: Path, folder: Path) -> Weights:
+    path = checkpoint.unpack(path, folder)
+    kind = "official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
+    return Weights(path, kind, fingerprint(path))
+
+
+def fingerprint(path: str | Path) -> str:
+    """Give the SHA-256 of a checkpoint; of one of several files, TensorFlow's second format, that of its index.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    return sha256_of(path if path.is_file() else Path(f"{path}.index"))
+
+
+def _stand_in(folder: Path, seed: int) -> Weights:
+    path = folder / f"stand_in_{stand_in.VERSION}_seed_{seed}.ckpt"
+    if not path.is_file():
+        stand_in.make(path, seed)
+    return Weights(path, "stand_in", sha256_of(path))
+
+
+def _name_of(url: str) -> str:
+    return url.rstrip("/").rpartition("/")[2].partition("?")[0]

@@ -1,0 +1,291 @@
+"""From Open Images V7 to a photo folder that says of each photo whose it is and under which licence.
+
+The labels and the metadata of the photos are CSV files of gigabytes. They are stored, not read off the network: so a
+killed run goes on where it was, and another choice of classes fetches none of them again.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import heapq
+import io
+import itertools
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+from bears_tl.config import read_yaml
+from bears_tl.errors import InputError
+from bears_tl.files import atomic_folder
+from bears_tl.network.download import download
+from bears_tl.network.downloads import Manners, fetch_photos
+from bears_tl.photos.open_images.attribution import plain_address, write_attribution, write_sources
+from bears_tl.photos.open_images.catalogue import (
+    LABEL_COLUMNS,
+    METADATA_COLUMNS,
+    find_labels,
+    find_positives,
+    read_metadata,
+    require_columns,
+)
+
+SPLITS = ("train", "validation", "test")
+# By how many degrees the stored pixels are to be turned counterclockwise, to the EXIF orientation that says so. Source:
+# https://storage.googleapis.com/openimages/web/2018-05-17-rotation-information.html
+ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}
+PAGE = "https://storage.googleapis.com/openimages/web/factsfigures_v7.html"
+RIGHTS = "The labels are Google LLC's, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)."
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What to build, and from where; configs/open_images.yaml says what each setting means. None has a default."""
+
+    classes: dict[str, str]
+    per_class: int
+    seed: int
+    splits: list[str]
+    connections: int
+    cache: str
+    class_descriptions: str
+    labels: dict[str, str]
+    metadata: dict[str, str]
+    photos: str
+
+    def __post_init__(self):
+        for name, low, high in (("per_class", 1, 100_000), ("seed", 0, 2**31 - 1), ("connections", 1, 16)):
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise InputError(f"{name}: {value!r}, expected a whole number from {low} to {high}")
+        if not isinstance(self.splits, list) or not self.splits or not all(split in SPLITS for split in self.splits):
+            raise InputError(f"splits: {self.splits!r}, expected a list of some of {', '.join(SPLITS)}")
+        if not isinstance(self.cache, str) or not self.cache.strip():
+            raise InputError(f"cache: {self.cache!r}, expected a folder")
+        for name in ("classes", "labels", "metadata"):
+            value = getattr(self, name)
+            if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+                raise InputError(f"{name}: {value!r}, expected lines of `name: text`")
+        _require_folder_names(list(self.classes))
+        addresses = {name: getattr(self, name) for name in ("class_descriptions", "photos")}
+        for name, split in itertools.product(("labels", "metadata"), self.splits):
+            addresses[f"{name}, {split}"] = getattr(self, name).get(split)
+        for name, address in addresses.items():
+            if not isinstance(address, str) or not plain_address(address):
+                raise InputError(f"{name}: {address!r}, expected an address, https://... or http://...")
+        if "{ImageID}" not in self.photos:
+            raise InputError(f"photos: {self.photos!r}, expected an address with {{ImageID}} in it")
+
+
+@dataclasses.dataclass
+class Harvest:
+    """What was found for one class, and what became of it."""
+
+    class_name: str
+    labelled: int = 0
+    conflicting: int = 0
+    without_licence: list[str] = dataclasses.field(default_factory=list)  # image ids
+    candidates: list[tuple[int, str, dict]] = dataclasses.field(default_factory=list)  # a heap: -rank, id, row
+    refused: list[str] = dataclasses.field(default_factory=list)  # why a photo could not be had
+    rows: list[dict] = dataclasses.field(default_factory=list)  # of sources.csv
+
+    def sentence(self) -> str:
+        """Say in one line what was taken and what was not."""
+        counts = {
+            "also of another class": self.conflicting,
+            "without a licence": len(self.without_licence),
+            "not to be had": len(self.refused),
+        }
+        left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+        return f"{self.class_name}: {len(self.rows)} photos of {self.labelled}{left_out and f' ({left_out})'}"
+
+
+def load(path: str | Path, *, per_class: int | None = None, classes: list[str] | None = None) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: YAML file with the fields of `Recipe`.
+        per_class: takes the place of the file's.
+        classes: take the place of the file's; each the name of a class, or FOLDER=NAME.
+
+    Raises:
+        InputError: no such file, not YAML, an unknown or missing setting, or a value that is refused.
+    """
+    values = read_yaml(path, "configs/open_images.yaml")
+    if per_class is not None:
+        values["per_class"] = per_class
+    if classes:
+        named = [text.partition("=") for text in classes]
+        _require_folder_names([folder for folder, _, _ in named])
+        values["classes"] = {folder: name or folder for folder, _, name in named}
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in values:
+        if name not in known:
+            raise InputError(f"unknown setting {name!r} in {str(path)!r}: expected one of {', '.join(known)}")
+    if missing := [name for name in known if name not in values]:
+        raise InputError(f"config {str(path)!r} lacks {', '.join(missing)}: see configs/open_images.yaml")
+    return Recipe(**values)
+
+
+def build(recipe: Recipe, folder: str | Path, manners: Manners | None = None) -> list[Harvest]:
+    """Build the photo folder: <Class>/<ImageID>.jpg, sources.csv and ATTRIBUTION.md; whole or not at all.
+
+    CSV files and photos are kept in the recipe's cache as they came. A run that was killed goes on from there, and
+    nothing that is there and whole is fetched again.
+
+    Args:
+        recipe: what to build.
+        folder: is not there yet.
+        manners: how the server of the photos is treated; by default patiently, with the recipe's connections.
+
+    Returns:
+        What was taken and left out, one a class, in the order of the recipe.
+
+    Raises:
+        InputError: the folder is there already, an unknown class, a class without photos, a file of another format.
+        NotReachableError: an address could not be reached, or the server gave up.
+    """
+    folder = Path(folder)
+    if os.path.lexists(folder):
+        raise InputError(f"{str(folder)!r} is there already: name a folder that is not, or remove it")
+    harvests = select(recipe)
+    for harvest in harvests:
+        _bring(harvest, recipe, manners or Manners(connections=recipe.connections))
+    rows = [row for harvest in harvests for row in harvest.rows]
+    with atomic_folder(folder) as unfinished:
+        for row in rows:
+            photo = upright(_cached(recipe, row).read_bytes(), row["rotation"])
+            row["sha256"] = hashlib.sha256(photo).hexdigest()
+            (unfinished / row["class_name"]).mkdir(exist_ok=True)
+            (unfinished / row["path"]).write_bytes(photo)
+        write_sources(unfinished, rows)
+        write_attribution(unfinished, rows, name="Open Images V7", page=PAGE, rights=RIGHTS)
+        if hasattr(os, "sync"):
+            os.sync()  # one for all files: the folder must not be renamed before its content is on the disk
+    return harvests
+
+
+def select(recipe: Recipe) -> list[Harvest]:
+    """Choose photos by their labels and metadata; no photo is fetched yet.
+
+    A photo is a candidate if a person said that it shows one of the classes, nobody said that it shows another of them,
+    and it has a licence. The first of them by a hash of seed and ImageID are chosen, so that a larger `per_class` adds
+    photos and takes none away.
+
+    Raises:
+        InputError: as for `build`.
+        NotReachableError: a CSV file could not be fetched.
+    """
+    class_of = find_labels(_csv(recipe, "classes", recipe.class_descriptions), recipe.classes)
+    harvests = {class_name: Harvest(class_name) for class_name in recipe.classes}
+    for split in recipe.splits:
+        labels = _csv(recipe, f"labels-{split}", recipe.labels[split], LABEL_COLUMNS)
+        metadata = _csv(recipe, f"metadata-{split}", recipe.metadata[split], METADATA_COLUMNS)
+        print(f"choosing among the photos of {split}", file=sys.stderr, flush=True)  # a minute or two for train
+        positives = find_positives(labels, class_of)
+        for class_names in positives.values():
+            for class_name in class_names:
+                harvests[class_name].labelled += 1
+                harvests[class_name].conflicting += len(class_names) > 1
+        single = {image_id: class_names[0] for image_id, class_names in positives.items() if len(class_names) == 1}
+        missing = dict(single)
+        for row in read_metadata(metadata, missing):
+            _consider(row, split, harvests[single[row["image_id"]]], recipe)
+        for image_id in missing:  # without metadata there is no licence either
+            harvests[single[image_id]].without_licence.append(image_id)
+    for harvest in harvests.values():
+        if refused := harvest.without_licence:
+            more = f" and {len(refused) - 10} more" if len(refused) > 10 else ""
+            print(f"{harvest.class_name}: no licence, refused: {', '.join(refused[:10])}{more}", file=sys.stderr)
+        if not harvest.candidates:
+            raise InputError(
+                f"no photo of {recipe.classes[harvest.class_name]!r} with a licence in {', '.join(recipe.splits)}: "
+                f"{harvest.labelled} are labelled, {harvest.conflicting} of them as another class too; "
+                "choose another class or more splits"
+            )
+    return list(harvests.values())
+
+
+def upright(photo: bytes, rotation: int | str) -> bytes:
+    """Note in a JPEG's EXIF how it is to be turned; the pixels stay as they are, and so does a photo that lies right.
+
+    Args:
+        photo: a JPEG file.
+        rotation: degrees counterclockwise by which the stored pixels are to be turned: a key of `ORIENTATIONS`; what
+            the file's own EXIF says gives way to it. Anything else: not known, and the file is left as it is.
+    """
+    from PIL import ExifTags, Image
+
+    wanted = ORIENTATIONS.get(rotation)
+    with warnings.catch_warnings(), Image.open(io.BytesIO(photo)) as image:
+        warnings.simplefilter("ignore")  # of a broken EXIF, which counts as none
+        found = None
+        with contextlib.suppress(Exception):  # it raises anything
+            found = image.getexif().get(ExifTags.Base.Orientation)
+        if wanted in (None, found or 1):
+            return photo
+        for name, content in image.applist:  # of two EXIF blocks, one reader takes this and one that
+            if name == "APP1" and content.startswith(b"Exif\0\0"):
+                photo = photo.replace(b"\xff\xe1" + (len(content) + 2).to_bytes(2) + content, b"", 1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = wanted
+    block = exif.tobytes()
+    return photo[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2) + block + photo[2:]
+
+
+def _require_folder_names(class_names: list[str]) -> None:
+    """Refuse what is no safe name of a folder on any system, and two that some systems take for one."""
+    if not class_names:
+        raise InputError("classes: empty, expected at least one class")
+    for name in class_names:
+        if not re.fullmatch(r"[^\W_]([\w &'(),.+-]{0,98}[\w)])?", name):
+            raise InputError(f"{name!r} cannot be the name of a folder: expected letters and digits, as in FOLDER=NAME")
+    if len({name.casefold() for name in class_names}) < len(class_names):
+        raise InputError(f"classes: {', '.join(class_names)}: one is there twice")
+
+
+def _csv(recipe: Recipe, name: str, address: str, columns: list[str] | None = None) -> Path:
+    """Fetch a CSV file to the cache, or use what is there; its name changes with the address."""
+
+    def check(whole: Path) -> None:
+        if columns:
+            require_columns(whole, columns)
+
+    path = Path(recipe.cache) / f"{name}-{hashlib.sha256(address.encode()).hexdigest()[:8]}.csv"
+    return download(address, path, lock=Path(recipe.cache) / "lock.json", description=f"{name}.csv", check=check)
+
+
+def _consider(row: dict, split: str, harvest: Harvest, recipe: Recipe) -> None:
+    """Make a photo a candidate if it has a licence and a low enough rank."""
+    image_id = row["image_id"]
+    if not row["licence"]:
+        harvest.without_licence.append(image_id)
+        return
+    row |= {
+        "path": f"{harvest.class_name}/{image_id}.jpg",
+        "class_name": harvest.class_name,
+        "url": recipe.photos.replace("{split}", split).replace("{ImageID}", image_id),
+    }
+    rank = int.from_bytes(hashlib.sha256(f"{recipe.seed}|{image_id}".encode()).digest())
+    enough = 2 * recipe.per_class + 20  # with spare ones for those that turn out to be gone
+    push = heapq.heappush if len(harvest.candidates) < enough else heapq.heappushpop
+    push(harvest.candidates, (-rank, image_id, row))
+
+
+def _bring(harvest: Harvest, recipe: Recipe, manners: Manners) -> None:
+    """Fetch the photos of a class to the cache, first those of the lowest ranks, then spare ones for those refused."""
+    waiting = iter([row for _, _, row in sorted(harvest.candidates, reverse=True)])
+    while batch := list(itertools.islice(waiting, recipe.per_class - len(harvest.rows))):
+        addresses = {_cached(recipe, row): row["url"] for row in batch}
+        refused = fetch_photos(addresses, harvest.class_name, manners)
+        harvest.refused.extend(refused.values())
+        harvest.rows.extend(row for row in batch if _cached(recipe, row) not in refused)
+    for reason in harvest.refused:
+        print(f"{harvest.class_name}: left out: {reason}", file=sys.stderr)
+    if not harvest.rows:
+        raise InputError(f"no photo of {harvest.class_name!r} can be had, for example: {harvest.refused[0]}")
+
+
+def _cached(recipe: Recipe, row: dict) -> Path:
+    return Path(recipe.cache) / "photos" / f"{row['image_id']}.jpg"

@@ -1,0 +1,1 @@
+"""A run: its directory and receipt, its stages in order, and what they left."""

@@ -1,0 +1,121 @@
+"""What the stages of a run left, opened again: photos, splits, views, the body, its features."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.errors import InputError
+from bears_tl.files import seeded_rng
+from bears_tl.judging.predictions import class_names_of, probabilities_of
+from bears_tl.photos.looks import STRENGTHS
+from bears_tl.photos.splits import SPLITS
+from bears_tl.photos.views import CENTER, View, read_views
+from bears_tl.pipeline.run import Run
+
+DATA_FOLDER = Path("data")
+
+
+def cache_folder() -> Path:
+    """Give where features are cached: data/cache, or the folder that BEARS_TL_CACHE names."""
+    return Path(os.environ.get("BEARS_TL_CACHE") or DATA_FOLDER / "cache")
+
+
+def photo_folder(run: Run) -> Path:
+    """Give the folder that `fetch` found.
+
+    Raises:
+        InputError: the stage has not run, or the folder is gone.
+    """
+    folder = Path(run.facts("fetch")["folder"])
+    if not folder.is_dir():
+        raise InputError(f"the photo folder {str(folder)!r} of this run is gone: fetch the photos again")
+    return folder
+
+
+def split_rows(run: Run) -> dict[str, list[dict]]:
+    """Read splits.csv: split to rows; those of train in the order of their content, for training follows the order."""
+    rows = run.table("splits.csv")
+    found = {name: [row for row in rows if row["split"] == name] for name in SPLITS}
+    return found | {"train": sorted(found["train"], key=lambda row: row["sha256"])}
+
+
+def train_views(run: Run) -> list[View]:
+    """Give the views in which training photos are seen."""
+    config = run.config
+    strengths = {effect: getattr(config, effect) for effect in STRENGTHS}
+    return [View(k, config.seed, config.max_zoom, **strengths) for k in range(config.train_views)] or [CENTER]
+
+
+def split_views(run: Run) -> dict[str, list[View]]:
+    """Give the views in which the photos of each split are seen."""
+    return {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
+
+
+def checkpoint_facts(run: Run) -> dict:
+    """Give what `restore` found: path, kind, fingerprint, precision.
+
+    Raises:
+        InputError: the stage has not run, or the checkpoint is gone or is no longer the same.
+    """
+    from bears_tl.inception.weights import fingerprint
+
+    facts = _body_facts(run)
+    try:
+        is_same = fingerprint(facts["path"]) == facts["fingerprint"]
+    except OSError:
+        is_same = False
+    if not is_same:
+        raise InputError(
+            f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
+        )
+    return facts
+
+
+def _body_facts(run: Run) -> dict:
+    facts = run.facts("restore")
+    if "precision" not in facts:
+        raise InputError(f"run {str(run.folder)!r} was made by an earlier version: restore and train again")
+    return facts
+
+
+def load_body(run: Run):
+    """Load the body again from the checkpoint that `restore` found, in the precision that it chose.
+
+    Raises:
+        InputError: the file is gone or is no longer the same.
+    """
+    from bears_tl.inception.body import Body
+
+    facts = checkpoint_facts(run)
+    return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
+
+
+def feature_cache(run: Run):
+    """Open the cache of the run's body."""
+    from bears_tl.features.cache import FeatureCache
+
+    facts = _body_facts(run)
+    return FeatureCache(cache_folder(), facts["fingerprint"], facts["precision"])
+
+
+def draw(run: Run, rows: list[dict], count: int) -> list[dict]:
+    """Draw rows at random, by the run's seed; fewer when there are fewer."""
+    rng = seeded_rng(run.config.seed, "", "photos to show")
+    return [rows[i] for i in rng.permutation(len(rows))[:count]]
+
+
+def pixels(run: Run, rows: list[dict]) -> list[np.ndarray]:
+    """Read the center views of photos, as the body sees them: uint8 [299, 299, 3] each."""
+    folder = photo_folder(run)
+    return [read_views(folder / row["path"], [CENTER], "")[0] for row in rows]
+
+
+def prediction_figure(run: Run, rows: list[dict]):
+    """Draw rows of predictions.csv: the photo, its true class and a bar a class."""
+    from bears_tl.judging import plots
+
+    class_names = class_names_of(rows)
+    titles = [f"{row['class_name']}{'' if row['predicted'] == row['class_name'] else ': a mistake'}" for row in rows]
+    shares = probabilities_of(rows, class_names)
+    return plots.predictions(pixels(run, rows), titles, shares, class_names, run.notice())

@@ -1,0 +1,43 @@
+"""Pruning: what the cache folder holds and no run to keep uses."""
+
+from bears_tl.errors import InputError
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+
+
+def prune(runs: list[Run]) -> list[dict]:
+    """Remove what no run to keep uses: features of other photos, views and bodies, frozen bodies, damaged shards.
+
+    Args:
+        runs: those to keep. One whose photos are not split, or without a checkpoint, has no features yet.
+
+    Returns:
+        A row a cache: name, kept and removed rows.
+
+    Raises:
+        InputError: no run has come that far, or the cache folder cannot be written.
+    """
+    from bears_tl.features.cache import FeatureCache, describe, key
+
+    runs = [run for run in runs if {"split", "restore"} <= run.seconds().keys()]
+    if not runs:
+        raise InputError("no run to keep has come as far as features: train one first (bears train)")
+    used: dict[str, set[bytes]] = {}
+    for run in runs:
+        views = artifacts.split_views(run)
+        used.setdefault(artifacts.feature_cache(run).folder.name, set()).update(
+            key(row["sha256"], view)
+            for name, rows in artifacts.split_rows(run).items()
+            for row in rows
+            for view in views[name]
+        )
+    pruned = []
+    for found in describe(artifacts.cache_folder()):
+        fingerprint, _, precision = found["name"].partition("-")
+        cache = FeatureCache(artifacts.cache_folder(), fingerprint, precision)
+        removed = cache.prune(used.get(found["name"], set()))
+        pruned.append({"name": found["name"], "kept": len(cache), "removed": removed})
+    for path in (artifacts.cache_folder() / "bodies").glob("*.pb"):
+        if path.name.rpartition("-")[0] not in used:
+            path.unlink(missing_ok=True)
+    return pruned

@@ -1,0 +1,248 @@
+"""The run directory: what each stage left, and what it was made from."""
+
+import contextlib
+import datetime
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bears_tl import config as settings
+from bears_tl.config import RunConfig
+from bears_tl.errors import InputError
+from bears_tl.files import read_csv, read_json, sha256_of, write_json
+from bears_tl.hardware import machine, versions_of
+
+# Stage to what it writes in the run directory, in the order of the walk.
+STAGES = {
+    "fetch": [],
+    "intake": ["photos.csv", "quarantine.csv"],
+    "split": ["splits.csv"],
+    "restore": ["inventory.csv"],
+    "features": [],
+    "train": ["head.npz", "history.csv", "predictions.csv"],
+    "audit": ["cues.csv"],
+    "evaluate": ["metrics.json", "figures"],
+}
+# Stages beside the walk, made from what `train` left; nothing is made from them.
+ASIDE = {
+    "ladder": ["ladder.csv", "ladder.png", "ladder"],
+    "scratch": ["scratch.json", "scratch.npz", "scratch_history.csv", "scratch_predictions.csv"],
+    "learning_curves": ["learning_curves.csv", "what_transfer_buys.png", "transfer_seconds.json"],
+}
+STAND_IN_NOTICE = (
+    "STAND-IN BODY: random weights, not trained on anything. Figures made with it check the pipeline; "
+    "none says what transfer learning can do."
+)
+_PACKAGES = ("bears_tl", "tensorflow", "keras", "numpy", "pillow", "scikit-image")
+
+
+class Run:
+    """A folder `runs/<name>` with the settings of a run (config.json) and a receipt of its stages (receipt.json)."""
+
+    def __init__(self, config: RunConfig):
+        """Start a run, or go on with the one in the folder: its settings are replaced when a stage has ended well.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self.config = config
+        self.folder = Path(config.run)
+        if not self.path("config.json").exists():
+            self.keep_settings()
+
+    @classmethod
+    def open(cls, folder: str | Path, **changes) -> "Run":
+        """Go on with the run in a folder, with some settings changed.
+
+        Raises:
+            InputError: there is no run in the folder, or a setting is refused.
+        """
+        path = Path(folder, "config.json")
+        if not path.is_file():
+            raise InputError(f"no run in {str(folder)!r}: expected a folder made by `bears train --run {folder}`")
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise InputError(f"{str(path)!r} holds no settings: remove it and start the run anew")
+        return cls(settings.from_dict(values | {"run": str(folder)} | changes, str(path)))
+
+    @classmethod
+    def open_all(cls, paths: list[str]) -> list["Run"]:
+        """Open the runs in some folders and below them, such as those of a comparison; a file beside them is no run.
+
+        Raises:
+            InputError: a path that is not there, a folder without a run, or what `open` refuses.
+        """
+        runs = []
+        for path in map(Path, paths):
+            found = sorted(config.parent for config in path.rglob("config.json"))
+            if not found and not path.is_file():
+                raise InputError(f"no run in {str(path)!r} or below it: name run directories, for example runs/*")
+            runs += [cls.open(folder) for folder in found]
+        if not runs:
+            raise InputError(f"no run is among {', '.join(map(str, paths))}: name run directories, for example runs/*")
+        return runs
+
+    @classmethod
+    def open_or_start(cls, run: str, **changes) -> "Run":
+        """Go on with the run in a folder, or start one there: what a notebook does with its parameters."""
+        if Path(run, "config.json").is_file():
+            before, opened = cls.open(run).config.as_dict(), cls.open(run, **changes)
+            for name, value in opened.config.as_dict().items():
+                if value != before[name]:
+                    print(f"setting changed for {run}: {name} was {before[name]!r}, is now {value!r}")
+            return opened
+        return cls(settings.from_dict({"run": run} | changes, "the notebook's parameters"))
+
+    def path(self, name: str) -> Path:
+        """Give the path of something in the run directory."""
+        return self.folder / name
+
+    def table(self, name: str) -> list[dict]:
+        """Read one of the run's CSV files, all values strings.
+
+        Raises:
+            InputError: it is not there, or is no such table.
+        """
+        if not self.path(name).is_file():
+            raise InputError(
+                f"run {str(self.folder)!r} has no {name} yet: run the stage that writes it, {self._or_all()}"
+            )
+        return read_csv(self.path(name), [])
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[dict]:
+        """Time a stage and enter what it found into the receipt.
+
+        Gives a dict for facts about the stage. When the stage's facts and files are not what they were before, the
+        files of the later stages go: they were made from something else. Wall seconds do not count. A stage that fails
+        takes nothing away.
+        """
+        facts: dict = {}
+        started = time.perf_counter()
+        yield facts
+        seconds = round(time.perf_counter() - started, 3)
+        files = STAGES | ASIDE
+        hashes = {file: sha256_of(self.path(file)) for file in files[name] if self.path(file).is_file()}
+        receipt = self.receipt()
+        before = receipt["stages"].get(name, {})
+        if (before.get("facts"), _untimed(before.get("sha256", {}))) != (facts, _untimed(hashes)):
+            for later in _made_from(name):
+                receipt["stages"].pop(later, None)
+                if later in ASIDE and any(self.path(file).exists() for file in files[later]):
+                    print(f"{self.folder}: {name} gave something else, so {later} is removed", file=sys.stderr)
+                for file in files[later]:
+                    _remove(self.path(file))
+        receipt["stages"][name] = {
+            "facts": facts,
+            "sha256": hashes,
+            "seconds": seconds,
+            "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        receipt |= {"machine": machine(), "versions": {"python": platform.python_version()} | versions_of(*_PACKAGES)}
+        write_json(self.path("receipt.json"), receipt)
+        self.keep_settings()
+
+    def keep_settings(self) -> None:
+        """Write the settings to config.json; a stage that ends well does, and a notebook that only sets what comes."""
+        write_json(self.path("config.json"), self.config.as_dict())
+
+    def receipt(self) -> dict:
+        """Give what the finished stages entered; `stages` is empty before the first."""
+        path = self.path("receipt.json")
+        return read_json(path) if path.is_file() else {"stages": {}}
+
+    def facts(self, stage: str) -> dict:
+        """Give the facts of a finished stage.
+
+        Raises:
+            InputError: the stage has not run.
+        """
+        stages = self.receipt()["stages"]
+        if stage not in stages:
+            raise InputError(
+                f"run {str(self.folder)!r} has not come to the stage {stage!r} yet: run it, {self._or_all()}"
+            )
+        return stages[stage]["facts"]
+
+    def check(self, stage: str) -> None:
+        """Refuse what a stage left when it is not what the receipt and the settings tell of.
+
+        Raises:
+            InputError: the stage has not run, or a setting that it was run with or a file of it was changed since, by
+                an interruption for example.
+        """
+        again = f"train the run again (bears train --run {self.folder})"
+        for name, value in self.facts(stage).get("settings", {}).items():
+            if (now := getattr(self.config, name)) != value:
+                raise InputError(
+                    f"{name} was {value!r} at the stage {stage!r} of run {str(self.folder)!r}, is now {now!r}: {again}"
+                )
+        for name, digest in self.receipt()["stages"][stage]["sha256"].items():
+            if not self.path(name).is_file() or sha256_of(self.path(name)) != digest:
+                raise InputError(f"{str(self.path(name))!r} is gone or was changed: {again}")
+
+    def _or_all(self) -> str:
+        return f"in its notebook, or all of them (bears train --run {self.folder})"
+
+    def notice(self) -> str:
+        """Say what the run's figures mean when its body is the stand-in; else an empty string."""
+        return STAND_IN_NOTICE if self.facts("restore")["kind"] == "stand_in" else ""
+
+    def seconds(self) -> dict[str, float]:
+        """Give the seconds that each finished stage took."""
+        stages = self.receipt()["stages"]
+        return {name: stages[name]["seconds"] for name in STAGES if name in stages}
+
+
+def settings_from(config: str | None, pairs: list[str], folder: str | None) -> RunConfig:
+    """Make the settings of a run from the words of a command line.
+
+    Args:
+        config: a YAML file. Without it, a run that is there keeps its own settings, another has the defaults.
+        pairs: `key=value` words.
+        folder: the run directory, short for `run=...`.
+
+    Raises:
+        InputError: what `config.load`, `config.parse_settings` and RunConfig refuse; or the run directory holds a run
+            on other photos.
+    """
+    changes = settings.parse_settings(pairs) | ({"run": folder} if folder else {})
+    defaults = settings.load(config) if config else RunConfig()
+    made = defaults.replace(**changes)
+    if not Path(made.run, "receipt.json").is_file():
+        return made
+    before = Run.open(made.run).config
+    if not config and "run" in changes:
+        made, usual = before.replace(**changes), defaults.as_dict()
+        kept = [f"{k}={v}" for k, v in before.as_dict().items() if v != usual[k] and k not in changes]
+        if kept:
+            print(f"settings of {made.run}: {' '.join(kept)}")
+    if made.photos != before.photos and Path(made.photos).resolve() != Path(before.photos).resolve():
+        raise InputError(
+            f"{made.run!r} is a run on the photos {before.photos!r}, not on {made.photos!r}: "
+            "name another run directory (--run, or RUN= of make), or those photos"
+        )
+    return made
+
+
+def _untimed(hashes: dict[str, str]) -> dict[str, str]:
+    """Leave out the file that holds wall seconds: a head that is trained again the same is the same."""
+    return {file: digest for file, digest in hashes.items() if file != "history.csv"}
+
+
+def _made_from(stage: str) -> list[str]:
+    """List the stages that are made from what a stage leaves."""
+    if stage in ASIDE:
+        return []
+    later = list(STAGES)[list(STAGES).index(stage) + 1 :]
+    return later + (list(ASIDE) if "train" in (stage, *later) else [])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,284 @@
+"""The stages of a run, each reading what the one before it wrote. Notebooks and command line call these."""
+
+import contextlib
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.config import VIEWS_AND_HEAD, check_checkpoint
+from bears_tl.errors import InputError
+from bears_tl.files import write_csv, write_json
+from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
+from bears_tl.photos import intake as intake_
+from bears_tl.photos import splits as splits_
+from bears_tl.photos.edits import read_edits
+from bears_tl.photos.facts import FactCache
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+
+CHECKPOINT_FOLDER = Path("checkpoints")
+INVENTORY_COLUMNS = ["name", "shape", "values"]
+AUDIT_PHOTOS = 5000  # enough for intervals of 2.5 points either way; more would take minutes to read
+
+
+def fetch(run: Run) -> Path:
+    """Turn the setting `photos` into a folder of class folders; enters it into the receipt."""
+    from bears_tl.photos.fetch import fetch as fetch_photos
+
+    with run.stage("fetch") as facts:
+        limits = {"max_files": run.config.max_files, "max_bytes": run.config.max_bytes}
+        folder = fetch_photos(run.config.photos, artifacts.DATA_FOLDER, **limits)
+        facts |= {"photos": run.config.photos, "folder": str(folder.resolve())}
+    return folder
+
+
+def intake(run: Run) -> intake_.Intake:
+    """Judge every file of the photo folder and apply label corrections; writes photos.csv and quarantine.csv."""
+    folder, config = artifacts.photo_folder(run), run.config
+    edits = read_edits(config.edits)
+    known = FactCache(artifacts.cache_folder() / "intake.sqlite")
+    with run.stage("intake") as facts, contextlib.closing(known) as cache:
+        refused = run.path("refused.csv")
+        refused.unlink(missing_ok=True)
+        try:
+            taken = intake_.take_in(folder, config.min_side_px, config.allow_animated, edits, cache)
+        except intake_.TooFewError as error:
+            if not error.quarantined:
+                raise
+            write_csv(refused, intake_.QUARANTINE_COLUMNS, error.quarantined)
+            raise InputError(f"{error}; {refused} has each refused file and why") from None
+        write_csv(run.path("photos.csv"), intake_.PHOTO_COLUMNS, taken.photos)
+        write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
+        facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
+        facts |= {"per_reason": taken.per_reason(), "near_duplicate_groups": len(taken.near_duplicates())}
+    return taken
+
+
+def split(run: Run) -> list[dict]:
+    """Divide the photos; writes splits.csv."""
+    photos = run.table("photos.csv")
+    config = run.config
+    with run.stage("split") as facts:
+        rows = splits_.split_photos(photos, config.test_fraction, config.val_fraction, config.seed)
+        write_csv(run.path("splits.csv"), splits_.SPLIT_COLUMNS, rows)
+        facts |= {"counts": splits_.count_splits(rows)}
+    return rows
+
+
+def restore(run: Run):
+    """Find the checkpoint and load the body, frozen, in the precision that is the fastest here; writes inventory.csv.
+
+    Returns:
+        bears_tl.inception.body.Body.
+    """
+    from bears_tl.inception import checkpoint, weights
+    from bears_tl.inception.body import Body
+
+    with run.stage("restore") as facts:
+        found = weights.find(run.config.checkpoint, CHECKPOINT_FOLDER, run.config.seed)
+        body = Body.open(found.path, found.fingerprint, run.config.precision, artifacts.cache_folder())
+        rows = [
+            {"name": name, "shape": "x".join(map(str, shape)), "values": int(np.prod(shape))}
+            for name, shape in checkpoint.inventory(found.path).items()
+        ]
+        write_csv(run.path("inventory.csv"), INVENTORY_COLUMNS, rows)
+        facts |= {"path": str(found.path.resolve()), "kind": found.kind, "fingerprint": found.fingerprint}
+        facts |= {"precision": body.precision}
+    return body
+
+
+def features(run: Run, body=None, engine="local", address: str | None = None, photos_url: str | None = None) -> dict:
+    """Compute the features of all photos, or find them in the cache.
+
+    Args:
+        run: photos are split and a checkpoint is restored.
+        body: the restored body; without it, one is loaded when the cache lacks something.
+        engine: local (this process) or ray (a cluster).
+        address: of the cluster, see `bears_tl.features.cluster.compute`.
+        photos_url: the address, such as s3://bucket/folder, of a copy of the photo folder to read from.
+
+    Returns:
+        Split to bears_tl.features.extract.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], of the
+        center view; the rows are those of `split_rows`.
+    """
+    from bears_tl.features.extract import extract
+
+    folder, views = photos_url or artifacts.photo_folder(run), artifacts.split_views(run)
+    load_body = functools.cache(lambda: body or artifacts.load_body(run))  # once, whichever split needs it first
+    with run.stage("features") as facts:
+        cache = artifacts.feature_cache(run)
+        if engine == "ray":
+            _fill_by_cluster(run, cache, folder, address)
+        found = {
+            name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
+            for name, rows in artifacts.split_rows(run).items()
+        }
+        facts |= {"views": {name: [str(view) for view in views[name]] for name in views}}
+    return found
+
+
+def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -> None:
+    """Have a cluster compute what the cache lacks, of all splits in one go: each worker opens the body once."""
+    from bears_tl.features import cluster
+    from bears_tl.features.extract import fill, find_missing
+    from bears_tl.inception.body import load_graph
+
+    facts, views = artifacts.checkpoint_facts(run), artifacts.split_views(run)
+
+    def compute(missing):
+        graph = load_graph(facts["path"], facts["fingerprint"], facts["precision"], artifacts.cache_folder())
+        return cluster.compute(graph, folder, missing, facts["precision"], address)
+
+    splits = artifacts.split_rows(run)
+    missing = [todo for name, rows in splits.items() for todo in find_missing(rows, views[name], cache)]
+    fill(cache, missing, compute)
+
+
+def train(run: Run, found: dict | None = None):
+    """Train the head on features; writes head.npz, history.csv and predictions.csv (val and test).
+
+    Args:
+        run: photos are split and a checkpoint is restored.
+        found: what `features` gave; without it, that is called.
+
+    Returns:
+        bears_tl.training.head.Head and the rows of history.csv.
+    """
+    from bears_tl.training.head import HISTORY_COLUMNS, train_head
+
+    found = found or features(run)
+    with run.stage("train") as facts:
+        rows = artifacts.split_rows(run)
+        class_names = sorted({row["class_name"] for row in rows["train"]})
+        labels = {name: labels_of(rows[name], class_names) for name in rows}
+        head, history = train_head(
+            found["train"], labels["train"], found["val"], labels["val"], class_names, run.config
+        )
+        head.save(run.path("head.npz"))
+        write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
+        judged = {name: head.classify(found[name]) for name in ("val", "test")}
+        predictions = [row for name in judged for row in to_rows(rows[name], judged[name], class_names)]
+        write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
+        facts |= {"parameters": head.parameters, "epochs": len(history)}
+        facts |= {"settings": {name: getattr(run.config, name) for name in ("seed", *VIEWS_AND_HEAD)}}
+    return head, history
+
+
+def find_learning_rate(run: Run, found: dict | None = None):
+    """Try rising learning rates on a new head; writes nothing.
+
+    Args:
+        run: photos are split and a checkpoint is restored.
+        found: what `features` gave; without it, that is called.
+
+    Returns:
+        bears_tl.training.finder.RangeTest.
+    """
+    from bears_tl.training.finder import range_test
+
+    rows, found = artifacts.split_rows(run)["train"], found or features(run)
+    class_names = sorted({row["class_name"] for row in rows})
+    return range_test(found["train"], labels_of(rows, class_names), len(class_names), run.config)
+
+
+def audit(run: Run) -> list[dict]:
+    """Try how far colour, border, image size and file size get without the body; writes cues.csv.
+
+    Args:
+        run: is trained.
+
+    Returns:
+        Rows of cues.csv, a cue each and `all_cues` together; a large set is judged by AUDIT_PHOTOS of its photos.
+    """
+    from bears_tl.judging.cues import CUE_COLUMNS, cue_warnings, judge_cue
+    from bears_tl.photos.cues import measure_cues
+    from bears_tl.training.cues import classify
+
+    photos = {row["path"]: row for row in run.table("photos.csv")}
+    predicted = {row["path"]: row["predicted"] for row in run.table("predictions.csv")}
+    rows = sorted(artifacts.draw(run, run.table("splits.csv"), AUDIT_PHOTOS), key=lambda row: row["path"])
+    class_names = sorted({row["class_name"] for row in rows})
+    labels, splits = labels_of(rows, class_names), np.array([row["split"] for row in rows])
+    body = np.mean([predicted[row["path"]] == row["class_name"] for row in rows if row["split"] == "test"])
+    with run.stage("audit") as facts:
+        cues = measure_cues(artifacts.photo_folder(run), [photos[row["path"]] for row in rows])
+        cues["all_cues"] = np.column_stack(list(cues.values()))
+        found = []
+        for cue, numbers in cues.items():
+            shares = classify(numbers, labels, splits, len(class_names))
+            found.append(judge_cue(cue, numbers.shape[1], labels[splits == "test"], shares, float(body)))
+        write_csv(run.path("cues.csv"), CUE_COLUMNS, found)
+        facts |= {"warnings": cue_warnings(found)}
+    return found
+
+
+def evaluate(run: Run) -> dict:
+    """Judge predictions.csv; writes metrics.json and figures/, and before them cues.csv where it is missing.
+
+    Returns:
+        What metrics.json holds.
+    """
+    from bears_tl.judging import metrics, plots
+
+    predictions = run.table("predictions.csv")
+    class_names = class_names_of(predictions)
+    if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
+        audit(run)
+    with run.stage("evaluate"):
+        judged = {
+            name: metrics.judge(labels_of(rows, class_names), probabilities_of(rows, class_names), class_names)
+            for name in ("val", "test")
+            for rows in [[row for row in predictions if row["split"] == name]]
+        }
+        restored_from, taken = run.facts("restore"), run.facts("intake")
+        result = judged | {
+            "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
+            "class_names": class_names,
+            "notice": run.notice(),
+            "photos": taken,
+            "seconds": run.seconds(),
+            "warnings": run.facts("audit")["warnings"],
+        }
+        figures = run.path("figures")
+        plots.save(plots.learning_curves(run.table("history.csv"), run.notice()), figures / "learning_curves.png")
+        plots.save(plots.confusion(judged["test"], class_names, run.notice()), figures / "confusion.png")
+        plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
+        plots.save(plots.count_bars(splits_.count_splits(run.table("splits.csv"))), figures / "splits.png")
+        tests = [row for row in predictions if row["split"] == "test"]
+        plots.save(artifacts.prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
+        plots.save(artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)), figures / "six_random.png")
+        write_json(run.path("metrics.json"), result)
+    return result
+
+
+def run_all(run: Run, say=print) -> dict:
+    """Run every stage in one process.
+
+    Args:
+        run: a run that was just started.
+        say: is given a line a stage.
+
+    Returns:
+        What metrics.json holds.
+    """
+    from bears_tl.judging.metrics import sentence
+
+    check_checkpoint(run.config.checkpoint)
+    say(f"photos: {fetch(run)}")
+    taken = intake(run)
+    say(f"intake: {len(taken.photos)} photos, {len(taken.quarantined)} quarantined, {taken.per_class()}")
+    split(run)
+    say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items()))
+    body = restore(run)
+    say(f"checkpoint: {run.facts('restore')['kind']}, {run.facts('restore')['path']}, in {body.precision}")
+    if run.notice():
+        say(run.notice())
+    head, history = train(run, features(run, body))
+    say(f"head: {head.parameters} parameters, {len(history)} epochs")
+    result = evaluate(run)
+    say(f"test: {sentence(result['test'])}")
+    for warning in result["warnings"]:
+        say(f"warning: {warning}")
+    say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
+    return result

@@ -1,0 +1,1 @@
+"""Comparisons on a trained run: what settings, depth and data bring."""

@@ -1,0 +1,199 @@
+"""A comparison: what settings bring, over seeds, each trial on the base's photos, split, body and test photos."""
+
+import datetime
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from bears_tl.config import AFTER_HEAD, VIEWS_AND_HEAD, RunConfig, parse_settings
+from bears_tl.errors import InputError
+from bears_tl.files import read_json, short_hash, write_bytes, write_csv, write_json
+from bears_tl.judging.metrics import judge
+from bears_tl.judging.paired import BASE, TRIAL_COLUMNS, Outcome, check_table, judge_trials, say_seeds, table
+from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
+from bears_tl.pipeline import stages
+from bears_tl.pipeline.run import STAGES, Run
+
+EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
+
+
+def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
+    """Turn the words of --try into trials.
+
+    Args:
+        words: `key=value` pairs each, with spaces between them.
+        config: the base.
+
+    Returns:
+        Name, such as "epochs=10 patience=10", to settings; first the base, under BASE.
+
+    Raises:
+        InputError: a setting that all trials share, or that RunConfig refuses; a trial that is another's or the base's
+            equal.
+    """
+    trials = {BASE: config}
+    for word in words:
+        changes = parse_settings(_pairs(word), "--try")
+        trial = config.replace(**changes)
+        for name in changes:
+            if name not in VIEWS_AND_HEAD:  # what matters after the split; all else is shared
+                raise InputError(
+                    f"--try {word!r}: {name} is the same for all trials, give it with --set; what can be tried: "
+                    f"{', '.join(VIEWS_AND_HEAD)}"
+                )
+        if trial in trials.values():
+            (same,) = [name for name, other in trials.items() if other == trial]
+            raise InputError(f"--try {word!r} has the settings of {same!r}: leave it out, or give it others")
+        trials[" ".join(f"{name}={getattr(trial, name)}" for name in changes)] = trial
+    return trials
+
+
+def others(words: list[str], config: RunConfig) -> list[str]:
+    """Leave out the words of --try that change nothing about some settings."""
+    return [word for word in words if config.replace(**parse_settings(_pairs(word), "--try")) != config]
+
+
+def _pairs(word: str) -> list[str]:
+    try:
+        pairs = shlex.split(word)
+    except ValueError as error:
+        raise InputError(f"--try {word!r}: {error}; {EXAMPLE}") from None
+    if not pairs:
+        raise InputError(f"--try {word!r} is empty: {EXAMPLE}")
+    return pairs
+
+
+def compare(
+    config: RunConfig,
+    words: list[str],
+    seeds: int,
+    to: str | Path,
+    folder: str | Path | None = None,
+    command: str = "bears compare",
+    say: Callable[[str], None] = print,
+) -> list[dict]:
+    """Train the base and each trial over seeds, and write the table: NAME.csv, NAME.md and NAME.png.
+
+    Photos, label corrections and body are those of one shared run; each seed divides the photos anew, and each (seed,
+    trial) is a run like any other, in a directory of its own. What is trained is kept: the same command goes on there.
+
+    Args:
+        config: the base; its seed is the first, and `run` is not used.
+        words: of --try, see `parse_trials`.
+        seeds: how many.
+        to: NAME.csv.
+        folder: where the runs lie; runs/compare/NAME without it.
+        command: what was typed, for NAME.md.
+        say: is given a line a training.
+
+    Returns:
+        The rows of NAME.csv, see `judge_trials`.
+
+    Raises:
+        InputError: a setting is refused, or the folder holds something else.
+    """
+    to = check_table(to, seeds)
+    folder = Path(folder or Path("runs", "compare", to.stem))
+    trials = parse_trials(words, config.replace(run=str(folder / "shared")))
+    config.replace(seed=config.seed + seeds - 1)  # refused now, not after hours
+    _claim(folder, config)
+
+    shared = Run(trials[BASE])
+    say(f"photos: {stages.fetch(shared)}")
+    stages.intake(shared)
+    body = stages.restore(shared)
+    if shared.notice():
+        say(shared.notice())
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in trials}
+    for seed in range(config.seed, config.seed + seeds):
+        for name, trial in trials.items():
+            run = Run(trial.replace(seed=seed, run=str(folder / f"seed_{seed}" / name.replace(" ", "_"))))
+            for stage in ("fetch", "intake"):
+                _hand_on(shared, run, stage)
+            stages.split(run)
+            _hand_on(shared, run, "restore")
+            if not _is_trained(run):
+                stages.train(run, stages.features(run, body))
+            outcomes[name].append(outcome := _outcome(run))
+            wrong = f"{len(outcome.hits) - sum(outcome.hits.values())} of {len(outcome.hits)} test photos wrong"
+            say(f"seed {seed}, {name}: {wrong}, val loss {outcome.val_loss:.4f}, {outcome.epochs} epochs")
+    rows = judge_trials(outcomes)
+    _write(rows, shared, seeds, to, command)
+    return rows
+
+
+def name_of(config: RunConfig) -> str:
+    """Give a short hash of the settings that a comparison holds to: a name for its folder."""
+    return short_hash(_held_to(config))
+
+
+def _held_to(config: RunConfig) -> dict:
+    return {name: value for name, value in config.as_dict().items() if name not in ("run", *AFTER_HEAD)}
+
+
+def _claim(folder: Path, config: RunConfig) -> None:
+    """Make the folder that of a comparison with these settings, or find that it is.
+
+    Raises:
+        InputError: it is not empty and something else, a run for example, or a comparison with other settings.
+    """
+    path, settings = folder / "comparison.json", _held_to(config)
+    before = read_json(path) if path.is_file() else settings
+    if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
+        raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")
+    before = RunConfig().as_dict() | before  # a setting that is newer than the comparison was at its default then
+    for name, value in settings.items():
+        if before[name] != value:
+            raise InputError(
+                f"{str(folder)!r} holds a comparison with other settings ({name} was {before[name]!r}, is now "
+                f"{value!r}): name another folder with --run, or remove it"
+            )
+    write_json(path, settings)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _hand_on(shared: Run, run: Run, stage: str) -> None:
+    """Enter what a stage of the shared run found into another run, as if it had happened there."""
+    with run.stage(stage) as facts:
+        facts |= shared.facts(stage)
+        for name in STAGES[stage]:
+            write_bytes(run.path(name), shared.path(name).read_bytes())
+
+
+def _is_trained(run: Run) -> bool:
+    """Say whether a run was trained before on what it has now: a stage that finds otherwise takes that away."""
+    return "train" in run.seconds() and all(run.path(name).is_file() for name in STAGES["train"])
+
+
+def _outcome(run: Run) -> Outcome:
+    history, predictions = run.table("history.csv"), run.table("predictions.csv")
+    tests = [row for row in predictions if row["split"] == "test"]
+    class_names, seconds = class_names_of(tests), run.seconds()
+    judged = judge(labels_of(tests, class_names), probabilities_of(tests, class_names), class_names)
+    return Outcome(
+        hits={row["path"]: row["predicted"] == row["class_name"] for row in tests},
+        val_loss=min(float(row["val_loss"]) for row in history),
+        test_loss=judged["cross_entropy"],
+        epochs=len(history),
+        features_seconds=seconds["features"],
+        train_seconds=seconds["train"],
+    )
+
+
+def _write(rows: list[dict], shared: Run, seeds: int, to: Path, command: str) -> None:
+    from bears_tl.judging import plots
+
+    machine, first, count = shared.receipt()["machine"], shared.config.seed, shared.facts("intake")["count"]
+    hardware, today = f"{machine['cores']} cores of {machine['processor']}", datetime.date.today().isoformat()
+    head = [
+        f"Measured on {today} on {hardware}: `{command}`.",
+        f"{count} photos, {rows[0]['photos'] / seeds:g} of them tested with {'each of ' if seeds > 1 else ''}"
+        f"{say_seeds(first, seeds)}; weights: {shared.facts('restore')['kind']}.",
+        *([shared.notice()] if shared.notice() else []),
+    ]
+    write_csv(to, TRIAL_COLUMNS, rows)
+    write_bytes(to.with_suffix(".md"), table(rows, head).encode())
+    plots.save(plots.trial_changes(rows, shared.notice()), to.with_suffix(".png"))

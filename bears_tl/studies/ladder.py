@@ -1,0 +1,124 @@
+"""Beyond the walk: what the article only wished for, tried on a trained run."""
+
+import shutil
+import sys
+import time
+
+from bears_tl.files import read_json, sha256_of, write_csv, write_json
+from bears_tl.judging.metrics import judge, sentence
+from bears_tl.judging.predictions import labels_of, to_rows
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+
+LADDER_COLUMNS = [
+    "rung", "trained_values", "minutes", "epochs", "kept_epoch", "val_count", "val_errors", "val_accuracy",
+    "val_interval_low", "val_interval_high", "val_loss", "test_count", "test_errors", "test_accuracy",
+    "test_interval_low", "test_interval_high", "test_loss",
+]  # fmt: skip
+# What a rung's result depends on besides the photos' split, the weights and the head
+_SETTINGS = (
+    "seed", "batch_size", "learning_rate", "label_smoothing", "class_weights", "fine_tune_learning_rate",
+    "fine_tune_epochs", "fine_tune_patience",
+)  # fmt: skip
+
+
+def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
+    """Fine-tune rung by rung, each from the run's trained head; writes ladder.csv, ladder.png and ladder/.
+
+    A rung that is done is not trained again, and one that was interrupted or killed goes on where it was, with the same
+    weights in the end. In ladder/<rung>/ lie history.csv, predictions.csv (val and test) and weights.npz (what was
+    trained, as TF-slim names it, and the head), and while it is trained, state.npz and borders/.
+
+    Args:
+        run: is trained.
+        rungs: some of `bears_tl.training.rungs.RUNGS`; all without it.
+        say: is given a line a rung.
+
+    Returns:
+        The rows of ladder.csv: of all rungs that are done, from the top down.
+
+    Raises:
+        InputError: a rung that does not exist, a run that is not trained, or a saved state that is damaged.
+    """
+    from bears_tl.judging import plots
+
+    run.check("train")
+    body = artifacts.checkpoint_facts(run)
+    from bears_tl.training.rungs import RUNGS, check_rungs
+
+    asked = check_rungs(list(RUNGS) if rungs is None else rungs)
+    common = {name: getattr(run.config, name) for name in _SETTINGS}
+    common |= {"views": [str(view) for view in artifacts.train_views(run)], "weights": body["fingerprint"]}
+    common |= {"head": sha256_of(run.path("head.npz")), "splits": sha256_of(run.path("splits.csv"))}
+    with run.stage("ladder") as facts:
+        for rung in asked:
+            origin = common | {"rung": rung}
+            row = _done(run, origin) or _train_rung(run, origin, body)
+            epochs = f"{row['epochs']} epochs, kept {row['kept_epoch']}"
+            say(f"{rung}: {row['trained_values']:,} values, {row['minutes']:.1f} minutes, {epochs}; test: {_say(row)}")
+            done = [row for rung in RUNGS if (row := _done(run, common | {"rung": rung}))]
+            write_csv(run.path("ladder.csv"), LADDER_COLUMNS, done)
+            plots.save(plots.ladder(done, run.notice()), run.path("ladder.png"))
+        facts |= {"rungs": [row["rung"] for row in done]}
+    return done
+
+
+def _done(run: Run, origin: dict) -> dict | None:
+    """Give the row of a rung that was trained from the same."""
+    path = run.path("ladder") / origin["rung"] / "result.json"
+    if not path.is_file():
+        return None
+    result = read_json(path)
+    return result["row"] if isinstance(result, dict) and result.get("origin") == origin else None
+
+
+def _train_rung(run: Run, origin: dict, body: dict) -> dict:
+    """Train a rung, or go on with it, and judge it; gives its row."""
+    from bears_tl.inception.backbone import Backbone
+    from bears_tl.training.borders import Borders
+    from bears_tl.training.fine_tuning import fine_tune, probabilities
+    from bears_tl.training.head import HISTORY_COLUMNS, Head
+    from bears_tl.training.rungs import CutNetwork
+
+    rung, folder = origin["rung"], run.path("ladder") / origin["rung"]
+    head, rows = Head.load(run.path("head.npz")), artifacts.split_rows(run)
+    labels = {name: labels_of(rows[name], head.class_names) for name in rows}
+    network = CutNetwork(Backbone.restore(body["path"]), head, rung)
+    place = artifacts.photo_folder(run), folder / "borders"
+    tables = {
+        name: Borders(network, body["fingerprint"], place[0], rows[name], views, place[1])
+        for name, views in artifacts.split_views(run).items()
+    }
+    before = time.perf_counter()
+    for name, table in tables.items():
+        table.fill(f"{rung}: {name} up to its border")
+    filled = time.perf_counter() - before
+    try:
+        trained = fine_tune(network, tables, labels, run.config, folder / "state.npz", origin, filled)
+    except KeyboardInterrupt:
+        print(f"bears: the ladder was interrupted at {rung}; its finished epochs are in {folder}", file=sys.stderr)
+        raise
+    predictions, judged = [], {}
+    for name in ("val", "test"):
+        shares = probabilities(network, tables[name])
+        predictions += to_rows(rows[name], shares, head.class_names)
+        judged[name] = judge(labels[name], shares, head.class_names)
+    write_csv(folder / "history.csv", HISTORY_COLUMNS, trained["history"])
+    write_csv(folder / "predictions.csv", list(predictions[0]), predictions)
+    network.save(folder / "weights.npz")
+    row = {"rung": rung, "trained_values": network.trained_values, "minutes": round(trained["seconds"] / 60, 2)}
+    row |= {"epochs": len(trained["history"]) - 1, "kept_epoch": trained["kept_epoch"]}
+    for name, found in judged.items():
+        row |= {f"{name}_{key}": found[key] for key in ("count", "errors", "accuracy")}
+        row |= {f"{name}_interval_low": found["interval"][0], f"{name}_interval_high": found["interval"][1]}
+        row |= {f"{name}_loss": found["cross_entropy"]}
+    write_json(folder / "result.json", {"origin": origin, "row": row})
+    shutil.rmtree(folder / "borders", ignore_errors=True)
+    for path in [folder / "state.npz", *folder.glob(".*.part")]:  # a kill leaves half a file
+        path.unlink(missing_ok=True)
+    return row
+
+
+def _say(row: dict) -> str:
+    interval = [row["test_interval_low"], row["test_interval_high"]]
+    return sentence({name: row[f"test_{name}"] for name in ("count", "errors", "accuracy")} | {"interval": interval})

@@ -1,0 +1,186 @@
+"""Two roads to a classifier of the same photos: a head on the frozen body's features, or a network from scratch."""
+
+import time
+from collections.abc import Callable
+
+from bears_tl.config import AFTER_HEAD, PLACES
+from bears_tl.errors import InputError
+from bears_tl.files import read_csv, read_json, seeded_rng, sha256_of, short_hash, write_csv, write_json
+from bears_tl.judging.metrics import judge
+from bears_tl.judging.predictions import labels_of
+from bears_tl.pipeline import artifacts
+from bears_tl.pipeline.run import Run
+from bears_tl.studies.scratch import transfer_seconds
+
+ROADS = ("transfer", "scratch")
+SIZES = (5, 10, 20, 50)  # training photos a class, besides all
+ALL = "all"
+CURVE_COLUMNS = [
+    "photos_per_class", "road", "seed", "train_photos", "budget_seconds", "planned_epochs", "epochs", "seconds",
+    "val_count", "val_errors", "val_accuracy", "test_count", "test_errors", "test_accuracy", "test_interval_low",
+    "test_interval_high", "origin",
+]  # fmt: skip
+
+
+def measure(
+    run: Run,
+    sizes: tuple[int, ...] = SIZES,
+    seeds: int = 3,
+    seconds: float | None = None,
+    epochs: int | None = None,
+    say: Callable[[str], None] = print,
+) -> list[dict]:
+    """Go both roads with few training photos, more, and all; writes learning_curves.csv and what_transfer_buys.png.
+
+    Validation and test photos are always the run's own. The photos of a smaller size are among those of a larger one
+    with the same seed. A row is written when it is done, and is not made again; rows of other seconds or epochs stay
+    beside it, those of other settings of the run go.
+
+    Args:
+        run: is trained.
+        sizes: training photos a class; those that the smallest class does not hold are left out. All come besides.
+        seeds: how many, from the run's on: each draws other photos, and another order, other weights.
+        seconds: of each network from scratch, whatever the size; without it or epochs, what the transfer run takes,
+            measured once.
+        epochs: as many are planned, in place of a time.
+        say: is given a line a row.
+
+    Returns:
+        The rows of learning_curves.csv that were asked for.
+
+    Raises:
+        InputError: what `scratch` refuses, a size that is too small, or no seed.
+    """
+    from bears_tl.judging import plots
+    from bears_tl.photos.thumbnails import Thumbnails
+
+    run.check("train")
+    seconds = None if seconds is None else float(seconds)
+    path, thumbnails, origin = run.path("learning_curves.csv"), Thumbnails(artifacts.photo_folder(run)), _origin(run)
+    asked = [
+        {"photos_per_class": str(size), "road": road, "seed": str(run.config.seed + i)}
+        for size in _fitting(run, sizes, seeds, say)
+        for i in range(seeds)
+        for road in ROADS
+    ]
+    done = [row for row in read_csv(path, CURVE_COLUMNS) if row["origin"] == origin] if path.is_file() else []
+    if seconds is None and epochs is None:
+        seconds = _transfer_seconds_once(run, origin)
+
+    def find(key: dict) -> dict | None:
+        return next((row for row in done if key.items() <= row.items() and _is_as_told(row, seconds, epochs)), None)
+
+    with run.stage("learning_curves") as facts:
+        for key in asked:
+            if find(key):
+                continue
+            row = key | _go(run, key, thumbnails, seconds, epochs) | {"origin": origin}
+            done.append({name: str(value) for name, value in row.items()})
+            write_csv(path, CURVE_COLUMNS, done)
+            size = "all" if key["photos_per_class"] == ALL else f"{key['photos_per_class']} a class"
+            wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
+            say(f"{size}, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs")
+        found = [find(key) for key in asked]
+        plots.save(plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png"))
+        facts |= {"rows": len(done)}
+    return found
+
+
+def _transfer_seconds_once(run: Run, origin: str) -> float:
+    """Give `transfer_seconds` as it was measured first: rows that are made later get the same time."""
+    path = run.path("transfer_seconds.json")
+    known = read_json(path) if path.is_file() else {}
+    if known.get("origin") != origin:
+        known = {"origin": origin, "seconds": round(transfer_seconds(run), 1)}
+        write_json(path, known)
+    return known["seconds"]
+
+
+def nested(rows: list[dict], size: str, seed: int) -> list[dict]:
+    """Take the first photos of each class in an order that their content and the seed decide; all of them for "all"."""
+    ranked = sorted(rows, key=lambda row: seeded_rng(seed, row["sha256"], "learning curves").random())
+    if size == ALL:
+        return ranked
+    class_names = sorted({row["class_name"] for row in rows})
+    return [row for name in class_names for row in [row for row in ranked if row["class_name"] == name][: int(size)]]
+
+
+def _go(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | None) -> dict:
+    """Go one road with one size and seed; gives the rest of its row."""
+    config = run.config.replace(seed=int(key["seed"]))
+    rows, class_names = artifacts.split_rows(run), _class_names(run)
+    train = nested(rows["train"], key["photos_per_class"], config.seed)
+    started = time.perf_counter()
+    if key["road"] == "scratch":
+        from bears_tl.training.scratch import train_scratch
+
+        model, history, planned = train_scratch(thumbnails, train, rows["val"], class_names, config, seconds, epochs)
+        taken = time.perf_counter() - started
+        result = {"planned_epochs": planned, "budget_seconds": "" if seconds is None else seconds}
+        shares = {name: model.classify(thumbnails, rows[name]) for name in ("val", "test")}
+    else:
+        head, history, found = _train_head(run, train, rows, class_names, config)
+        taken = time.perf_counter() - started
+        result = {"planned_epochs": config.epochs, "budget_seconds": ""}
+        shares = {name: head.classify(found[name]) for name in ("val", "test")}
+    result |= {"train_photos": len(train), "epochs": len(history), "seconds": round(taken, 3)}
+    for name in ("val", "test"):
+        judged = judge(labels_of(rows[name], class_names), shares[name], class_names)
+        result |= {f"{name}_{column}": judged[column] for column in ("count", "errors", "accuracy")}
+    low, high = judged["interval"]
+    return result | {"test_interval_low": low, "test_interval_high": high}
+
+
+def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_names: list[str], config):
+    """Train a head on some of the photos; what the cache lacks of their features is computed."""
+    from bears_tl.features.extract import extract
+    from bears_tl.training.head import train_head
+
+    folder, cache, views = artifacts.photo_folder(run), artifacts.feature_cache(run), artifacts.split_views(run)
+    photos = {"train": train, "val": rows["val"], "test": rows["test"]}
+    found = {
+        name: extract(lambda: artifacts.load_body(run), folder, photos[name], views[name], cache, f"Features of {name}")
+        for name in photos
+    }
+    labels = [labels_of(photos[name], class_names) for name in ("train", "val")]
+    head, history = train_head(found["train"], labels[0], found["val"], labels[1], class_names, config)
+    return head, history, found
+
+
+def _class_names(run: Run) -> list[str]:
+    return sorted({row["class_name"] for row in artifacts.split_rows(run)["train"]})
+
+
+def _fitting(run: Run, sizes: tuple[int, ...], seeds: int, say: Callable[[str], None]) -> list[str]:
+    """Give the sizes that every class holds, rising, and "all"; says which are left out."""
+    from bears_tl.training.scratch import SMALLEST_CLASS
+
+    if seeds < 1:
+        raise InputError(f"seeds {seeds} is out of range, expected 1 or more")
+    if small := [size for size in sizes if size < SMALLEST_CLASS]:
+        raise InputError(f"size {small[0]} is out of range, expected {SMALLEST_CLASS} or more photos a class")
+    train = artifacts.split_rows(run)["train"]
+    held = {name: sum(row["class_name"] == name for row in train) for name in _class_names(run)}
+    smallest = min(held, key=held.get)
+    for size in sorted(set(sizes)):
+        if size > held[smallest]:
+            say(f"{size} a class is left out: {smallest} has {held[smallest]} training photos")
+    return [*(str(size) for size in sorted(set(sizes)) if size <= held[smallest]), ALL]
+
+
+def _is_as_told(row: dict, seconds: float | None, epochs: int | None) -> bool:
+    """Say whether a row that is done was made with the time or the epochs that are told."""
+    if row["road"] != "scratch":
+        return True
+    if epochs is not None:
+        return row["planned_epochs"] == str(epochs)
+    return row["budget_seconds"] == str(seconds)
+
+
+def _origin(run: Run) -> str:
+    """Give a short hash of what all rows depend on: settings, split, weights."""
+    no_matter = (*PLACES, *AFTER_HEAD)
+    settings = {name: value for name, value in run.config.as_dict().items() if name not in no_matter}
+    body = run.facts("restore")
+    told = [settings, sha256_of(run.path("splits.csv")), body["fingerprint"], body["precision"]]
+    return short_hash(told)

@@ -1,0 +1,140 @@
+"""The ladder: Inception v3 cut in two at a rung; what lies below the cut stays as it is, what lies above is trained."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.errors import InputError
+from bears_tl.files import atomic_path
+from bears_tl.inception.architecture import CONVOLUTIONS
+from bears_tl.inception.backbone import Backbone, convolutions
+from bears_tl.photos.views import IMAGE_SIZE_PX
+from bears_tl.tensorflow import tf
+from bears_tl.training.head import Head
+
+_BLOCKS = list(dict.fromkeys(scope.split("/")[1] for scope in CONVOLUTIONS if "/Mixed_" in scope))
+RUNGS = ("head", *(block.lower() for block in reversed(_BLOCKS)), "all")  # from the top down
+BATCH_SIZE = 8  # views a call; fixed, since another size may change the last bits and has oneDNN compile kernels anew
+_LARGEST = np.finfo(np.float16).max
+
+
+def check_rungs(names: list[str]) -> list[str]:
+    """Give rungs, each once, in the order of the ladder.
+
+    Raises:
+        InputError: none, or one that does not exist.
+    """
+    for name in names:
+        if name not in RUNGS:
+            raise InputError(f"there is no rung {name!r}: expected some of {', '.join(RUNGS)}")
+    if not names:
+        raise InputError(f"no rung is named: expected some of {', '.join(RUNGS)}")
+    return [rung for rung in RUNGS if rung in names]
+
+
+class CutNetwork:
+    """Inception v3 with a head on it, cut in two at a rung's border, always in inference mode.
+
+    The border of a block is what its first convolution is given; of `head` the pooled features; of `all` the pixels.
+
+    Attributes:
+        trained: TF-slim's name to tf.Variable, all kernels and betas above the cut. A beta is the only bias that a
+            convolution here has, so it is trained with it (Keras' guide does so, https://keras.io/guides/
+            transfer_learning/); there is no gamma, and the stored mean and variance never move.
+        kernel: tf.Variable [2048, n classes] of the head.
+        bias: tf.Variable [n classes] of the head.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, rung: str):
+        """Put a head on a body, and cut it.
+
+        Args:
+            backbone: its values above the cut change when they are trained.
+            head: the trained head that is started from.
+            rung: one of RUNGS.
+        """
+        import keras
+
+        self.rung = rung
+        self.class_names, model = head.class_names, backbone.model
+        layers = dict(convolutions(model))
+        above = scopes_above(rung)
+        border = layers[above[0]][0].input if above else model.output
+        self._below = keras.Model(model.input, border) if rung != "all" else None
+        self._above = keras.Model(border, model.output) if above else None
+        self.trained = {}
+        for scope in above:
+            convolution, norm = layers[scope]
+            self.trained |= {f"{scope}/weights": convolution.kernel.value, f"{scope}/BatchNorm/beta": norm.beta.value}
+        self.kernel, self.bias = tf.Variable(head.kernel), tf.Variable(head.bias)
+        self.dtype = np.dtype(np.float16 if self._below else np.uint8)  # of what crosses the border
+        self.shape = tuple(border.shape[1:])
+        pixels = tf.TensorSpec([BATCH_SIZE, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3], tf.uint8)
+        self._infer_below = tf.function(lambda x: self._below(_scale(x), training=False), input_signature=[pixels])
+        self._infer_above = tf.function(self.logits, input_signature=[self.batch_spec])
+
+    @property
+    def batch_spec(self) -> tf.TensorSpec:
+        """Give shape and dtype of a batch at the border, as `pad` makes it."""
+        return tf.TensorSpec([BATCH_SIZE, *self.shape], tf.float32 if self._below else tf.uint8)
+
+    @property
+    def trained_values(self) -> int:
+        """Count what is trained, the head included."""
+        return sum(int(np.prod(variable.shape)) for variable in [*self.trained.values(), self.kernel, self.bias])
+
+    def activations(self, pixels: np.ndarray) -> np.ndarray:
+        """Run views up to the border.
+
+        Args:
+            pixels: uint8 [n, 299, 299, 3] in [0, 255], n at most BATCH_SIZE.
+
+        Returns:
+            float16 [n, ...], 0 or more; at the border of `all`, the pixels themselves.
+
+        Raises:
+            InputError: an activation that float16 cannot hold: these weights are not trained ones.
+        """
+        if self._below is None:
+            return pixels
+        found = self._infer_below(pad(pixels)).numpy()[: len(pixels)]
+        if not (found <= _LARGEST).all():  # not a number fails too
+            raise InputError(
+                f"the body gives activations up to {found.max():.3g}, expected {_LARGEST:.0f} at most: "
+                "its weights are broken, name another checkpoint"
+            )
+        return found.astype(np.float16)
+
+    def logits(self, x):
+        """Go on from the border: tensor of `batch_spec` to float32 [n, n classes]."""
+        x = _scale(x) if x.dtype == tf.uint8 else x
+        return (self._above(x, training=False) if self._above else x) @ self.kernel + self.bias
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """Go on from the border: [n, ...], n at most BATCH_SIZE, to float32 [n, n classes] in [0, 1]."""
+        return tf.nn.softmax(self._infer_above(pad(x))).numpy()[: len(x)]
+
+    def save(self, path: str | Path) -> None:
+        """Write what is above the cut, with the head, as an .npz, whole or not at all."""
+        head = {"kernel": self.kernel.numpy(), "bias": self.bias.numpy(), "class_names": np.array(self.class_names)}
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **head, **{name: variable.numpy() for name, variable in self.trained.items()})
+
+
+def scopes_above(rung: str) -> tuple[str, ...]:
+    """List the convolutions that a rung trains, in the order of their creation."""
+    if rung in ("head", "all"):
+        return CONVOLUTIONS if rung == "all" else ()
+    blocks = [scope.split("/")[1].lower() for scope in CONVOLUTIONS]
+    return CONVOLUTIONS[blocks.index(rung) :]
+
+
+def pad(x: np.ndarray) -> np.ndarray:
+    """Fill a batch up to BATCH_SIZE with zeros; float16 becomes float32, since on most CPUs TensorFlow warns of it."""
+    padded = np.zeros((BATCH_SIZE, *x.shape[1:]), np.float32 if x.dtype == np.float16 else x.dtype)
+    padded[: len(x)] = x
+    return padded
+
+
+def _scale(pixels):
+    return tf.cast(pixels, tf.float32) / 127.5 - 1.0

@@ -1,0 +1,103 @@
+"""Stages that no other file tests: the views of training, the audit of cues, and runs of an earlier version."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bears_tl.config import RunConfig
+from bears_tl.files import read_csv, write_csv
+from bears_tl.judging.cues import CUE_COLUMNS
+from bears_tl.judging.predictions import to_row
+from bears_tl.photos.views import CENTER, View
+from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.pruning import prune
+from bears_tl.pipeline.run import Run
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Give a function that makes a run of photos told apart by their colour, with right or wrong predictions."""
+    monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    draw = np.random.default_rng(0)
+    for name, shift in (("Dark", 0), ("Light", 120)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = draw.integers(0, 120, (70, 70, 3), dtype=np.uint8) + np.uint8(shift)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+
+    def make(right: bool) -> Run:
+        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos"), edits=str(tmp_path / "none")))
+        stages.fetch(run)
+        stages.intake(run)
+        stages.split(run)
+        names = ["Dark", "Light"]
+        with run.stage("train"):
+            rows = [row for row in run.table("splits.csv") if row["split"] != "train"]
+            shares = [[row["class_name"] == name for name in names] for row in rows]
+            predictions = [
+                to_row(row, np.array(share, float)[:: 1 if right else -1], names)
+                for row, share in zip(rows, shares, strict=True)
+            ]
+            write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
+        return run
+
+    return make
+
+
+def test_training_photos_alone_are_seen_as_the_settings_say(tmp_path):
+    effects = {"brightness": 0.1, "contrast": 0.2, "saturation": 0.3, "hue": 0.4, "rotation_degrees": 5.0}
+    run = Run(RunConfig(run=str(tmp_path), seed=7, max_zoom=0.3, train_views=2, erasing=0.6, **effects))
+    views = [View(k, 7, 0.3, 0.1, 0.2, 0.3, 0.4, 5.0, 0.6) for k in (0, 1)]
+    assert artifacts.split_views(run) == {"train": views, "val": [CENTER], "test": [CENTER]}
+    assert artifacts.train_views(Run(run.config.replace(train_views=0))) == [CENTER]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_colour_that_tells_the_classes_is_found_and_warned_of(trained, right):
+    run = trained(right)
+    rows = stages.audit(run)
+    accuracy = {row["cue"]: row["accuracy"] for row in rows}
+    assert list(accuracy) == ["colour", "border", "image_size", "file_size", "all_cues"]
+    assert accuracy["colour"] == accuracy["border"] == accuracy["all_cues"] == 1
+    assert accuracy["image_size"] == 0.5  # all photos are of one size
+    assert {row["body_accuracy"] for row in rows} == {float(right)}
+    assert [row["cue"] for row in read_csv(run.path("cues.csv"), CUE_COLUMNS)] == list(accuracy)
+    assert any("by colour alone 100.0%" in warning for warning in run.facts("audit")["warnings"])
+
+
+def test_a_large_set_is_judged_by_some_of_its_photos(trained, monkeypatch):
+    run = trained(right=True)
+    monkeypatch.setattr(stages, "AUDIT_PHOTOS", 30)
+    of_all = len([row for row in run.table("splits.csv") if row["split"] == "test"])
+    assert 0 < stages.audit(run)[0]["count"] < of_all
+
+
+def test_other_predictions_take_the_audit_away(trained):
+    stages.audit(trained(right=True))
+    assert not trained(right=False).path("cues.csv").exists()
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path, refused):
+    run = Run(RunConfig(run=str(tmp_path / "run")))
+    with run.stage("split"):
+        write_csv(run.path("splits.csv"), ["path"], [])
+    with run.stage("restore") as facts:
+        facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "f" * 64}
+    with refused("earlier version", "train again"):
+        artifacts.load_body(run)
+    with refused("earlier version", "train again"):
+        prune([run])
+
+
+def test_prune_keeps_what_a_run_uses_and_passes_over_one_that_has_no_features_yet(trained, tmp_path, refused):
+    run, begun = trained(right=True), Run(RunConfig(run=str(tmp_path / "begun")))
+    with begun.stage("fetch") as facts:
+        facts |= {"folder": "here"}
+    with refused("no run to keep", "bears train"):
+        prune([begun, run])
+    with run.stage("restore") as facts:
+        facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "f" * 64, "precision": "float32"}
+    cache, names = artifacts.feature_cache(run), [row["sha256"] for row in run.table("splits.csv")]
+    cache.put([(name, CENTER) for name in ["0" * 64, *names]], np.zeros((41, 2048), np.float16))
+    kept = sum(row["split"] != "train" for row in run.table("splits.csv"))  # training photos are seen in random views
+    assert [(row["kept"], row["removed"]) for row in prune([begun, run])] == [(kept, 41 - kept)]
