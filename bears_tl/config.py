@@ -1,4 +1,4 @@
-"""Every knob of a run, typed and checked. YAML key, notebook parameter and field are one name."""
+"""Every setting of a run, typed and checked. YAML key, notebook parameter and field are one name."""
 
 import contextlib
 import dataclasses
@@ -11,69 +11,90 @@ from bears_tl.errors import InputError, reason_of
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
 DEPTHS = ("glimpse", "whole")
-# Settings by what they decide. Places decide no result: photos, split and weights are told by their hashes.
-PLACES = ("run", "photos", "checkpoint", "edits", "precision", "max_files", "max_bytes")
-VIEWS_AND_HEAD = (
-    "max_zoom", "brightness", "contrast", "saturation", "hue", "rotation_degrees", "erasing", "train_views",
-    "epochs", "patience", "batch_size", "learning_rate", "label_smoothing", "mixup", "class_weights",
-)  # fmt: skip
-AFTER_HEAD = ("beyond", "as_2019", "fine_tune_learning_rate", "fine_tune_epochs", "fine_tune_patience")
+# What a setting decides, in the order of the stages: the first of these that it changes; what comes later follows.
+# `nothing`: where a run lies, and how much of a study is made.
+SUBJECTS = ("nothing", "photos", "split", "body", "views", "head", "after")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "nothing"}
 
 
-def _knob(default, help, low=None, high=None, choices=None):
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+def _setting(decides, default, help, low=None, high=None, choices=None):
+    metadata = {"decides": decides, "help": help, "low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """The settings of one run; the metadata of each field says what it means and what range is allowed."""
 
-    run: str = _knob("runs/sample", "folder that everything of this run is written to")
-    photos: str = _knob("sample", "sample | folder of class folders | archive | URL | Google Drive id")
-    checkpoint: str = _knob(
-        "auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
+    run: str = _setting("nothing", "runs/sample", "folder that everything of this run is written to")
+    photos: str = _setting("photos", "sample", "sample | folder of class folders | archive | URL | Google Drive id")
+    checkpoint: str = _setting(
+        "body", "auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
     )
-    precision: str = _knob(
-        "auto", "what the body computes in; auto: the fastest here, found out once", choices=PRECISIONS
+    precision: str = _setting(
+        "body", "auto", "what the body computes in; auto: the fastest here, found out once", choices=PRECISIONS
     )
-    max_files: int = _knob(1_000_000, "an archive with more files and folders is refused", 1, 10**9)
-    max_bytes: int = _knob(200 * 10**9, "an archive that holds more bytes is refused", 1, 10**15)
-    min_side_px: int = _knob(64, "a photo with a shorter side is set aside", 1, 100_000)
-    allow_animated: bool = _knob(False, "take the first frame of animated files instead of setting them aside")
-    edits: str = _knob("data/edits.csv", "label corrections, applied at intake when there is such a file")
-    seed: int = _knob(0, "every random choice follows from it", 0, 2**31 - 1)
-    test_fraction: float = _knob(0.2, "share of each class kept for the test", 0.01, 0.8)
-    val_fraction: float = _knob(0.1, "share of each class kept for early stopping", 0.01, 0.8)
-    max_zoom: float = _knob(0.2, "a random view shows a box up to this much smaller than the largest one", 0.0, 0.9)
-    brightness: float = _knob(0.0, "random views are up to this share darker or brighter; 0: off", 0.0, 1.0)
-    contrast: float = _knob(0.0, "random views have up to this share less or more contrast; 0: off", 0.0, 1.0)
-    saturation: float = _knob(0.0, "random views are up to this share less or more colourful; 0: off", 0.0, 1.0)
-    hue: float = _knob(0.0, "hues of random views are turned by up to this share of the circle; 0: off", 0.0, 0.5)
-    rotation_degrees: float = _knob(0.0, "random views are turned by up to this, either way; 0: off", 0.0, 180.0)
-    erasing: float = _knob(0.0, "half of the random views lack a rectangle of up to this share; 0: off", 0.0, 0.9)
-    train_views: int = _knob(1, "random views of each training photo; 0: train on the center view", 0, 100)
-    epochs: int = _knob(200, "training stops after this many, or earlier", 1, 100_000)
-    patience: int = _knob(20, "epochs without a lower validation loss before training stops", 1, 100_000)
-    batch_size: int = _knob(40, "photos a training step", 1, 65_536)
-    learning_rate: float = _knob(0.003, "Adam's step size", 1e-7, 1.0)
-    label_smoothing: float = _knob(
-        0.0, "share of each target that is spread evenly over all classes; 0: off", 0.0, 0.99
+    max_files: int = _setting("photos", 1_000_000, "an archive with more files and folders is refused", 1, 10**9)
+    max_bytes: int = _setting("photos", 200 * 10**9, "an archive that holds more bytes is refused", 1, 10**15)
+    min_side_px: int = _setting("photos", 64, "a photo with a shorter side is set aside", 1, 100_000)
+    allow_animated: bool = _setting(
+        "photos", False, "take the first frame of animated files instead of setting them aside"
     )
-    mixup: float = _knob(0.0, "training features are mixed by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0)
-    class_weights: str = _knob(
-        "none", "balanced: in training, each class counts as much as any other", choices=CLASS_WEIGHTS
+    edits: str = _setting("photos", "data/edits.csv", "label corrections, applied at intake when there is such a file")
+    seed: int = _setting("split", 0, "every random choice follows from it", 0, 2**31 - 1)
+    test_fraction: float = _setting("split", 0.2, "share of each class kept for the test", 0.01, 0.8)
+    val_fraction: float = _setting("split", 0.1, "share of each class kept for early stopping", 0.01, 0.8)
+    max_zoom: float = _setting(
+        "views", 0.2, "a random view shows a box up to this much smaller than the largest one", 0.0, 0.9
     )
-    as_2019: str = _knob(
-        "glimpse", "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours", choices=DEPTHS
+    brightness: float = _setting("views", 0.0, "random views are up to this share darker or brighter; 0: off", 0.0, 1.0)
+    contrast: float = _setting(
+        "views", 0.0, "random views have up to this share less or more contrast; 0: off", 0.0, 1.0
     )
-    beyond: str = _knob(
-        "glimpse", "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours", choices=DEPTHS
+    saturation: float = _setting(
+        "views", 0.0, "random views are up to this share less or more colourful; 0: off", 0.0, 1.0
     )
-    fine_tune_learning_rate: float = _knob(0.00003, "Adam's step size below the head, in the ladder", 1e-9, 1.0)
-    fine_tune_epochs: int = _knob(10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)
-    fine_tune_patience: int = _knob(
-        3, "epochs without a lower validation loss before a rung's training stops", 1, 100_000
+    hue: float = _setting(
+        "views", 0.0, "hues of random views are turned by up to this share of the circle; 0: off", 0.0, 0.5
+    )
+    rotation_degrees: float = _setting(
+        "views", 0.0, "random views are turned by up to this, either way; 0: off", 0.0, 180.0
+    )
+    erasing: float = _setting(
+        "views", 0.0, "half of the random views lack a rectangle of up to this share; 0: off", 0.0, 0.9
+    )
+    train_views: int = _setting("views", 1, "random views of each training photo; 0: train on the center view", 0, 100)
+    epochs: int = _setting("head", 200, "training stops after this many, or earlier", 1, 100_000)
+    patience: int = _setting("head", 20, "epochs without a lower validation loss before training stops", 1, 100_000)
+    batch_size: int = _setting("head", 40, "photos a training step", 1, 65_536)
+    learning_rate: float = _setting("head", 0.003, "Adam's step size", 1e-7, 1.0)
+    label_smoothing: float = _setting(
+        "head", 0.0, "share of each target that is spread evenly over all classes; 0: off", 0.0, 0.99
+    )
+    mixup: float = _setting(
+        "head", 0.0, "training features are mixed by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0
+    )
+    class_weights: str = _setting(
+        "head", "none", "balanced: in training, each class counts as much as any other", choices=CLASS_WEIGHTS
+    )
+    as_2019: str = _setting(
+        "nothing",
+        "glimpse",
+        "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours",
+        choices=DEPTHS,
+    )
+    beyond: str = _setting(
+        "nothing",
+        "glimpse",
+        "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours",
+        choices=DEPTHS,
+    )
+    fine_tune_learning_rate: float = _setting(
+        "after", 0.00003, "Adam's step size below the head, in the ladder", 1e-9, 1.0
+    )
+    fine_tune_epochs: int = _setting("after", 10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)
+    fine_tune_patience: int = _setting(
+        "after", 3, "epochs without a lower validation loss before a rung's training stops", 1, 100_000
     )
 
     def __post_init__(self):
@@ -115,6 +136,11 @@ def from_dict(values: dict, origin: str) -> RunConfig:
             expected = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
             raise InputError(f"unknown setting {name!r} in {origin}: {expected}")
     return RunConfig(**values)
+
+
+def deciding(*subjects: str) -> list[str]:
+    """List the settings that decide one of some subjects (see SUBJECTS), in the order of the fields."""
+    return [field.name for field in dataclasses.fields(RunConfig) if field.metadata["decides"] in subjects]
 
 
 def load(path: str | Path) -> RunConfig:

@@ -48,16 +48,18 @@ from bears_tl.pipeline.run import Run
 from bears_tl.serving.cleaner import Cleaner
 
 # %% [markdown]
-# The settings of views are made here: they are kept in the run, and `05_train` goes by them.
+# The settings of views are made here: they are kept in the run, and `05_train` goes by them. A run that has settings
+# already keeps them; only what you change above takes their place.
 
 # %%
 strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
 strengths |= {"rotation_degrees": rotation_degrees, "erasing": erasing}
 current_run = Run.open_or_start(run, seed=seed, max_zoom=max_zoom, train_views=train_views, **strengths)
+photo = artifacts.draw(current_run, current_run.table("photos.csv"), 1)[0]
 current_run.keep_settings()
+config = current_run.config
 
 # %%
-photo = artifacts.draw(current_run, current_run.table("photos.csv"), 1)[0]
 path = artifacts.photo_folder(current_run) / photo["path"]
 original = np.asarray(read_image(path))
 center = read_views(path, [CENTER], photo["sha256"])[0]
@@ -71,7 +73,8 @@ figure = plots.photo_grid([original, center], titles, columns=2)
 # ## The same photo in six random views
 
 # %%
-views = [View(k, seed, max_zoom, **strengths) for k in range(6)]
+strengths = {effect: getattr(config, effect) for effect in strengths}
+views = [View(k, config.seed, config.max_zoom, **strengths) for k in range(6)]
 pictures = read_views(path, views, photo["sha256"])
 figure = plots.photo_grid(pictures, [f"view {view.k}" for view in views])
 
@@ -98,10 +101,10 @@ assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=
 most = {"brightness": 0.5, "contrast": 0.5, "saturation": 1.0, "hue": 0.2, "rotation_degrees": 45.0, "erasing": 0.4}
 pictures, titles = [], []
 for name, row in [*((effect, {effect: strength}) for effect, strength in most.items()), ("all", most)]:
-    pairs = [read_views(path, [View(k, seed), View(k, seed, **row)], photo["sha256"]) for k in range(8)]
+    pairs = [read_views(path, [View(k, config.seed), View(k, config.seed, **row)], photo["sha256"]) for k in range(8)]
     k = int(np.argmax([abs(np.subtract(*pair, dtype=float)).mean() for pair in pairs]))
     for share in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        view = View(k, seed, **{effect: share * strength for effect, strength in row.items()})
+        view = View(k, config.seed, **{effect: share * strength for effect, strength in row.items()})
         pictures += read_views(path, [view], photo["sha256"])
         titles.append(f"{name} {share * row.get(name, 1):.2g}")
 figure = plots.photo_grid(pictures, titles)

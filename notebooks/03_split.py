@@ -37,8 +37,9 @@ from bears_tl.photos.splits import count_splits, split_photos
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
-fractions = {"test_fraction": test_fraction, "val_fraction": val_fraction}
-current_run = Run.open_or_start(run, seed=seed, **fractions)
+current_run = Run.open_or_start(run, seed=seed, test_fraction=test_fraction, val_fraction=val_fraction)
+config = current_run.config
+fractions = {"test_fraction": config.test_fraction, "val_fraction": config.val_fraction}
 rows = stages.split(current_run)
 rows[:2]
 
@@ -58,7 +59,7 @@ for class_name, count in counts.items():
     groups = collections.Counter(row["group"] for row in rows if row["class_name"] == class_name)
     mixed = {row["group"] for row in rows if row["class_name"] != class_name}
     room = max(groups.values()) + sum(size for group, size in groups.items() if group in mixed)
-    shares = {"test": test_fraction, "val": val_fraction}
+    shares = {"test": config.test_fraction, "val": config.val_fraction}
     assert all(abs(count[split] - share * total) <= room for split, share in shares.items())
 
 # %% [markdown]
@@ -94,7 +95,7 @@ figure = plots.photo_grid([original, near_copy(original)], ["a photo", "a copy o
 
 # %%
 few = [row for name in counts for row in [row for row in rows if row["class_name"] == name][:500]]  # of a large set
-found = compare_splits(artifacts.photo_folder(current_run), few, current_run.config, seeds=range(5))
+found = compare_splits(artifacts.photo_folder(current_run), few, config, seeds=range(5))
 for row in found:
     print(f"seed {row['seed']}: leaky split {row['leaky']:.1%}, clean split {row['clean']:.1%}")
 leaky, clean = (sum(row[name] for row in found) / len(found) for name in ("leaky", "clean"))
@@ -110,7 +111,7 @@ print(f"The leak pretends {leaky - clean:+.1%} of test accuracy: {leaky:.1%} ins
 # %%
 renamed = [row | {"path": f"renamed/{number}.jpg"} for number, row in enumerate(reversed(rows))]
 split_of = {row["sha256"]: row["split"] for row in rows}
-again = split_photos(renamed, **fractions, seed=seed)
+again = split_photos(renamed, **fractions, seed=config.seed)
 assert all(row["split"] == split_of[row["sha256"]] for row in again)
 
 # %% [markdown]
@@ -121,7 +122,7 @@ assert all(row["split"] == split_of[row["sha256"]] for row in again)
 
 # %%
 more = [row | {"sha256": row["sha256"][::-1], "group": row["sha256"][::-1]} for row in rows[:10]]
-after = {row["sha256"]: row["split"] for row in split_photos([*rows, *more], **fractions, seed=seed)}
+after = {row["sha256"]: row["split"] for row in split_photos([*rows, *more], **fractions, seed=config.seed)}
 moved = sum(after[sha256] != split for sha256, split in split_of.items())
 print(f"Adding {len(more)} photos to {len(rows)} moved {moved} of them to another split.")
 

@@ -37,8 +37,10 @@ from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison, ladder, learning_curves, scratch
 
 knobs = {"fine_tune_epochs": fine_tune_epochs, "fine_tune_patience": fine_tune_patience}
-current_run = Run.open(run, beyond=beyond, fine_tune_learning_rate=fine_tune_learning_rate, **knobs)
-whole, folder = beyond == "whole", current_run.path("beyond") / beyond
+knobs |= {"fine_tune_learning_rate": fine_tune_learning_rate}
+current_run = Run.open_or_start(run, beyond=beyond, **knobs)
+depth = current_run.config.beyond
+whole, folder = depth == "whole", current_run.path("beyond") / depth
 assert current_run.facts("evaluate") is not None  # or one line says what to run first
 print(current_run.notice())
 
@@ -72,7 +74,7 @@ tries = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "m
 if whole:
     tries += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
 config, seeds = current_run.config, 5 if whole else 1
-runs = folder / comparison.name_of(config)
+runs = folder / comparison.origin_of(config).name
 tries = comparison.others(tries, config)  # without what the run has already
 tried = comparison.compare(config, tries, seeds, folder / "settings.csv", runs, "08_beyond")
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))

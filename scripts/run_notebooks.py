@@ -1,12 +1,13 @@
 """Run notebooks in order, headless, and leave them in the run directory.
 
-Without names: the walk, 01 to 07, with the settings of a config. Named: those; the ones beyond the walk need a run that
-is walked already, and take its settings.
+Without names: 01 to 07, which train a run with the settings of a config. Named: those; 08 and 09 need a run that is
+trained, and take its settings.
 """
 
 import argparse
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,12 +16,19 @@ from traitlets.config import Config
 
 from bears_tl import config as settings
 from bears_tl.errors import InputError
+from bears_tl.files import write_bytes
 from bears_tl.pipeline.run import Run, settings_from
 
-# Kernels that talk over files instead of TCP: no other user of the machine can listen, and no kernel warns of it.
-_KERNELS = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
+# Kernels that talk over files instead of TCP: no other user of the machine can listen, and no kernel warns of it. What
+# goes wrong in a cell is in the notebook: a kernel's own log has only the interruption that ends it.
+_KERNELS = Config(
+    {
+        "KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"},
+        "NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=50"]},
+    }
+)
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-BEYOND = ("08_beyond", "09_as_2019")  # they read what the walk left and change nothing of it
+BEYOND = ("08_beyond", "09_as_2019")  # they read what the others left and change nothing of it
 
 
 def main() -> int:
@@ -39,10 +47,13 @@ def main() -> int:
         if notebooks[0].stem in BEYOND:
             command = "make beyond"
             changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-            run = walked(settings.load(options.config).replace(**changes).run, changes, notebooks)
-        else:
-            run = Run(settings_from(options.config, options.set, options.run))
-        return run_all(run, notebooks, command)
+            run = trained(settings.load(options.config).replace(**changes).run, changes, notebooks)
+            with run.alone():
+                return run_all(run, notebooks, command)
+        run = Run(settings_from(options.config, options.set, options.run))
+        settings.check_checkpoint(run.config.checkpoint)
+        with run.alone():
+            return train(run, notebooks)
     except InputError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return error.exit_status
@@ -52,7 +63,7 @@ def main() -> int:
 
 
 def choose(names: list[str]) -> list[Path]:
-    """Give the notebooks of these names, in the order of their numbers; without names, those of the walk.
+    """Give the notebooks of these names, in the order of their numbers; without names, 01 to 07.
 
     Raises:
         InputError: there is no notebook of that name.
@@ -63,7 +74,7 @@ def choose(names: list[str]) -> list[Path]:
     return [path for name, path in known.items() if (name in names if names else name not in BEYOND)]
 
 
-def walked(folder: str, changes: dict, notebooks: list[Path]) -> Run:
+def trained(folder: str, changes: dict, notebooks: list[Path]) -> Run:
     """Open the run that `make train` left, with its own settings and these changes.
 
     Raises:
@@ -79,7 +90,25 @@ def walked(folder: str, changes: dict, notebooks: list[Path]) -> Run:
     if unread := sorted(set(changes) - read):
         names = " and ".join(notebook.stem for notebook in notebooks)
         raise InputError(f"--set {unread[0]}: {names} take it from the run; train another run with it, or leave it out")
-    return Run.open(folder, **changes)
+    run = Run.open(folder, **changes)
+    if set(changes) - {"run"}:
+        run.keep_settings()  # a notebook cannot tell a value that is at its default from one that was not given
+    return run
+
+
+def train(run: Run, notebooks: list[Path]) -> int:
+    """Run notebooks with a run's settings; exit status. Where no stage ended, the folder is left as it was before."""
+    config, receipt, status = run.path("config.json"), run.receipt(), 130
+    before = config.read_bytes() if config.is_file() else None
+    run.keep_settings()  # for the notebooks to read
+    try:
+        status = run_all(run, notebooks)
+        return status
+    finally:
+        if run.receipt() == receipt and before is not None:
+            write_bytes(config, before)
+        elif run.receipt() == receipt and status != 1:  # a fault of ours: its notebook is worth a look
+            shutil.rmtree(run.folder)
 
 
 def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int:
@@ -91,15 +120,17 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
         command: what messages begin with.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    (run.path("notebooks")).mkdir(exist_ok=True)
+    run.path("notebooks").mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     for number, notebook in enumerate(notebooks, 1):
         print(f"[{number}/{len(notebooks)}] {notebook.stem} ...", end=" ", flush=True)
         declared = papermill.inspect_notebook(str(notebook))
         parameters = {name: value for name, value in run.config.as_dict().items() if name in declared}
         executed, notebook_started = run.path("notebooks") / notebook.name, time.perf_counter()
+        later = [other.stem for other in notebooks[number:] if executed.with_name(other.name).is_file()]
         try:
             papermill.execute_notebook(
                 str(notebook),
@@ -111,9 +142,15 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
                 cwd=".",
                 config=_KERNELS,
             )
-        except PapermillExecutionError as error:
+        except (PapermillExecutionError, DeadKernelError) as error:
             print("failed", flush=True)
-            return _explain(notebook, error, executed, command)
+            if later:
+                print(f"{', '.join(later)} in {executed.parent} are of an earlier training.")
+            if isinstance(error, PapermillExecutionError):
+                return _explain(notebook, error, executed, command)
+            died = "its kernel died, perhaps for lack of memory; the notebook as far as it ran"
+            print(f"{command}: {notebook.stem}: {died}: {executed}", file=sys.stderr)
+            return 1
         print(f"{time.perf_counter() - notebook_started:.0f} s", flush=True)
     if command == "make beyond":
         _summarize_beyond(run)
@@ -134,7 +171,7 @@ def _explain(notebook: Path, error, executed: Path, command: str) -> int:
 
 
 def _summarize_beyond(run: Run) -> None:
-    """Print, one line each, what the ladder and the road from scratch came to, as far as they were gone."""
+    """Print, one line each, what the ladder and the network from scratch came to, as far as they were made."""
     from bears_tl.files import read_json
     from bears_tl.judging.metrics import sentence
 

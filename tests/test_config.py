@@ -1,4 +1,4 @@
-"""Every knob has one name, one type and one range; whatever else is given is refused in one line."""
+"""Every setting has one name, one type and one range; whatever else is given is refused in one line."""
 
 import dataclasses
 import math
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bears_tl import config
-from bears_tl.config import RunConfig, from_dict, load, parse_settings
+from bears_tl.config import SUBJECTS, RunConfig, deciding, from_dict, load, parse_settings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RANGES = {
@@ -246,3 +246,10 @@ def test_the_sample_config_is_the_defaults():
 def test_the_bears_config_falls_back_to_nothing():
     made = load(CONFIGS / "bears.yaml")
     assert made.checkpoint not in ("auto", "random") and made.photos != "sample"
+
+
+def test_every_setting_says_what_it_decides():
+    names = {name: deciding(name) for name in SUBJECTS}
+    assert sorted(sum(names.values(), [])) == sorted(RunConfig().as_dict()) and all(names.values())
+    assert names["nothing"] == ["run", "as_2019", "beyond"] and names["body"] == ["checkpoint", "precision"]
+    assert deciding("split", "after") == [*names["split"], *names["after"]]

@@ -14,7 +14,7 @@ ORDER = [
     ["threads", "hardware", "tensorflow"],
     ["config"],
     ["files"],
-    ["lock"],
+    ["lock", "origin"],
     ["judging"],
     ["network"],
     ["photos"],

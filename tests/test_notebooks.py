@@ -154,7 +154,7 @@ def test_any_other_failure_shows_its_cell_and_error(workspace, tmp_path):
     nbformat.write(broken, tmp_path / "01_broken.ipynb")
     program = (
         "import sys, runpy; from pathlib import Path;"
-        "from bears_tl.run import Run; from bears_tl.config import RunConfig;"
+        "from bears_tl.pipeline.run import Run; from bears_tl.config import RunConfig;"
         f"names = runpy.run_path({str(ROOT / 'scripts/run_notebooks.py')!r});"
         f"run, notebook = Run(RunConfig(run='runs/broken')), Path({str(tmp_path / '01_broken.ipynb')!r});"
         "sys.exit(names['run_all'](run, [notebook]))"

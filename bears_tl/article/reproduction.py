@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.article import costs
-from bears_tl.files import sha256_of, short_hash, write_bytes, write_csv, write_json
+from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
 from bears_tl.hardware import processor
 from bears_tl.judging.paired import check_table, say_seeds
 from bears_tl.lock import one_at_a_time
+from bears_tl.origin import Origin
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 
@@ -92,10 +93,10 @@ def compare(
             sizes = f"batches of {limits['batch_size']}, where the article had {procedure.BATCH_SIZE}"
             say(f"{len(photos)} photos are few: {sizes}")
     made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
-    made_from |= {"columns": switches.PREDICTION_COLUMNS}
+    origin = Origin(made_from | {"columns": switches.PREDICTION_COLUMNS})
     # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
-    saved = run.path("as_2019") / short_hash(made_from)
-    write_json(saved / "made_from.json", made_from)
+    saved = run.path("as_2019") / origin.name
+    write_json(saved / "made_from.json", origin.parts)
     found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
     for seed in seeds:
         with one_at_a_time(saved / f"seed_{seed}", f"seed {seed} of the procedure of 2019"):

@@ -2,9 +2,11 @@
 
 import contextlib
 import datetime
+import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,12 @@ from pathlib import Path
 from bears_tl import config as settings
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError
-from bears_tl.files import read_csv, read_json, sha256_of, write_json
+from bears_tl.files import read_csv, read_json, sha256_of, short_hash, write_json
 from bears_tl.hardware import machine, versions_of
+from bears_tl.lock import one_at_a_time
+from bears_tl.origin import Origin
 
-# Stage to what it writes in the run directory, in the order of the walk.
+# Stage to what it writes in the run directory, in their order.
 STAGES = {
     "fetch": [],
     "intake": ["photos.csv", "quarantine.csv"],
@@ -26,7 +30,7 @@ STAGES = {
     "audit": ["cues.csv"],
     "evaluate": ["metrics.json", "figures"],
 }
-# Stages beside the walk, made from what `train` left; nothing is made from them.
+# Stages beside these, made from what `train` left; nothing is made from them.
 ASIDE = {
     "ladder": ["ladder.csv", "ladder.png", "ladder"],
     "scratch": ["scratch.json", "scratch.npz", "scratch_history.csv", "scratch_predictions.csv"],
@@ -43,30 +47,41 @@ class Run:
     """A folder `runs/<name>` with the settings of a run (config.json) and a receipt of its stages (receipt.json)."""
 
     def __init__(self, config: RunConfig):
-        """Start a run, or go on with the one in the folder: its settings are replaced when a stage has ended well.
+        """Start a run, or go on with the one in the folder: settings are written when a stage has ended well.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder holds something else, or a run on other photos.
         """
         self.config = config
         self.folder = Path(config.run)
-        if not self.path("config.json").exists():
-            self.keep_settings()
+        self._look()
+
+    def _look(self) -> None:
+        """Take note of what the folder holds.
+
+        Raises:
+            InputError: something else than a run, or a run on other photos.
+        """
+        if not self.path("config.json").is_file():
+            if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
+                raise InputError(f"{str(self.folder)!r} is there and is no run: name a folder that is new or empty")
+        elif self.receipt()["stages"]:
+            before, now = _saved_settings(self.folder).photos, self.config.photos
+            if now != before and Path(now).expanduser().resolve() != Path(before).expanduser().resolve():
+                raise InputError(
+                    f"{str(self.folder)!r} is a run on the photos {before!r}, not on {now!r}: name another run "
+                    "directory (--run, RUN= of make, `run` in a notebook), or those photos"
+                )
+        self._known = self.receipt()["stages"]
 
     @classmethod
     def open(cls, folder: str | Path, **changes) -> "Run":
         """Go on with the run in a folder, with some settings changed.
 
         Raises:
-            InputError: there is no run in the folder, or a setting is refused.
+            InputError: there is no run in the folder, a setting is refused, or it is a run on other photos.
         """
-        path = Path(folder, "config.json")
-        if not path.is_file():
-            raise InputError(f"no run in {str(folder)!r}: expected a folder made by `bears train --run {folder}`")
-        values = read_json(path)
-        if not isinstance(values, dict):
-            raise InputError(f"{str(path)!r} holds no settings: remove it and start the run anew")
-        return cls(settings.from_dict(values | {"run": str(folder)} | changes, str(path)))
+        return cls(_saved_settings(folder).replace(**changes))
 
     @classmethod
     def open_all(cls, paths: list[str]) -> list["Run"]:
@@ -86,15 +101,26 @@ class Run:
         return runs
 
     @classmethod
-    def open_or_start(cls, run: str, **changes) -> "Run":
-        """Go on with the run in a folder, or start one there: what a notebook does with its parameters."""
-        if Path(run, "config.json").is_file():
-            before, opened = cls.open(run).config.as_dict(), cls.open(run, **changes)
-            for name, value in opened.config.as_dict().items():
-                if value != before[name]:
-                    print(f"setting changed for {run}: {name} was {before[name]!r}, is now {value!r}")
-            return opened
-        return cls(settings.from_dict({"run": run} | changes, "the notebook's parameters"))
+    def open_or_start(cls, run: str, **parameters) -> "Run":
+        """Go on with the run in a folder, or start one there: what a notebook does with its parameters.
+
+        The run's own settings win over a notebook's defaults; a parameter that is not at its default was changed by
+        the reader, and wins. Each that differs is said in a line.
+
+        Raises:
+            InputError: a setting is refused, or what `Run` refuses.
+        """
+        if not Path(run, "config.json").is_file():
+            return cls(RunConfig().replace(run=run, **parameters))
+        own, defaults = _saved_settings(run).as_dict(), RunConfig().as_dict()
+        differing = {name: value for name, value in parameters.items() if value != own[name]}
+        changes = {name: value for name, value in differing.items() if value != defaults[name]}
+        opened = cls.open(run, **changes)
+        for name, value in differing.items():
+            chosen, other = (value, own[name]) if name in changes else (own[name], value)
+            whose = f"{run} has {other!r}" if name in changes else f"of {run}; this notebook's default is {other!r}"
+            print(f"{name} = {chosen!r} ({whose})")
+        return opened
 
     def path(self, name: str) -> Path:
         """Give the path of something in the run directory."""
@@ -113,36 +139,65 @@ class Run:
         return read_csv(self.path(name), [])
 
     @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work on the run for a while as the only process that does so; a second one waits here.
+
+        Raises:
+            InputError: the process that was waited for has made a run on other photos of it.
+        """
+        with one_at_a_time(self._lock("run"), f"the run {self.folder}"):
+            self._look()
+            yield
+
+    def _lock(self, purpose: str) -> Path:
+        """Name a lock; not beside the run, where a start that is refused would leave it."""
+        folder = Path(tempfile.gettempdir(), f"bears_tl_{os.getuid() if hasattr(os, 'getuid') else 'locks'}")
+        return folder / f"{short_hash(str(self.folder.resolve()))}_{purpose}"
+
+    @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[dict]:
-        """Time a stage and enter what it found into the receipt.
+        """Time a stage and enter what it found into the receipt; one process at a time.
 
         Gives a dict for facts about the stage. When the stage's facts and files are not what they were before, the
         files of the later stages go: they were made from something else. Wall seconds do not count. A stage that fails
         takes nothing away.
+
+        Raises:
+            InputError: another process has changed an earlier stage since this one looked.
         """
         facts: dict = {}
-        started = time.perf_counter()
-        yield facts
-        seconds = round(time.perf_counter() - started, 3)
+        with one_at_a_time(self._lock("stage"), f"a stage of the run {self.folder}"):
+            self._check_earlier(name)
+            started = time.perf_counter()
+            yield facts
+            self._enter(name, facts, round(time.perf_counter() - started, 3))
+
+    def _check_earlier(self, name: str) -> None:
+        """Refuse to go on where another process has changed what the stage is made from."""
+        for earlier in _made_of(name):
+            if self.result(earlier) != _result(self._known.get(earlier)):
+                raise InputError(
+                    f"another process has changed the stage {earlier!r} of the run {str(self.folder)!r}: open the run "
+                    "again (a notebook: from its first cell on), or name another run directory"
+                )
+
+    def _enter(self, name: str, facts: dict, seconds: float) -> None:
+        """Write a stage's entry; remove what was made from another result of it."""
         files = STAGES | ASIDE
         hashes = {file: sha256_of(self.path(file)) for file in files[name] if self.path(file).is_file()}
-        receipt = self.receipt()
-        before = receipt["stages"].get(name, {})
-        if (before.get("facts"), _untimed(before.get("sha256", {}))) != (facts, _untimed(hashes)):
+        receipt, entry = self.receipt(), {"facts": facts, "sha256": hashes, "seconds": seconds}
+        entry["ended"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        if self.result(name) != _result(entry):
             for later in _made_from(name):
                 receipt["stages"].pop(later, None)
                 if later in ASIDE and any(self.path(file).exists() for file in files[later]):
                     print(f"{self.folder}: {name} gave something else, so {later} is removed", file=sys.stderr)
                 for file in files[later]:
                     _remove(self.path(file))
-        receipt["stages"][name] = {
-            "facts": facts,
-            "sha256": hashes,
-            "seconds": seconds,
-            "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
+        receipt["stages"][name] = entry
         receipt |= {"machine": machine(), "versions": {"python": platform.python_version()} | versions_of(*_PACKAGES)}
         write_json(self.path("receipt.json"), receipt)
+        self._known = self.receipt()["stages"]
         self.keep_settings()
 
     def keep_settings(self) -> None:
@@ -167,6 +222,10 @@ class Run:
             )
         return stages[stage]["facts"]
 
+    def result(self, stage: str) -> tuple | None:
+        """Give what a stage found: its facts, and the hashes of its files; None where it has not run."""
+        return _result(self.receipt()["stages"].get(stage))
+
     def check(self, stage: str) -> None:
         """Refuse what a stage left when it is not what the receipt and the settings tell of.
 
@@ -175,11 +234,9 @@ class Run:
                 an interruption for example.
         """
         again = f"train the run again (bears train --run {self.folder})"
-        for name, value in self.facts(stage).get("settings", {}).items():
-            if (now := getattr(self.config, name)) != value:
-                raise InputError(
-                    f"{name} was {value!r} at the stage {stage!r} of run {str(self.folder)!r}, is now {now!r}: {again}"
-                )
+        made_with = self.facts(stage).get("settings", {})
+        if change := Origin({name: getattr(self.config, name) for name in made_with}).change_since(made_with):
+            raise InputError(f"{change}, for the stage {stage!r} of run {str(self.folder)!r}: {again}")
         for name, digest in self.receipt()["stages"][stage]["sha256"].items():
             if not self.path(name).is_file() or sha256_of(self.path(name)) != digest:
                 raise InputError(f"{str(self.path(name))!r} is gone or was changed: {again}")
@@ -206,31 +263,42 @@ def settings_from(config: str | None, pairs: list[str], folder: str | None) -> R
         folder: the run directory, short for `run=...`.
 
     Raises:
-        InputError: what `config.load`, `config.parse_settings` and RunConfig refuse; or the run directory holds a run
-            on other photos.
+        InputError: what `config.load`, `config.parse_settings` and RunConfig refuse.
     """
     changes = settings.parse_settings(pairs) | ({"run": folder} if folder else {})
     defaults = settings.load(config) if config else RunConfig()
     made = defaults.replace(**changes)
     if not Path(made.run, "receipt.json").is_file():
         return made
-    before = Run.open(made.run).config
+    before = _saved_settings(made.run)
     if not config and "run" in changes:
         made, usual = before.replace(**changes), defaults.as_dict()
         kept = [f"{k}={v}" for k, v in before.as_dict().items() if v != usual[k] and k not in changes]
         if kept:
             print(f"settings of {made.run}: {' '.join(kept)}")
-    if made.photos != before.photos and Path(made.photos).resolve() != Path(before.photos).resolve():
-        raise InputError(
-            f"{made.run!r} is a run on the photos {before.photos!r}, not on {made.photos!r}: "
-            "name another run directory (--run, or RUN= of make), or those photos"
-        )
     return made
 
 
-def _untimed(hashes: dict[str, str]) -> dict[str, str]:
-    """Leave out the file that holds wall seconds: a head that is trained again the same is the same."""
-    return {file: digest for file, digest in hashes.items() if file != "history.csv"}
+def _saved_settings(folder: str | Path) -> RunConfig:
+    """Read the settings of the run in a folder.
+
+    Raises:
+        InputError: there is none, or its settings are refused.
+    """
+    path = Path(folder, "config.json")
+    if not path.is_file():
+        raise InputError(f"no run in {str(folder)!r}: expected a folder made by `bears train --run {folder}`")
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{str(path)!r} holds no settings: remove it and start the run anew")
+    return settings.from_dict(values | {"run": str(folder)}, str(path))
+
+
+def _result(entry: dict | None) -> tuple | None:
+    """Give facts and hashes of a stage without wall seconds: a head that is trained again the same is the same."""
+    if entry is None:
+        return None
+    return entry["facts"], {file: digest for file, digest in entry["sha256"].items() if file != "history.csv"}
 
 
 def _made_from(stage: str) -> list[str]:
@@ -239,6 +307,11 @@ def _made_from(stage: str) -> list[str]:
         return []
     later = list(STAGES)[list(STAGES).index(stage) + 1 :]
     return later + (list(ASIDE) if "train" in (stage, *later) else [])
+
+
+def _made_of(stage: str) -> list[str]:
+    """List the stages that a stage is made from."""
+    return [earlier for earlier in STAGES if stage in _made_from(earlier)]
 
 
 def _remove(path: Path) -> None:

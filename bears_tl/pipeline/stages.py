@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.config import VIEWS_AND_HEAD, check_checkpoint
+from bears_tl.config import check_checkpoint
 from bears_tl.errors import InputError
 from bears_tl.files import write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
+from bears_tl.origin import Origin
 from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
 from bears_tl.photos.edits import read_edits
@@ -29,6 +30,12 @@ def fetch(run: Run) -> Path:
     with run.stage("fetch") as facts:
         limits = {"max_files": run.config.max_files, "max_bytes": run.config.max_bytes}
         folder = fetch_photos(run.config.photos, artifacts.DATA_FOLDER, **limits)
+        for name, place in (("run directory", run.folder), ("cache", artifacts.cache_folder())):
+            if place.resolve().is_relative_to(folder.resolve()):
+                raise InputError(
+                    f"the {name} {str(place)!r} lies in the photo folder {str(folder)!r}, where it would become a "
+                    "class: name another place for one of them"
+                )
         facts |= {"photos": run.config.photos, "folder": str(folder.resolve())}
     return folder
 
@@ -161,7 +168,7 @@ def train(run: Run, found: dict | None = None):
         predictions = [row for name in judged for row in to_rows(rows[name], judged[name], class_names)]
         write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
         facts |= {"parameters": head.parameters, "epochs": len(history)}
-        facts |= {"settings": {name: getattr(run.config, name) for name in ("seed", *VIEWS_AND_HEAD)}}
+        facts |= {"settings": Origin.of(run.config, "views", "head", seed=run.config.seed).parts}
     return head, history
 
 
@@ -262,9 +269,15 @@ def run_all(run: Run, say=print) -> dict:
     Returns:
         What metrics.json holds.
     """
+    check_checkpoint(run.config.checkpoint)
+    with run.alone():
+        return _run_all(run, say)
+
+
+def _run_all(run: Run, say) -> dict:
     from bears_tl.judging.metrics import sentence
 
-    check_checkpoint(run.config.checkpoint)
+    before = run.result("train")
     say(f"photos: {fetch(run)}")
     taken = intake(run)
     say(f"intake: {len(taken.photos)} photos, {len(taken.quarantined)} quarantined, {taken.per_class()}")
@@ -276,6 +289,8 @@ def run_all(run: Run, say=print) -> dict:
         say(run.notice())
     head, history = train(run, features(run, body))
     say(f"head: {head.parameters} parameters, {len(history)} epochs")
+    if before not in (None, run.result("train")) and any(run.path("notebooks").glob("*.ipynb")):
+        say(f"{run.path('notebooks')}: these notebooks are of an earlier training, `make train` runs them again")
     result = evaluate(run)
     say(f"test: {sentence(result['test'])}")
     for warning in result["warnings"]:

@@ -5,12 +5,13 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from bears_tl.config import AFTER_HEAD, VIEWS_AND_HEAD, RunConfig, parse_settings
+from bears_tl.config import RunConfig, deciding, parse_settings
 from bears_tl.errors import InputError
-from bears_tl.files import read_json, short_hash, write_bytes, write_csv, write_json
+from bears_tl.files import read_json, write_bytes, write_csv, write_json
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.paired import BASE, TRIAL_COLUMNS, Outcome, check_table, judge_trials, say_seeds, table
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
+from bears_tl.origin import Origin
 from bears_tl.pipeline import stages
 from bears_tl.pipeline.run import STAGES, Run
 
@@ -36,10 +37,10 @@ def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
         changes = parse_settings(_pairs(word), "--try")
         trial = config.replace(**changes)
         for name in changes:
-            if name not in VIEWS_AND_HEAD:  # what matters after the split; all else is shared
+            if name not in deciding("views", "head"):  # what matters after the split; all else is shared
                 raise InputError(
                     f"--try {word!r}: {name} is the same for all trials, give it with --set; what can be tried: "
-                    f"{', '.join(VIEWS_AND_HEAD)}"
+                    f"{', '.join(deciding('views', 'head'))}"
                 )
         if trial in trials.values():
             (same,) = [name for name, other in trials.items() if other == trial]
@@ -122,13 +123,9 @@ def compare(
     return rows
 
 
-def name_of(config: RunConfig) -> str:
-    """Give a short hash of the settings that a comparison holds to: a name for its folder."""
-    return short_hash(_held_to(config))
-
-
-def _held_to(config: RunConfig) -> dict:
-    return {name: value for name, value in config.as_dict().items() if name not in ("run", *AFTER_HEAD)}
+def origin_of(config: RunConfig) -> Origin:
+    """Give what all trials of a comparison have in common: every setting that decides the base's result."""
+    return Origin.of(config, "photos", "split", "body", "views", "head")
 
 
 def _claim(folder: Path, config: RunConfig) -> None:
@@ -137,18 +134,16 @@ def _claim(folder: Path, config: RunConfig) -> None:
     Raises:
         InputError: it is not empty and something else, a run for example, or a comparison with other settings.
     """
-    path, settings = folder / "comparison.json", _held_to(config)
-    before = read_json(path) if path.is_file() else settings
+    path, origin = folder / "comparison.json", origin_of(config)
+    before = read_json(path) if path.is_file() else origin.parts
     if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
         raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")
-    before = RunConfig().as_dict() | before  # a setting that is newer than the comparison was at its default then
-    for name, value in settings.items():
-        if before[name] != value:
-            raise InputError(
-                f"{str(folder)!r} holds a comparison with other settings ({name} was {before[name]!r}, is now "
-                f"{value!r}): name another folder with --run, or remove it"
-            )
-    write_json(path, settings)
+    if change := origin.change_since(before):
+        raise InputError(
+            f"{str(folder)!r} holds a comparison with other settings ({change}): name another folder with --run, "
+            "or remove it"
+        )
+    write_json(path, origin.parts)
 
 
 def _is_empty(folder: Path) -> bool:

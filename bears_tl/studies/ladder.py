@@ -1,4 +1,4 @@
-"""Beyond the walk: what the article only wished for, tried on a trained run."""
+"""The ladder on a trained run: block by block of the body is trained with the head, and judged."""
 
 import shutil
 import sys
@@ -7,6 +7,7 @@ import time
 from bears_tl.files import read_json, sha256_of, write_csv, write_json
 from bears_tl.judging.metrics import judge, sentence
 from bears_tl.judging.predictions import labels_of, to_rows
+from bears_tl.origin import Origin
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 
@@ -15,11 +16,6 @@ LADDER_COLUMNS = [
     "val_interval_low", "val_interval_high", "val_loss", "test_count", "test_errors", "test_accuracy",
     "test_interval_low", "test_interval_high", "test_loss",
 ]  # fmt: skip
-# What a rung's result depends on besides the photos' split, the weights and the head
-_SETTINGS = (
-    "seed", "batch_size", "learning_rate", "label_smoothing", "class_weights", "fine_tune_learning_rate",
-    "fine_tune_epochs", "fine_tune_patience",
-)  # fmt: skip
 
 
 def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
@@ -47,32 +43,33 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
     from bears_tl.training.rungs import RUNGS, check_rungs
 
     asked = check_rungs(list(RUNGS) if rungs is None else rungs)
-    common = {name: getattr(run.config, name) for name in _SETTINGS}
-    common |= {"views": [str(view) for view in artifacts.train_views(run)], "weights": body["fingerprint"]}
-    common |= {"head": sha256_of(run.path("head.npz")), "splits": sha256_of(run.path("splits.csv"))}
     with run.stage("ladder") as facts:
         for rung in asked:
-            origin = common | {"rung": rung}
-            row = _done(run, origin) or _train_rung(run, origin, body)
+            row = result(run, rung) or _train_rung(run, rung, body)
             epochs = f"{row['epochs']} epochs, kept {row['kept_epoch']}"
             say(f"{rung}: {row['trained_values']:,} values, {row['minutes']:.1f} minutes, {epochs}; test: {_say(row)}")
-            done = [row for rung in RUNGS if (row := _done(run, common | {"rung": rung}))]
+            done = [row for rung in RUNGS if (row := result(run, rung))]
             write_csv(run.path("ladder.csv"), LADDER_COLUMNS, done)
             plots.save(plots.ladder(done, run.notice()), run.path("ladder.png"))
         facts |= {"rungs": [row["rung"] for row in done]}
     return done
 
 
-def _done(run: Run, origin: dict) -> dict | None:
-    """Give the row of a rung that was trained from the same."""
-    path = run.path("ladder") / origin["rung"] / "result.json"
-    if not path.is_file():
-        return None
-    result = read_json(path)
-    return result["row"] if isinstance(result, dict) and result.get("origin") == origin else None
+def result(run: Run, rung: str) -> dict | None:
+    """Give the row of a rung that was trained from what the run has now; None where there is none."""
+    path = run.path("ladder") / rung / "result.json"
+    saved = read_json(path) if path.is_file() else None
+    is_of_now = isinstance(saved, dict) and not _origin(run, rung).change_since(saved.get("origin", {}))
+    return saved["row"] if is_of_now else None
 
 
-def _train_rung(run: Run, origin: dict, body: dict) -> dict:
+def _origin(run: Run, rung: str) -> Origin:
+    hashes = {name: sha256_of(run.path(file)) for name, file in (("head", "head.npz"), ("splits", "splits.csv"))}
+    weights = run.facts("restore")["fingerprint"]
+    return Origin.of(run.config, "split", "views", "head", "after", rung=rung, weights=weights, **hashes)
+
+
+def _train_rung(run: Run, rung: str, body: dict) -> dict:
     """Train a rung, or go on with it, and judge it; gives its row."""
     from bears_tl.inception.backbone import Backbone
     from bears_tl.training.borders import Borders
@@ -80,7 +77,7 @@ def _train_rung(run: Run, origin: dict, body: dict) -> dict:
     from bears_tl.training.head import HISTORY_COLUMNS, Head
     from bears_tl.training.rungs import CutNetwork
 
-    rung, folder = origin["rung"], run.path("ladder") / origin["rung"]
+    origin, folder = _origin(run, rung), run.path("ladder") / rung
     head, rows = Head.load(run.path("head.npz")), artifacts.split_rows(run)
     labels = {name: labels_of(rows[name], head.class_names) for name in rows}
     network = CutNetwork(Backbone.restore(body["path"]), head, rung)
@@ -112,7 +109,7 @@ def _train_rung(run: Run, origin: dict, body: dict) -> dict:
         row |= {f"{name}_{key}": found[key] for key in ("count", "errors", "accuracy")}
         row |= {f"{name}_interval_low": found["interval"][0], f"{name}_interval_high": found["interval"][1]}
         row |= {f"{name}_loss": found["cross_entropy"]}
-    write_json(folder / "result.json", {"origin": origin, "row": row})
+    write_json(folder / "result.json", {"origin": origin.parts, "row": row})
     shutil.rmtree(folder / "borders", ignore_errors=True)
     for path in [folder / "state.npz", *folder.glob(".*.part")]:  # a kill leaves half a file
         path.unlink(missing_ok=True)

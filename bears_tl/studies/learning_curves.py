@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
-from bears_tl.config import AFTER_HEAD, PLACES
 from bears_tl.errors import InputError
-from bears_tl.files import read_csv, read_json, seeded_rng, sha256_of, short_hash, write_csv, write_json
+from bears_tl.files import read_csv, read_json, seeded_rng, sha256_of, write_csv, write_json
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.predictions import labels_of
+from bears_tl.origin import Origin
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.studies.scratch import transfer_seconds
@@ -178,9 +178,7 @@ def _is_as_told(row: dict, seconds: float | None, epochs: int | None) -> bool:
 
 
 def _origin(run: Run) -> str:
-    """Give a short hash of what all rows depend on: settings, split, weights."""
-    no_matter = (*PLACES, *AFTER_HEAD)
-    settings = {name: value for name, value in run.config.as_dict().items() if name not in no_matter}
-    body = run.facts("restore")
-    told = [settings, sha256_of(run.path("splits.csv")), body["fingerprint"], body["precision"]]
-    return short_hash(told)
+    """Name what all rows depend on: settings, split, weights."""
+    body, splits = run.facts("restore"), sha256_of(run.path("splits.csv"))
+    weights = {"fingerprint": body["fingerprint"], "precision": body["precision"]}
+    return Origin.of(run.config, "split", "views", "head", splits=splits, **weights).name

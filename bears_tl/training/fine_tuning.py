@@ -13,6 +13,7 @@ from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, seeded_rng
 from bears_tl.inception.architecture import FEATURES
+from bears_tl.origin import Origin
 from bears_tl.tensorflow import tf
 from bears_tl.threads import map_ahead
 from bears_tl.training.head import HISTORY_COLUMNS, Training, balanced_weights
@@ -142,8 +143,8 @@ class FineTuning:
 
 
 def fine_tune(
-    network: CutNetwork, tables: dict, labels: dict[str, np.ndarray], config: RunConfig, path: str | Path, origin: dict,
-    seconds: float = 0.0,
+    network: CutNetwork, tables: dict, labels: dict[str, np.ndarray], config: RunConfig, path: str | Path,
+    origin: Origin, seconds: float = 0.0,
 ) -> dict:  # fmt: skip
     """Train what lies above the cut; keep the weights of the lowest validation loss, those of the start included.
 
@@ -173,7 +174,7 @@ def fine_tune(
         )
 
     def save():
-        now = progress | {"origin": origin, "seconds": clock()}
+        now = progress | {"origin": origin.parts, "seconds": clock()}
         _save(path, now, {"now": tuning.state(), "best": {str(i): value for i, value in enumerate(best)}})
 
     started = time.perf_counter() - seconds - (progress["seconds"] if progress else 0)
@@ -248,15 +249,15 @@ def _save(path: Path, progress: dict, arrays: dict[str, dict[str, np.ndarray]]) 
         np.savez(file, progress=np.array(json.dumps(progress)), **flat)
 
 
-def _load(path: Path, origin: dict) -> tuple:
+def _load(path: Path, origin: Origin) -> tuple:
     """Read a saved state: progress and arrays by kind and name; (None, {}) where there is none of that origin."""
     if not path.is_file():
         return None, {}
     try:
         with np.load(path) as saved:
             progress = json.loads(str(saved["progress"]))
-            if progress["origin"] != origin:
-                print(f"{path} was made from other photos, weights or settings: it starts anew.")
+            if change := origin.change_since(progress["origin"]):
+                print(f"{path} was made from something else ({change}): it starts anew.")
                 return None, {}
             arrays: dict[str, dict] = {"now": {}, "best": {}}
             for name in saved.files:

@@ -129,11 +129,11 @@ def test_a_killed_process_loses_a_shard_at_most(workspace, photos, tmp_path):
     program = f"""
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
-import test_features
-from bears_tl.model import features
+import test_extract
+from bears_tl.features import extract as features
 from pathlib import Path
 features.SHARD_ROWS = 8
-class Slow(test_features.FakeBody):
+class Slow(test_extract.FakeBody):
     def features(self, pixels):
         found = super().features(pixels)
         if self.views >= 48:
@@ -141,7 +141,7 @@ class Slow(test_features.FakeBody):
             import time; time.sleep(60)
         return found
 class Workspace: photos = Path({str(workspace.photos)!r})
-test_features.run(Workspace, {photos!r}, Path({str(tmp_path / "killed")!r}), Slow())
+test_extract.run(Workspace, {photos!r}, Path({str(tmp_path / "killed")!r}), Slow())
 """
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"

@@ -423,7 +423,7 @@ def test_two_processes_fetch_once(server, tmp_path):
 
     server.faults = [slow]
     script = (
-        "import sys; from bears_tl.download import download;"
+        "import sys; from bears_tl.network.download import download;"
         "print(download(sys.argv[1], sys.argv[2] + '/photos.bin', lock=sys.argv[2] + '/lock.json'))"
     )
     command = [sys.executable, "-c", script, server.url(), str(tmp_path)]

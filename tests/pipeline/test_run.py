@@ -13,6 +13,7 @@ FILES = {stage: [name for name in names if name != "figures"] for stage, names i
 
 @pytest.fixture
 def run(tmp_path):
+    (tmp_path / "run").mkdir()
     return Run(RunConfig(run=str(tmp_path / "run")))
 
 
@@ -39,9 +40,10 @@ def tree(run):
     return {str(path): path.read_bytes() for path in sorted(run.folder.rglob("*")) if path.is_file()}
 
 
-def test_a_run_starts_with_its_settings_on_disk_and_no_stages(run):
+def test_a_run_starts_without_stages_and_its_settings_are_on_disk_after_the_first(run):
+    assert run.receipt() == {"stages": {}} and run.seconds() == {} and not any(run.folder.iterdir())
+    do(run, "fetch")
     assert json.loads(run.path("config.json").read_text()) == run.config.as_dict()
-    assert run.receipt() == {"stages": {}} and run.seconds() == {}
 
 
 def test_a_stage_enters_facts_hashes_and_seconds(run):
@@ -138,10 +140,7 @@ def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, caps
         assert settings_from(None, words, folder) == birds.replace(seed=1)
         assert capsys.readouterr().out == "settings of runs/birds: photos=birds epochs=5\n"
     (tmp_path / "sample.yaml").write_text("photos: sample")
-    with refused("'runs/birds'", "'birds'", "'sample'", "--run, or RUN="):
-        settings_from("sample.yaml", ["epochs=50"], "runs/birds")
-    with refused("'runs/birds'", "'others'"):
-        settings_from(None, ["photos=others"], "runs/birds")
+    assert settings_from("sample.yaml", ["epochs=50"], "runs/birds").photos == "sample"  # which `Run` refuses
     assert settings_from("sample.yaml", [f"photos={tmp_path}/birds"], "runs/birds").epochs == 200
 
 
@@ -194,6 +193,7 @@ def test_settings_can_be_kept_without_a_stage(run):
 
 def test_a_run_that_was_moved_is_opened_where_it_lies(run, tmp_path):
     moved = tmp_path / "moved"
+    do(run, "fetch", folder="here")
     run.folder.rename(moved)
     assert Run.open(moved).folder == moved
     do(Run.open(moved), "fetch", folder="here")
@@ -206,13 +206,6 @@ def test_a_run_that_is_not_there_is_refused_and_not_made(tmp_path, refused):
         with refused("no run", repr(str(tmp_path / name)), "bears train"):
             Run.open(tmp_path / name)
     assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
-
-
-def test_open_or_start_does_either(tmp_path):
-    folder = str(tmp_path / "run")
-    assert Run.open_or_start(folder, seed=4).config == RunConfig(run=folder, seed=4)
-    assert Run.open_or_start(folder).config.seed == 4
-    assert Run.open_or_start(folder, seed=6).config.seed == 6
 
 
 def test_a_table_that_no_stage_wrote_is_refused(run, refused):

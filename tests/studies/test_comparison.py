@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bears_tl.cli import main
-from bears_tl.config import VIEWS_AND_HEAD, RunConfig
+from bears_tl.config import RunConfig, deciding
 from bears_tl.files import read_csv, write_csv
 from bears_tl.judging.paired import BASE, TRIAL_COLUMNS
 from bears_tl.pipeline import artifacts, stages
@@ -19,6 +19,7 @@ from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison
 from bears_tl.studies.comparison import parse_trials
 
+TRIABLE = deciding("views", "head")
 WORDS = ["label_smoothing=0.2", "epochs=2 patience=9"]
 MEASURED = ("features_seconds", "train_seconds")
 
@@ -154,7 +155,7 @@ def test_the_table_lies_beside_its_markdown_and_figure_and_says_that_the_body_is
 
 
 def test_a_users_run_is_not_taken_for_a_comparisons_folder(base, trainings, tmp_path, refused):
-    Run(base.replace(run=str(tmp_path / "mine")))
+    Run(base.replace(run=str(tmp_path / "mine"))).keep_settings()
     before = contents(tmp_path / "mine")
     with refused("mine", "--run"):
         compared(base, folder=tmp_path / "mine")
@@ -193,7 +194,7 @@ def test_a_setting_that_is_newer_than_the_comparison_does_not_stop_it(base, trai
         compared(base.replace(mixup=0.2), words=WORDS[:1], seeds=1)
 
 
-@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - set(VIEWS_AND_HEAD)))
+@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - set(TRIABLE)))
 def test_a_setting_that_all_trials_share_is_refused_by_name(name, refused):
     value = {"seed": "3", "photos": "sample"}.get(name, getattr(RunConfig(), name))
     with refused("--try", name, "--set"):
@@ -203,11 +204,11 @@ def test_a_setting_that_all_trials_share_is_refused_by_name(name, refused):
 def test_every_setting_of_the_views_can_be_tried(tmp_path):
     views = artifacts.train_views(Run(RunConfig(run=str(tmp_path / "run"))))
     for name, value in RunConfig().as_dict().items():
-        if type(value) in (int, float) and name not in (*VIEWS_AND_HEAD, "seed"):
+        if type(value) in (int, float) and name not in (*TRIABLE, "seed"):
             highest = RunConfig.__dataclass_fields__[name].metadata["high"]
             changed = {"run": str(tmp_path / "run"), "test_fraction": 0.01} | {name: highest}
             assert artifacts.train_views(Run(RunConfig(**changed))) == views, name
-    assert set(VIEWS_AND_HEAD) <= set(RunConfig().as_dict())
+    assert set(TRIABLE) <= set(RunConfig().as_dict())
 
 
 @pytest.mark.parametrize(

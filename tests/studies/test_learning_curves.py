@@ -142,7 +142,7 @@ def test_a_run_that_is_not_trained_is_refused(tmp_path, refused, make):
     run = Run(RunConfig(run=str(tmp_path / "run")))
     with refused("not come to the stage 'train'"):
         make(run)
-    assert [path.name for path in run.folder.iterdir()] == ["config.json"]
+    assert not run.folder.exists()
 
 
 def test_a_run_that_was_not_trained_with_its_settings_is_refused(run, refused):

@@ -11,6 +11,7 @@ from bears_tl.config import RunConfig
 from bears_tl.files import sha256_of
 from bears_tl.inception.architecture import BASE_VALUES, CONVOLUTIONS
 from bears_tl.inception.backbone import Backbone, build, convolutions
+from bears_tl.origin import Origin
 from bears_tl.photos.intake import take_in
 from bears_tl.photos.storage import read_photo
 from bears_tl.photos.views import CENTER, View, scale
@@ -117,7 +118,7 @@ def test_only_kernels_and_betas_above_the_cut_are_trained_and_the_best_are_kept(
     network = cut(rung)
     tables, before = drawn(network), network.values()
     start = probabilities(network, tables["val"])
-    result = fine_tune(network, tables, LABELS, CONFIG, tmp_path / "state.npz", {})
+    result = fine_tune(network, tables, LABELS, CONFIG, tmp_path / "state.npz", Origin({}))
     after, history, kept = network.values(), result["history"], result["kept_epoch"]
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert kept > 0, "it learned nothing: the test would say nothing"
@@ -136,7 +137,7 @@ def test_weights_that_only_get_worse_are_not_kept_and_training_stops(cut, head, 
     labels = LABELS | {"val": probabilities(network, tables["val"]).argmax(axis=1)}
     labels["train"] = (labels["val"][0] + 1) * np.ones(10, int) % 3  # what the validation photos are not
     config = CONFIG.replace(fine_tune_epochs=50, fine_tune_patience=4)
-    result = fine_tune(network, tables, labels, config, tmp_path / "state.npz", {})
+    result = fine_tune(network, tables, labels, config, tmp_path / "state.npz", Origin({}))
     assert result["kept_epoch"] == 0 and len(result["history"]) == 5
     assert np.array_equal(network.kernel.numpy(), head.kernel)
 
@@ -204,8 +205,9 @@ PROGRAM = """
 import os, signal, sys
 import numpy as np
 from bears_tl.config import RunConfig
-from bears_tl.model import fine_tuning
 from bears_tl.inception.backbone import Backbone
+from bears_tl.origin import Origin
+from bears_tl.training import fine_tuning
 from bears_tl.training.head import Head
 from bears_tl.training.rungs import CutNetwork
 checkpoint, head, tables, path = sys.argv[1:]
@@ -222,7 +224,7 @@ fine_tuning.FineTuning.train = train_until_killed
 labels = {"train": np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0]), "val": np.array([0, 1, 2])}
 config = RunConfig(batch_size=4, fine_tune_epochs=3, fine_tune_learning_rate=1e-5)
 with np.load(tables) as tables:
-    fine_tuning.fine_tune(network, dict(tables), labels, config, path, {})
+    fine_tuning.fine_tune(network, dict(tables), labels, config, path, Origin({}))
 """
 
 
@@ -231,12 +233,12 @@ def test_killed_within_an_epoch_and_resumed_ends_with_the_bits_of_uninterrupted(
     whole, tables, path = cut("mixed_7b"), tmp_path / "tables.npz", tmp_path / "state.npz"
     np.savez(tables, **drawn(whole))
     head.save(tmp_path / "head.npz")
-    fine_tune(whole, drawn(whole), LABELS, CONFIG, tmp_path / "whole.npz", {})
+    fine_tune(whole, drawn(whole), LABELS, CONFIG, tmp_path / "whole.npz", Origin({}))
     done = workspace.command("-c", PROGRAM, workspace.checkpoint, tmp_path / "head.npz", tables, path)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert state_of(path)[0]["epoch"] == 2
     resumed = cut("mixed_7b")
-    fine_tune(resumed, drawn(whole), LABELS, CONFIG, path, {})
+    fine_tune(resumed, drawn(whole), LABELS, CONFIG, path, Origin({}))
     assert_same_state(path, tmp_path / "whole.npz")
     assert all(np.array_equal(resumed.trained[name], whole.trained[name]) for name in whole.trained)
 
@@ -246,7 +248,7 @@ def test_killed_within_an_epoch_and_resumed_ends_with_the_bits_of_uninterrupted(
 def test_a_training_that_stops_at_any_step_goes_on_from_its_last_save(cut, tmp_path, monkeypatch, save_seconds):
     monkeypatch.setattr(fine_tuning, "SAVE_SECONDS", save_seconds)
     whole, path, train = cut("head"), tmp_path / "state.npz", fine_tuning.FineTuning.train
-    fine_tune(whole, drawn(whole), LABELS, CONFIG, tmp_path / "whole.npz", {})
+    fine_tune(whole, drawn(whole), LABELS, CONFIG, tmp_path / "whole.npz", Origin({}))
     made = []
     for stop_at in (1, 2, 4, 99):
         last = len(made) + stop_at
@@ -260,7 +262,7 @@ def test_a_training_that_stops_at_any_step_goes_on_from_its_last_save(cut, tmp_p
 
         monkeypatch.setattr(fine_tuning.FineTuning, "train", train_until_stopped)
         with contextlib.suppress(KeyboardInterrupt):
-            fine_tune(cut("head"), drawn(whole), LABELS, CONFIG, path, {})
+            fine_tune(cut("head"), drawn(whole), LABELS, CONFIG, path, Origin({}))
     assert_same_state(path, tmp_path / "whole.npz")
     # an epoch has 3 steps; with a save at each, only the last of an epoch, whose end had not come, is made again
     assert len(made) == 1 + 2 + 4 + (4 if save_seconds == 0 else 6)
@@ -270,18 +272,18 @@ def test_a_training_that_stops_at_any_step_goes_on_from_its_last_save(cut, tmp_p
 def finished(cut, tmp_path_factory):
     """Give the bytes of a state."""
     network, path = cut("head"), tmp_path_factory.mktemp("state") / "state.npz"
-    fine_tune(network, drawn(network), LABELS, CONFIG, path, {})
+    fine_tune(network, drawn(network), LABELS, CONFIG, path, Origin({}))
     return path.read_bytes()
 
 
 def test_a_finished_state_is_not_trained_again_and_another_origin_starts_anew(cut, tmp_path, capsys):
     network, path = cut("head"), tmp_path / "state.npz"
-    first = fine_tune(network, drawn(network), LABELS, CONFIG, path, {"seed": 0})
+    first = fine_tune(network, drawn(network), LABELS, CONFIG, path, Origin({"seed": 0}))
     again = cut("head")
-    assert fine_tune(again, drawn(network), LABELS, CONFIG, path, {"seed": 0})["history"] == first["history"]
+    assert fine_tune(again, drawn(network), LABELS, CONFIG, path, Origin({"seed": 0}))["history"] == first["history"]
     assert np.array_equal(again.kernel.numpy(), network.kernel.numpy())
-    fine_tune(cut("head"), drawn(network), LABELS, CONFIG, path, {"seed": 1})
-    assert "starts anew" in capsys.readouterr().out
+    fine_tune(cut("head"), drawn(network), LABELS, CONFIG, path, Origin({"seed": 1}))
+    assert "(seed was 0, is now 1): it starts anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "foreign"])
@@ -297,7 +299,7 @@ def test_a_damaged_state_is_refused_in_one_line_and_stays(cut, tmp_path, refused
     before = path.read_bytes()
     network = cut("head")
     with refused("state.npz", "damaged", "remove it"):
-        fine_tune(network, drawn(network), LABELS, CONFIG, path, {})
+        fine_tune(network, drawn(network), LABELS, CONFIG, path, Origin({}))
     assert path.read_bytes() == before
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from bears_tl.photos.open_images.build import build, load, select, upright
 from PIL import Image
 
 from bears_tl.cli import main
 from bears_tl.errors import NotReachableError
 from bears_tl.network.downloads import Manners, fetch_photos
 from bears_tl.photos.image import read_image
+from bears_tl.photos.open_images.build import build, load, select, upright
 
 CONFIG = Path(__file__).parents[3] / "configs" / "open_images.yaml"
 QUICK = Manners(timeout_seconds=(1, 1), attempts=3, backoff_seconds=0.01, max_wait_seconds=2)
