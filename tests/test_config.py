@@ -250,6 +250,8 @@ def test_the_bears_config_falls_back_to_nothing():
 
 def test_every_setting_says_what_it_decides():
     names = {name: deciding(name) for name in SUBJECTS}
-    assert sorted(sum(names.values(), [])) == sorted(RunConfig().as_dict()) and all(names.values())
+    assert sorted(name for group in names.values() for name in group) == sorted(RunConfig().as_dict()) and all(
+        names.values()
+    )
     assert names["nothing"] == ["run", "as_2019", "beyond"] and names["body"] == ["checkpoint", "precision"]
     assert deciding("split", "after") == [*names["split"], *names["after"]]

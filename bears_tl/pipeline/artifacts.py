@@ -58,9 +58,9 @@ def checkpoint_facts(run: Run) -> dict:
     Raises:
         InputError: the stage has not run, or the checkpoint is gone or is no longer the same.
     """
+    facts = _body_facts(run)
     from bears_tl.inception.weights import fingerprint
 
-    facts = _body_facts(run)
     try:
         is_same = fingerprint(facts["path"]) == facts["fingerprint"]
     except OSError:
@@ -85,9 +85,9 @@ def load_body(run: Run):
     Raises:
         InputError: the file is gone or is no longer the same.
     """
+    facts = checkpoint_facts(run)
     from bears_tl.inception.body import Body
 
-    facts = checkpoint_facts(run)
     return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
 
 
