@@ -5,6 +5,7 @@ trained, and take its settings.
 """
 
 import argparse
+import logging
 import os
 import re
 import shutil
@@ -123,6 +124,7 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs of a failure is said here
     run.path("notebooks").mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     for number, notebook in enumerate(notebooks, 1):

@@ -84,18 +84,30 @@ class Workspace:
 
     def command(self, *words, **environment) -> subprocess.CompletedProcess:
         """Run a command line in the folder, without a network to fall back on, and keep what it prints."""
-        return subprocess.run(
-            [sys.executable, *map(str, words)],
-            cwd=self.folder,
-            env=os.environ | {"BEARS_TL_CACHE": str(self.folder / "cache")} | environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
+        process = self.start(*words, **environment)
+        try:
+            printed = process.communicate(timeout=600)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(words, process.returncode, *printed)
+
+    def start(self, *words, **environment) -> subprocess.Popen:
+        """Start a command line in the folder."""
+        pipes = {name: subprocess.PIPE for name in ("stdout", "stderr")}
+        environment = os.environ | {"BEARS_TL_CACHE": str(self.folder / "cache")} | environment
+        return subprocess.Popen(
+            [sys.executable, *map(str, words)], cwd=self.folder, env=environment, text=True, **pipes
         )
 
     def bears(self, *words, **environment) -> subprocess.CompletedProcess:
         """Run the command line tool."""
         return self.command("-m", "bears_tl", *words, **environment)
+
+
+@pytest.fixture
+def empty_workspace(tmp_path) -> Workspace:
+    """Give a folder to run commands in that holds nothing yet."""
+    return Workspace(tmp_path, tmp_path / "photos", tmp_path / "none.ckpt")
 
 
 @pytest.fixture(scope="session")

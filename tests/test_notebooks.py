@@ -4,6 +4,8 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import jupytext
@@ -15,7 +17,7 @@ from bears_tl.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-WALK, BEYOND = SOURCES[:7], SOURCES[7:]
+TRAINING, BEYOND = SOURCES[:7], SOURCES[7:]
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
 
 
@@ -35,9 +37,9 @@ def parameters(source):
     return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
 
 
-def test_all_seven_notebooks_of_the_walk_are_there():
+def test_all_seven_notebooks_of_a_training_are_there():
     names = ["01_fetch", "02_augment", "03_split", "04_restore", "05_train", "06_evaluate", "07_predict"]
-    assert [source.stem for source in WALK] == names
+    assert [source.stem for source in TRAINING] == names
     assert {source.stem for source in BEYOND} <= set(load("run_notebooks").BEYOND)
 
 
@@ -77,11 +79,11 @@ def test_the_first_cell_readies_colab_and_figures_are_explained(source):
 
 
 @pytest.mark.slow
-def test_every_notebook_of_the_walk_runs_headless_in_order(workspace):
+def test_the_notebooks_01_to_07_run_headless_in_order(workspace):
     done = run_notebooks(workspace, "runs/notebooks")
     assert done.returncode == 0, done.stdout + done.stderr
-    expect_clean(workspace.folder / "runs/notebooks", WALK, done)
-    # and the walk without notebooks gives the same bits
+    expect_clean(workspace.folder / "runs/notebooks", TRAINING, done)
+    # and the stages without notebooks give the same bits
     for file in ("head.npz", "predictions.csv", "splits.csv"):
         one, other = (workspace.folder / "runs" / name / file for name in ("notebooks", "trained"))
         assert one.read_bytes() == other.read_bytes(), file
@@ -93,7 +95,7 @@ def test_every_notebook_of_the_walk_runs_headless_in_order(workspace):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", BEYOND, ids=lambda source: source.stem)
-def test_a_notebook_beyond_the_walk_changes_nothing_of_it(workspace, source):
+def test_the_notebooks_08_and_09_change_nothing_of_the_training(workspace, source):
     run = workspace.folder / "runs" / source.stem
     shutil.copytree(workspace.folder / "runs/trained", run)
     (workspace.folder / "results").mkdir(exist_ok=True)
@@ -134,9 +136,9 @@ def test_what_cannot_be_run_is_one_line(words, named, tmp_path, monkeypatch, cap
     assert not (tmp_path / "runs").exists()
 
 
-def test_without_names_the_walk_is_chosen_and_names_are_put_in_order():
+def test_without_names_01_to_07_are_chosen_and_names_are_put_in_order():
     choose = load("run_notebooks").choose
-    assert [path.stem for path in choose([])] == [source.stem for source in WALK]
+    assert [path.stem for path in choose([])] == [source.stem for source in TRAINING]
     assert [path.stem for path in choose(["06_evaluate", "05_train"])] == ["05_train", "06_evaluate"]
 
 
@@ -149,23 +151,68 @@ def test_a_users_mistake_stops_at_the_notebook_that_finds_it_in_one_line(workspa
 
 
 @pytest.mark.slow
-def test_any_other_failure_shows_its_cell_and_error(workspace, tmp_path):
-    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1"), nbformat.v4.new_code_cell("1 / 0")])
-    nbformat.write(broken, tmp_path / "01_broken.ipynb")
-    program = (
-        "import sys, runpy; from pathlib import Path;"
-        "from bears_tl.pipeline.run import Run; from bears_tl.config import RunConfig;"
-        f"names = runpy.run_path({str(ROOT / 'scripts/run_notebooks.py')!r});"
-        f"run, notebook = Run(RunConfig(run='runs/broken')), Path({str(tmp_path / '01_broken.ipynb')!r});"
-        "sys.exit(names['run_all'](run, [notebook]))"
-    )
-    done = workspace.command("-c", program)
-    assert done.returncode == 1
-    assert "01_broken, code cell 2: ZeroDivisionError" in done.stderr and "1 / 0" in done.stderr
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("1 / 0", ["ZeroDivisionError", "1 / 0", "01_broken, code cell 2: ZeroDivisionError"]),
+        ("import os; os.kill(os.getpid(), 9)", ["01_broken: its kernel died, perhaps for lack of memory"]),
+    ],
+    ids=["error", "death"],
+)
+def test_any_other_failure_says_what_and_where(empty_workspace, tmp_path, cell, said):
+    write_notebook(tmp_path / "01_broken.ipynb", "x = 1", cell)
+    done = empty_workspace.command("-c", run_all(tmp_path / "01_broken.ipynb"))
+    assert done.returncode == 1 and done.stdout.endswith("01_broken ... failed\n")
+    assert all(words in done.stderr for words in said)
+    executed = tmp_path / "runs/broken/notebooks/01_broken.ipynb"
+    assert done.stderr.endswith(f"the notebook as far as it ran: {executed.relative_to(tmp_path)}\n")
+    counts = {cell.source: cell.get("execution_count") for cell in nbformat.read(executed, as_version=4).cells}
+    assert counts["x = 1"] == 1
+    assert done.stderr.count("\n") == 1 or cell == "1 / 0"
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line_and_leaves_no_run_behind(empty_workspace, tmp_path):
+    write_notebook(tmp_path / "01_long.ipynb", "open('begun', 'w').close()", "import time; time.sleep(60)")
+    program = run_all(tmp_path / "01_long.ipynb", door="train")
+    process = empty_workspace.start("-c", program)
+    wait_for(tmp_path / "begun")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr.read() == "make train: interrupted; what was finished is kept\n"
+    assert not (tmp_path / "runs/broken").exists()
+
+
+def write_notebook(path, *cells):
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
+
+
+def run_all(notebook, door="run_all"):
+    """Give a program that does what the script does, with other notebooks than ours."""
+    return f"""
+import runpy, sys
+from pathlib import Path
+from bears_tl.config import RunConfig
+from bears_tl.pipeline.run import Run
+script = runpy.run_path({str(ROOT / "scripts/run_notebooks.py")!r})
+run = Run(RunConfig(run="runs/broken"))
+script["main"].__globals__.update(choose=lambda names: [Path({str(notebook)!r})], settings_from=lambda *_: run.config)
+sys.argv = ["run_notebooks.py"]
+sys.exit(script["main"]() if {door!r} == "train" else script["run_all"](run, [Path({str(notebook)!r})]))
+"""
+
+
+def wait_for(path, seconds=60):
+    for _ in range(10 * seconds):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{path} did not appear")
 
 
 def expect_clean(run, sources, done):
     """Every cell was executed, nothing was written to stderr, and a line a notebook was printed."""
+    assert not done.stderr
     executed = sorted((run / "notebooks").glob("*.ipynb"))
     assert [path.stem for path in executed] == [source.stem for source in sources]
     for path in executed:
