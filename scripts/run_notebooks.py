@@ -124,7 +124,8 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs of a failure is said here
+    for name in ("papermill", "asyncio"):  # what they log of a failure or an interruption is said here
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     run.path("notebooks").mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     for number, notebook in enumerate(notebooks, 1):
