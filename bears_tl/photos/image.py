@@ -12,11 +12,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
+from bears_tl.network.responses import is_page
+
 # What photos come in. Pillow knows some 30 more formats and tries them on whatever a folder holds: it runs Ghostscript
 # on an EPS, and takes files without a signature (TGA, SPIDER) for photos that are none. MPO counts as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO", "PSD", "QOI")
 _HEIF_BRANDS = b"heic heix heim heis hevc hevx mif1 msf1".split()  # ISO/IEC 23008-12
-_PAGES = {b"<!doctype html": "a web page", b"<html": "a web page", b"<svg": "a drawing", b"%pdf": "a document"}
+_NO_PHOTOS = {b"<svg": "a drawing", b"%pdf": "a document"}
 _TURNS = {  # EXIF orientation to what makes the photo upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -56,14 +58,16 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
 
 
 def hint(head: bytes) -> str:
-    """Tell by its first bytes what a file that `open_image` cannot identify seems to be; "" where they do not tell."""
+    """Say by its first bytes what a file that `open_image` cannot identify seems to be; "" where they do not show it."""
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and "HEIF" not in readable_formats():
         return "a HEIF photo: it can be read after `pip install pillow-heif`"
     for name in readable_formats():
         if Image.OPEN[name][1](head.ljust(16, b"\0")) is True:  # the plugin's own look at the signature
             return f"begins like {name}, but is broken or cut off"
+    if is_page(head):
+        return "a web page"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()  # without a byte order mark
-    return next((kind for signature, kind in _PAGES.items() if start.startswith(signature)), "")
+    return next((kind for signature, kind in _NO_PHOTOS.items() if start.startswith(signature)), "")
 
 
 def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.Image:
