@@ -99,7 +99,7 @@ class _Courier:
         self.next_request_at = time.monotonic() + seconds
 
     def _receive(self, address: str) -> bytes:
-        """Make one request, when it is time; raise PassingError for what another one may get past, InputError for what is final."""
+        """Make one request when it is time; raise PassingError where another may help, InputError for what is final."""
         import requests
         import urllib3
 

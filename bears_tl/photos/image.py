@@ -58,7 +58,7 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
 
 
 def hint(head: bytes) -> str:
-    """Say by its first bytes what a file that `open_image` cannot identify seems to be; "" where they do not show it."""
+    """Say by its first bytes what a file that `open_image` cannot identify seems to be; "" where that is open."""
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and "HEIF" not in readable_formats():
         return "a HEIF photo: it can be read after `pip install pillow-heif`"
     for name in readable_formats():

@@ -10,9 +10,9 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from bears_tl.errors import InputError
-from bears_tl.files import sha256_of
-from bears_tl.photos.edits import add_edit, apply_edits, read_edits
+from bears_tl.photos.edits import add_edit, apply_edits, read_edits, undo_edit
 from bears_tl.photos.image import read_image
+from bears_tl.photos.storage import decode_photo
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.threads import map_ahead
@@ -102,7 +102,7 @@ class Cleaner(widgets.VBox):
         if not self.saved:
             return "Nothing saved here is left to undo; to go back further, choose the class of before and save."
         row, to = self.saved[-1]
-        add_edit(self.run.config.edits, row["sha256"], to, row["class_name"], "undo")
+        undo_edit(self.run.config.edits, row["sha256"], to)
         self.saved.pop()
         self._turn_to(self._page_of(row))
         return f"Undone: {row['path']} is {row['class_name']} again, not {to}. Run 01_fetch again to apply the table."
@@ -160,15 +160,17 @@ def _lies_in(row: dict) -> str:
 
 def _thumbnail(folder: Path, row: dict) -> bytes:
     """Give the whole photo, upright, as a small JPEG; nothing when it is no longer the photo that the row is about."""
-    try:
-        if sha256_of(folder / row["path"]) != row["sha256"]:
-            return b""
-        image = read_image(folder / row["path"], THUMBNAIL_PX)
+
+    def shrink(file) -> bytes:
+        image = read_image(file, THUMBNAIL_PX)
         image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), reducing_gap=2)
         written = io.BytesIO()
         image.save(written, "JPEG", quality=85)
         return written.getvalue()
-    except Exception:  # decoders raise many kinds
+
+    try:
+        return decode_photo(folder, row, shrink)
+    except InputError:
         return b""
 
 
