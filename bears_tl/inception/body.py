@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of, padded
 from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_bytes
 from bears_tl.inception import checkpoint, frozen, machine
@@ -93,18 +94,14 @@ class Body:
 
     def _infer(self, pixels: np.ndarray, plan: Plan) -> np.ndarray:
         size = plan.batch_size
-        batches = [pixels[start : start + size] for start in range(0, len(pixels), size)]
-        if len(batches) > 1 and plan.streams > 1:
-            rows = list(map_ahead(lambda batch: self._call_padded(batch, size), batches, len(batches), plan.streams))
-        else:
-            rows = [self._call_padded(batch, size) for batch in batches]
-        return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
+        batches = batches_of(pixels, size)
 
-    def _call_padded(self, batch: np.ndarray, size: int) -> np.ndarray:
-        """Run one batch, filled up to its size: oneDNN compiles its kernels anew for each size, a second or two."""
-        padded = np.zeros((size, *batch.shape[1:]), np.uint8)
-        padded[: len(batch)] = batch
-        return self._call(padded)[: len(batch)]
+        def call(batch: np.ndarray) -> np.ndarray:
+            return self._call(padded(batch, size))[: len(batch)]
+
+        parallel = len(batches) > 1 and plan.streams > 1
+        rows = list(map_ahead(call, batches, len(batches), plan.streams) if parallel else map(call, batches))
+        return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
 
 
 def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path | None = None):

@@ -56,6 +56,8 @@ class View:
     erasing: float = 0.0
 
     def __post_init__(self):
+        if not 0 <= self.max_zoom < 1:
+            raise ValueError(f"max_zoom {self.max_zoom} is out of range, expected 0 <= max_zoom < 1")
         for effect in STRENGTHS:
             check_strength(effect, getattr(self, effect))
             if self.k is None and getattr(self, effect):
@@ -153,26 +155,6 @@ def center_view(image: Image.Image | np.ndarray) -> np.ndarray:
     """
     image = to_rgb(image)
     return scale(render(image, center_box(*image.size)))
-
-
-def random_view(image: Image.Image | np.ndarray, rng: np.random.Generator, max_zoom: float = 0.2) -> np.ndarray:
-    """Prepare a photo for training, in one of many ways.
-
-    Args:
-        image: anything `to_rgb` takes.
-        rng: four numbers are drawn from it, see `random_box`.
-        max_zoom: in [0, 1).
-
-    Returns:
-        float32 [299, 299, 3] in [-1, 1].
-
-    Raises:
-        ValueError: max_zoom out of range.
-    """
-    if not 0 <= max_zoom < 1:
-        raise ValueError(f"max_zoom {max_zoom} is out of range, expected 0 <= max_zoom < 1")
-    image = to_rgb(image)
-    return scale(render(image, random_box(*image.size, max_zoom, rng)))
 
 
 def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> list[np.ndarray]:

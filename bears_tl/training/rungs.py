@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import padded
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_path
 from bears_tl.inception.architecture import CONVOLUTIONS
@@ -131,9 +132,7 @@ def scopes_above(rung: str) -> tuple[str, ...]:
 
 def pad(x: np.ndarray) -> np.ndarray:
     """Fill a batch up to BATCH_SIZE with zeros; float16 becomes float32, since on most CPUs TensorFlow warns of it."""
-    padded = np.zeros((BATCH_SIZE, *x.shape[1:]), np.float32 if x.dtype == np.float16 else x.dtype)
-    padded[: len(x)] = x
-    return padded
+    return padded(x.astype(np.float32) if x.dtype == np.float16 else x, BATCH_SIZE)
 
 
 def _scale(pixels):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of, padded
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng, write_bytes
@@ -67,19 +68,14 @@ class Scratch:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3):
             raise ValueError(f"expected uint8 [n, 128, 128, 3], not {pixels.dtype} {list(pixels.shape)}")
         found = [np.empty((0, len(self.class_names)), np.float32)]
-        for start in range(0, len(pixels), _PHOTOS_A_CALL):
-            batch = pixels[start : start + _PHOTOS_A_CALL]
-            padded = np.zeros(
-                (_PHOTOS_A_CALL, *batch.shape[1:]), np.uint8
-            )  # one shape: the same kernels, the same bits
-            padded[: len(batch)] = batch
-            found.append(self._infer(padded).numpy()[: len(batch)])
+        for batch in batches_of(pixels, _PHOTOS_A_CALL):
+            found.append(self._infer(padded(batch, _PHOTOS_A_CALL)).numpy()[: len(batch)])
         return np.concatenate(found)
 
     def classify(self, thumbnails: Thumbnails, photos: list[dict]) -> np.ndarray:
         """Give the probabilities of photos, rows with path and sha256, in center view: float32 [n, n classes]."""
-        chunks = [photos[start : start + _PHOTOS_A_CALL] for start in range(0, len(photos), _PHOTOS_A_CALL)]
-        return np.concatenate([self.probabilities(thumbnails.views(chunk)) for chunk in chunks])
+        batches = batches_of(photos, _PHOTOS_A_CALL)
+        return np.concatenate([self.probabilities(thumbnails.views(batch)) for batch in batches])
 
     def save(self, path: str | Path) -> None:
         """Write an .npz, whole or not at all; the same weights give the same bytes."""
