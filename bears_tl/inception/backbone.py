@@ -15,7 +15,7 @@ BATCH_SIZE = 8  # photos a call; fixed, since another size may change the last b
 
 
 class Backbone:
-    """A frozen Inception v3 that turns views into features, always in inference mode (stored batch statistics)."""
+    """A frozen Inception v3 that computes the features of views, always in inference mode (stored batch statistics)."""
 
     def __init__(self, model, values: dict[str, np.ndarray]):
         """Fill a body and freeze it.

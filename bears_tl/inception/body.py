@@ -20,7 +20,7 @@ _LARGEST = np.finfo(np.float16).max
 
 
 class Body:
-    """A frozen Inception v3 that turns pixels into features; the same photo has the same bits in any company."""
+    """A frozen Inception v3 that computes the features of pixels; the same photo has the same bits in any company."""
 
     def __init__(self, graph, precision: str, memory: Path | None = None):
         """Load a graph.
@@ -84,13 +84,7 @@ class Body:
             ValueError: another shape or dtype than `infer` takes.
             InputError: a feature that float16 cannot hold: these weights are not trained ones.
         """
-        features = self.infer(pixels)
-        if not (features <= _LARGEST).all():  # not a number fails too
-            raise InputError(
-                f"the body gives features up to {features.max():.3g}, expected {_LARGEST:.0f} at most: "
-                "its weights are broken, name another checkpoint"
-            )
-        return features.astype(np.float16)
+        return to_float16(self.infer(pixels), "features")
 
     def _infer(self, pixels: np.ndarray, plan: Plan) -> np.ndarray:
         size = plan.batch_size
@@ -102,6 +96,20 @@ class Body:
         parallel = len(batches) > 1 and plan.streams > 1
         rows = list(map_ahead(call, batches, len(batches), plan.streams) if parallel else map(call, batches))
         return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
+
+
+def to_float16(values: np.ndarray, kind: str) -> np.ndarray:
+    """Round what a body computes, float32 of any shape and 0 or more, to float16; `kind` is what to call it.
+
+    Raises:
+        InputError: a value that float16 cannot hold: these weights are not trained ones.
+    """
+    if not (values <= _LARGEST).all():  # not a number fails too
+        raise InputError(
+            f"the body gives {kind} up to {values.max():.3g}, expected {_LARGEST:.0f} at most: "
+            "its weights are broken, name another checkpoint"
+        )
+    return values.astype(np.float16)
 
 
 def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path | None = None):

@@ -19,7 +19,7 @@ from bears_tl.network.responses import is_page
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO", "PSD", "QOI")
 _HEIF_BRANDS = b"heic heix heim heis hevc hevx mif1 msf1".split()  # ISO/IEC 23008-12
 _NO_PHOTOS = {b"<svg": "a drawing", b"%pdf": "a document"}
-_TURNS = {  # EXIF orientation to what makes the photo upright
+_TRANSPOSES = {  # EXIF orientation to what makes the photo upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -79,7 +79,7 @@ def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.I
             keeps at least this length.
 
     Returns:
-        An image of mode RGB, turned as its EXIF orientation says.
+        An image of mode RGB, upright as its EXIF orientation says.
 
     Raises:
         OSError: not a photo, truncated or broken (Pillow's errors, among them `PIL.UnidentifiedImageError`).
@@ -93,7 +93,7 @@ def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.I
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    """Turn an image of any mode or an array of any usual dtype into an upright 8-bit sRGB image.
+    """Convert an image of any mode or an array of any usual dtype to an upright 8-bit sRGB image.
 
     Alpha is laid over white; EXIF orientation and ICC profile are obeyed; 16-bit and float levels are scaled, not cut
     (32-bit integers are taken for 16-bit levels, as a PGM holds them: what lies beyond is cut).
@@ -167,17 +167,17 @@ def _transform_to_srgb(profile: bytes | None, mode: str):
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF says; a copy.
+    """Make an image upright as its EXIF says; a copy.
 
     Pillow's `exif_transpose` also writes the rest of the EXIF back, which raises when some other entry is broken. Here
-    the EXIF is left out, so that the copy is not turned again.
+    the EXIF is left out, so that the copy is not transposed again.
     """
     orientation = None
     with contextlib.suppress(Exception):  # a broken EXIF raises anything; the photo is then taken as it lies
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    turned = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image.copy()
-    turned.info = {name: value for name, value in image.info.items() if name in ("transparency", "icc_profile")}
-    return turned
+    upright = image.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else image.copy()
+    upright.info = {name: value for name, value in image.info.items() if name in ("transparency", "icc_profile")}
+    return upright
 
 
 def _image_of_array(array: np.ndarray) -> Image.Image:

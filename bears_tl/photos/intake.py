@@ -152,7 +152,7 @@ def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator
             return row["path"], None, {}
         try:
             status = os.stat(folder / row["path"])
-        except OSError:  # gone, or its folder is closed to us: reading it tells
+        except OSError:  # gone, or its folder is closed to us: reading it shows which
             return row["path"], None, None
         return row["path"], status, cache.get(status) if cache else None
 

@@ -1,4 +1,4 @@
-"""The road not taken: a small convolutional network of one's own, trained from nothing on the run's photos.
+"""The alternative to transfer: a small convolutional network of one's own, trained from nothing on the run's photos.
 
 Five 3 x 3 convolutions of stride 2, each with batch norm and ReLU, then the mean over the picture, dropout and one
 softmax layer. All but the first are separable (https://arxiv.org/abs/1610.02357): a step took half the time of plain
@@ -117,7 +117,7 @@ def train_scratch(
     that the body is shown. (Of what a view can change, only box, zoom and mirroring are used.)
 
     The learning rate stays the same for TIMED_EPOCHS, then falls along a cosine to the last planned epoch. How many are
-    planned is told, or is what the seconds suffice for, going by the first epochs. A clock never measures the same
+    planned is given, or is what the seconds suffice for, going by the first epochs. A clock never measures the same
     twice, so that number is given back: with it as `epochs` the same bits come out (same machine, on the CPU; a GPU was
     not tried). Training ends earlier when the validation loss has not fallen for a quarter of the planned epochs, or
     for config.patience if that is more.
