@@ -30,10 +30,10 @@ _IMAGE = "width: 100%; height: 100%; object-fit: contain"
 class Cleaner(widgets.VBox):
     """Photos by the page, each with the label that the next intake will give it and a list to choose another from.
 
-    Only the photos of the page that is shown are read. Choices are kept on other pages; "Save corrections" adds
-    them to the table that the run's setting `edits` names, "Undo" takes back the last one that was saved here. The run
-    itself stays as it is. What goes wrong is said in a line at the end. Made of core widgets, and of what ipywidgets 7
-    and 8 have in common: Colab comes with 7.
+    Only the photos of the page that is shown are read. Choices are kept when another page is shown; "Save corrections"
+    adds them to the table that the run's setting `edits` names, "Undo" takes back the last one that was saved here. The
+    run itself stays as it is. What goes wrong is said in a line at the end. Made of core widgets, and of what
+    ipywidgets 7 and 8 have in common: Colab comes with 7.
     """
 
     def __init__(self, run: Run, rows: list[dict]):
