@@ -64,10 +64,9 @@ def hint(head: bytes) -> str:
     for name in readable_formats():
         if Image.OPEN[name][1](head.ljust(16, b"\0")) is True:  # the plugin's own look at the signature
             return f"begins like {name}, but is broken or cut off"
-    if is_page(head):
-        return "a web page"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()  # without a byte order mark
-    return next((kind for signature, kind in _NO_PHOTOS.items() if start.startswith(signature)), "")
+    known = (kind for signature, kind in _NO_PHOTOS.items() if start.startswith(signature))
+    return "a web page" if is_page(head) else next(known, "")
 
 
 def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.Image:
