@@ -40,17 +40,17 @@ def record(lock: Path, name: str, size_bytes: int = 0, digest: str | None = None
 
 
 def expected_hash(path: Path, lock: Path, sha256: str | None) -> str | None:
-    """Give the SHA-256 that a file must have: the one asked for, which must not differ from the locked one, or that.
+    """Give the SHA-256 that a file must have: the one requested, which must not differ from the locked one, or that.
 
     Raises:
-        InputError: they differ, or what was asked for is no hash.
+        InputError: they differ, or what was requested is no hash.
     """
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise InputError(f"sha256 {sha256!r}: expected 64 hexadecimal digits")
     locked = (recorded(lock, path.name) or {}).get("sha256")
     if sha256 and locked and sha256.lower() != locked:
         raise InputError(
-            f"{path.name!r} is locked to SHA-256 {locked} by {str(lock)!r}, {sha256} was asked for: "
+            f"{path.name!r} is locked to SHA-256 {locked} by {str(lock)!r}, {sha256} was requested: "
             "if the change is meant, take it out there and move the file away"
         )
     return sha256.lower() if sha256 else locked

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "bears_tl"
 # From the top of the house down; rooms on one line do not import each other.
 ORDER = [
     ["errors"],
-    ["threads", "hardware", "tensorflow"],
+    ["threads", "batches", "hardware", "tensorflow"],
     ["config"],
     ["files"],
     ["lock", "origin"],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of, padded
 from bears_tl.inception.architecture import FEATURES
 
 
@@ -53,9 +54,9 @@ class OpenVino:
             part[:] = request.get_output_tensor().data[: len(part)]
 
         self._queue.set_callback(keep)
-        for start in range(0, len(pixels), self._batch_size):
-            batch = _padded(pixels[start : start + self._batch_size], self._batch_size)
-            self._queue.start_async({0: batch}, start, share_inputs=True)
+        for number, batch in enumerate(batches_of(pixels, self._batch_size)):
+            inputs = {0: padded(batch, self._batch_size)}
+            self._queue.start_async(inputs, number * self._batch_size, share_inputs=True)
         self._queue.wait_all()
         return features
 
@@ -86,13 +87,7 @@ class OnnxRuntime:
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """Compute features: uint8 [n, 299, 299, 3] to float32 [n, 2048]."""
-        batches = [pixels[start : start + self._batch_size] for start in range(0, len(pixels), self._batch_size)]
+        batches = batches_of(pixels, self._batch_size)
         return np.concatenate(
             list(self._pool.map(lambda batch: self._session.run(None, {self._input: batch})[0], batches))
         )
-
-
-def _padded(batch: np.ndarray, size: int) -> np.ndarray:
-    if len(batch) == size:
-        return batch
-    return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, NotReachableError, reason_of
 from bears_tl.features.extract import WORTH_TUNING
 from bears_tl.inception.architecture import FEATURES
@@ -135,8 +136,7 @@ def _tables(missing: list[tuple[dict, list[View]]], views: list[View], photos: i
                 "todo": [[numbers[view] for view in todo] for _, todo in part],
             }
         )
-        for start in range(0, len(missing), photos)
-        for part in [missing[start : start + photos]]
+        for part in batches_of(missing, photos)
     ]
 
 

@@ -1,5 +1,6 @@
 """Features of photos: read, seen by the body once, and kept in a cache on disk."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ WORTH_TUNING = 2_000  # views; for fewer the self-test costs more than it saves
 
 
 class FeatureTable:
-    """Features of n photos in m views; they lie in the cache, and are read when they are asked for.
+    """Features of n photos in m views; they lie in the cache, and are read when they are indexed.
 
     Indexed like an array of [n, m] rows, `table[photos, views]`; gives float32 [..., 2048].
     """
@@ -111,7 +112,7 @@ def compute(body, folder: str | Path, missing: list[tuple[dict, list[View]]]) ->
              for view, pixels in zip(todo, all_pixels, strict=True))  # fmt: skip
     done = map_ahead(
         lambda batch: (batch, body.features(np.stack([pixels for _, _, pixels in batch]))),
-        _batched(views, plan.batch_size),
+        iter(lambda: list(itertools.islice(views, plan.batch_size)), []),
         ahead=plan.streams + 1,
         threads=plan.streams,
     )
@@ -139,14 +140,3 @@ def _in_shards(done: Iterable[tuple], total: int, title: str) -> Iterator[tuple]
             raise
     if rows:
         yield rows, np.concatenate(features)
-
-
-def _batched(items: Iterable, size: int) -> Iterator[list]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -1,1 +1,1 @@
-"""Inception v3: its checkpoint, and the frozen body that turns pixels into features."""
+"""Inception v3: its checkpoint, and the frozen body that computes the features of pixels."""

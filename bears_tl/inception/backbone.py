@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of
 from bears_tl.inception import checkpoint
 from bears_tl.inception.architecture import BASE_VALUES, CONVOLUTIONS, FEATURES, VARIABLES
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -14,7 +15,7 @@ BATCH_SIZE = 8  # photos a call; fixed, since another size may change the last b
 
 
 class Backbone:
-    """A frozen Inception v3 that turns views into features, always in inference mode (stored batch statistics)."""
+    """A frozen Inception v3 that computes the features of views, always in inference mode (stored batch statistics)."""
 
     def __init__(self, model, values: dict[str, np.ndarray]):
         """Fill a body and freeze it.
@@ -60,7 +61,7 @@ class Backbone:
             raise ValueError(f"expected float32 [n, 299, 299, 3], not {batch.dtype} {list(batch.shape)}")
         if batch.size and not (batch.min() >= -1.001 and batch.max() <= 1.001):
             raise ValueError(f"expected levels in [-1, 1], not [{batch.min():.4g}, {batch.max():.4g}]: use center_view")
-        rows = [self._infer(batch[start : start + BATCH_SIZE]).numpy() for start in range(0, len(batch), BATCH_SIZE)]
+        rows = [self._infer(part).numpy() for part in batches_of(batch, BATCH_SIZE)]
         return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
 
     def calibrate(self, batch: np.ndarray) -> None:

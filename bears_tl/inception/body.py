@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of, padded
 from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_bytes
 from bears_tl.inception import checkpoint, frozen, machine
@@ -19,7 +20,7 @@ _LARGEST = np.finfo(np.float16).max
 
 
 class Body:
-    """A frozen Inception v3 that turns pixels into features; the same photo has the same bits in any company."""
+    """A frozen Inception v3 that computes the features of pixels; the same photo has the same bits in any company."""
 
     def __init__(self, graph, precision: str, memory: Path | None = None):
         """Load a graph.
@@ -83,28 +84,32 @@ class Body:
             ValueError: another shape or dtype than `infer` takes.
             InputError: a feature that float16 cannot hold: these weights are not trained ones.
         """
-        features = self.infer(pixels)
-        if not (features <= _LARGEST).all():  # not a number fails too
-            raise InputError(
-                f"the body gives features up to {features.max():.3g}, expected {_LARGEST:.0f} at most: "
-                "its weights are broken, name another checkpoint"
-            )
-        return features.astype(np.float16)
+        return to_float16(self.infer(pixels), "features")
 
     def _infer(self, pixels: np.ndarray, plan: Plan) -> np.ndarray:
         size = plan.batch_size
-        batches = [pixels[start : start + size] for start in range(0, len(pixels), size)]
-        if len(batches) > 1 and plan.streams > 1:
-            rows = list(map_ahead(lambda batch: self._call_padded(batch, size), batches, len(batches), plan.streams))
-        else:
-            rows = [self._call_padded(batch, size) for batch in batches]
+        batches = batches_of(pixels, size)
+
+        def call(batch: np.ndarray) -> np.ndarray:
+            return self._call(padded(batch, size))[: len(batch)]
+
+        parallel = len(batches) > 1 and plan.streams > 1
+        rows = list(map_ahead(call, batches, len(batches), plan.streams) if parallel else map(call, batches))
         return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
 
-    def _call_padded(self, batch: np.ndarray, size: int) -> np.ndarray:
-        """Run one batch, filled up to its size: oneDNN compiles its kernels anew for each size, a second or two."""
-        padded = np.zeros((size, *batch.shape[1:]), np.uint8)
-        padded[: len(batch)] = batch
-        return self._call(padded)[: len(batch)]
+
+def to_float16(values: np.ndarray, kind: str) -> np.ndarray:
+    """Round what a body computes, float32 of any shape and 0 or more, to float16; `kind` is what to call it.
+
+    Raises:
+        InputError: a value that float16 cannot hold: these weights are not trained ones.
+    """
+    if not (values <= _LARGEST).all():  # not a number fails too
+        raise InputError(
+            f"the body gives {kind} up to {values.max():.3g}, expected {_LARGEST:.0f} at most: "
+            "its weights are broken, name another checkpoint"
+        )
+    return values.astype(np.float16)
 
 
 def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path | None = None):

@@ -12,6 +12,7 @@ import numpy as np
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, sha256_of
 from bears_tl.inception.architecture import BODY
+from bears_tl.network.responses import refuse_page
 from bears_tl.tensorflow import tf
 
 _NOT_OF_THE_BODY = ("InceptionV3/AuxLogits/", "InceptionV3/Logits/", "global_step")
@@ -170,11 +171,8 @@ def _reader(path: str | Path):
     path = str(path)
     if not os.path.exists(path) and not os.path.exists(path + ".index"):
         raise InputError(f"no checkpoint at {path!r}: name a .ckpt or .tar.gz file, or use checkpoint: random")
-    start = b""
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        start = file.read(512)
-    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise InputError(f"{path!r} is a web page, not a checkpoint: download the file itself")
+        refuse_page(file.read(4096), path)
     try:
         return tf.train.load_checkpoint(path)
     except (tf.errors.OpError, RuntimeError, ValueError) as error:

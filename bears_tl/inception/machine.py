@@ -32,8 +32,8 @@ class Plan:
 def choose_precision(memory: Path | None) -> str:
     """Give what the body should compute in here.
 
-    A flag of the processor does not tell: of those that have bfloat16 some multiply it at twice the rate of float32,
-    some at half. So both are timed, a tenth of a second, and the answer is remembered. On a GPU its generation tells:
+    A flag of the processor is not enough: of those that have bfloat16 some multiply it at twice the rate of float32,
+    some at half. So both are timed, a tenth of a second, and the result is remembered. On a GPU its generation decides:
     bfloat16 has tensor cores from 8.0 on, float16 from 7.0 on
     (https://docs.nvidia.com/cuda/cuda-c-programming-guide, compute capabilities).
 

@@ -33,7 +33,7 @@ def import_slim():
 
 
 def slim_features(path: str | Path, batch: np.ndarray) -> np.ndarray:
-    """Compute pooled features with TF-slim's own graph, restored by TensorFlow's own Saver: the road that judges ours.
+    """Compute pooled features with TF-slim's own graph, restored by TensorFlow's own Saver: the reference for ours.
 
     Args:
         path: a checkpoint with the body's variables.

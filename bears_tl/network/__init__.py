@@ -1,1 +1,1 @@
-"""Files from the network: downloads that resume, and what a server's answer means."""
+"""Files from the network: downloads that resume, and what a server's response means."""

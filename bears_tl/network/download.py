@@ -12,7 +12,7 @@ from pathlib import Path
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import read_json, sha256_of, write_error, write_json
 from bears_tl.lock import expected_hash, one_at_a_time, record, recorded
-from bears_tl.network.responses import PassingError, refuse_page, refuse_status
+from bears_tl.network.responses import PassingError, refuse_page, refuse_status, retrying
 
 CHUNK_BYTES = 64 * 1024  # what a dropped connection loses at most
 MAX_BYTES = 500 * 10**9
@@ -135,33 +135,36 @@ def _fetch(source: str, part: _Part, expected: str | None, description: str, che
     """Bring the content of one source to the part, attempt by attempt, and return its hash."""
     import requests
 
+    best_bytes = 0
+
+    def attempt() -> str:
+        resumed = _receive(session, source, part, expected, description, limits)
+        digest = sha256_of(part.path)
+        if expected and digest != expected:
+            part.discard()
+            if not resumed:
+                raise InputError(f"{source!r} has SHA-256 {digest}, expected {expected}: refused; check the source")
+            raise PassingError("what was resumed does not have the expected SHA-256: it is started over")
+        return digest
+
+    def count_anew_if_further(state) -> None:
+        nonlocal best_bytes
+        if part.size_bytes() > best_bytes:
+            best_bytes, state.attempt_number = part.size_bytes(), 1
+
+    def say_when(state) -> None:
+        _say(f"{description}: {state.outcome.exception()}; next attempt in {state.upcoming_sleep:.0f} s")
+
     _say(f"fetching {description} from {source}")
     started_seconds = time.monotonic()
-    failures = best_bytes = 0
+    waits = limits.attempts, limits.backoff_seconds, limits.max_wait_seconds
     with requests.Session() as session:
         session.max_redirects = 10
         session.headers["Accept-Encoding"] = "identity"  # offsets of a Range count the bytes that land on the disk
-        while True:
-            try:
-                resumed = _receive(session, source, part, expected, description, limits)
-                digest = sha256_of(part.path)
-                if not expected or digest == expected:
-                    break
-                part.discard()
-                if not resumed:
-                    raise InputError(f"{source!r} has SHA-256 {digest}, expected {expected}: refused; check the source")
-                raise PassingError("what was resumed does not have the expected SHA-256: it is started over")
-            except PassingError as error:
-                progressed = part.size_bytes() > best_bytes
-                best_bytes = max(best_bytes, part.size_bytes())
-                failures = 1 if progressed else failures + 1
-                wait_seconds = error.wait_seconds
-                if wait_seconds is None:
-                    wait_seconds = min(limits.backoff_seconds * 2 ** (failures - 1), limits.max_wait_seconds)
-                if failures >= limits.attempts or wait_seconds > limits.max_wait_seconds:
-                    raise NotReachableError(f"{source!r}: {error}; given up at attempt {failures} in a row") from None
-                _say(f"{description}: {error}; next attempt in {wait_seconds:.0f} s")
-                time.sleep(wait_seconds)
+        try:
+            digest = retrying(*waits, after=count_anew_if_further, before_sleep=say_when)(attempt)
+        except PassingError as error:
+            raise NotReachableError(f"{source!r}: {error}") from None
     try:
         if check:
             check(part.path)
@@ -296,12 +299,12 @@ def _range(response) -> tuple[int, int | None]:
 
 
 def _wrong_part(response, offset: int, note: dict) -> str | None:
-    """Say why an answer to a Range cannot be appended: not every server obeys Range and If-Range."""
+    """Say why a response to a Range cannot be appended: not every server obeys Range and If-Range."""
     start, total = _range(response)
     if response.status_code == 416:
         return f"the server announced {note.get('bytes')} bytes and has none from {offset} on"
     if response.status_code == 206 and start != offset:
-        return "the server sent another part than was asked for"
+        return "the server sent another part than was requested"
     known = (note.get("bytes"), note.get("validator"))
     if response.status_code == 206 and offset and (total, _validator(response) or known[1]) != known:
         return "the content changed while it was fetched"

@@ -11,11 +11,11 @@ from pathlib import Path
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import write_bytes
 from bears_tl.network.download import CHUNK_BYTES
-from bears_tl.network.responses import PassingError, refuse_page, refuse_status
+from bears_tl.network.responses import PassingError, refuse_page, refuse_status, retrying
 
 USER_AGENT = "bears_tl/0.1 (builds a set of licensed photos; fetches each once)"
 JPEG_FORMATS = ("JPEG", "MPO")  # the second: a JPEG with another one behind it, which some cameras write
-TOLERATED_REFUSALS = 10  # photos that are gone, before it is asked whether most of them are
+TOLERATED_REFUSALS = 10  # photos that are gone, before it is checked whether most of them are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,44 +71,40 @@ def fetch_photos(addresses: dict[Path, str], description: str, manners: Manners 
 
 
 class _Courier:
-    """What the threads share: when the server may be asked again, and whether the work is to end."""
+    """What the threads share: when the server may get the next request, and whether the work is to end."""
 
     def __init__(self, manners: Manners):
         self.manners, self.stopped = manners, threading.Event()
-        self.asked_again_at = 0.0  # on the monotonic clock
+        self.next_request_at = 0.0  # on the monotonic clock
         self.own = threading.local()
 
     def bring(self, path: Path, address: str) -> str | None:
         """Bring one photo; return why it cannot be had, or None."""
         if path.is_file() and not _fault(path.read_bytes()):
             return None
-        for attempt in range(1, self.manners.attempts + 1):
-            if self.stopped.wait(max(0.0, self.asked_again_at - time.monotonic())):
-                return "the work was ended"
-            try:
-                photo = self._receive(address)
-                break
-            except PassingError as error:
-                wait_seconds = error.wait_seconds
-                if wait_seconds is None:
-                    wait_seconds = self.manners.backoff_seconds * 2 ** (attempt - 1)
-                if attempt == self.manners.attempts or wait_seconds > self.manners.max_wait_seconds:
-                    raise NotReachableError(
-                        f"{address!r}: {error}; given up at attempt {attempt}: run again later, what came is kept"
-                    ) from None
-                self.asked_again_at = time.monotonic() + wait_seconds  # all threads leave a server in trouble alone
-            except InputError as error:
-                return str(error)
+        waits = self.manners.attempts, self.manners.backoff_seconds, self.manners.max_wait_seconds
+        try:
+            photo = retrying(*waits, sleep=self._leave_alone)(self._receive, address)
+        except PassingError as error:
+            raise NotReachableError(f"{address!r}: {error}: run again later, what came is kept") from None
+        except InputError as error:
+            return str(error)
         if fault := _fault(photo):
             return f"{address!r} is {fault}"
         write_bytes(path, photo)
         return None
 
+    def _leave_alone(self, seconds: float) -> None:
+        """Have all threads wait before their next request, for the server is in trouble."""
+        self.next_request_at = time.monotonic() + seconds
+
     def _receive(self, address: str) -> bytes:
-        """Make one request; raise PassingError for what another one may get past, InputError for what is final."""
+        """Make one request when it is time; raise PassingError where another may help, InputError for what is final."""
         import requests
         import urllib3
 
+        if self.stopped.wait(max(0.0, self.next_request_at - time.monotonic())):
+            raise InputError("the work was ended")
         if not hasattr(self.own, "session"):  # a session is not made to be shared by threads
             self.own.session = requests.Session()
             self.own.session.headers["User-Agent"] = USER_AGENT

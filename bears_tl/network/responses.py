@@ -1,4 +1,4 @@
-"""What a server's answer means: the file, a reason to ask again, or a refusal."""
+"""What a server's response means: the file, a reason for another attempt, or a refusal; and the attempts."""
 
 import contextlib
 import email.utils
@@ -8,7 +8,7 @@ import time
 from bears_tl.errors import InputError, NotReachableError
 
 PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # worth another attempt
-HTML_START = re.compile(
+_HTML_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 
@@ -16,7 +16,47 @@ HTML_START = re.compile(
 class PassingError(Exception):
     """A fault that another attempt may get past."""
 
-    wait_seconds: float | None = None  # what the server asked for
+    wait_seconds: float | None = None  # what the server asks for
+
+
+def retrying(attempts: int, backoff_seconds: float, max_wait_seconds: float, **hooks):
+    """Make what calls a function again while it raises PassingError: `retrying(...)(function, *arguments)`.
+
+    It waits as long as the server asks for, else `backoff_seconds`, doubled for each attempt more. It gives up after so
+    many attempts, and when the server asks for more than `max_wait_seconds`, by a PassingError that says so.
+
+    Args:
+        attempts: 1 or more.
+        backoff_seconds: wait before the second attempt.
+        max_wait_seconds: longest wait before an attempt.
+        hooks: tenacity's `after`, `before_sleep` and `sleep`; `after` may set `attempt_number` of its state back to 1.
+
+    Returns:
+        tenacity.Retrying.
+    """
+    import tenacity
+
+    backoff = tenacity.wait_exponential(backoff_seconds, max_wait_seconds)
+
+    def wait(state) -> float:
+        wait_seconds = state.outcome.exception().wait_seconds
+        return backoff(state) if wait_seconds is None else wait_seconds
+
+    def give_up(state) -> None:
+        raise PassingError(f"{state.outcome.exception()}; given up at attempt {state.attempt_number} in a row")
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(PassingError),
+        wait=wait,
+        stop=lambda state: state.attempt_number >= attempts or state.upcoming_sleep > max_wait_seconds,
+        retry_error_callback=give_up,
+        **hooks,
+    )
+
+
+def is_page(head: bytes) -> bool:
+    """Tell by its first bytes whether a content is HTML."""
+    return _HTML_START.match(head) is not None
 
 
 def refuse_page(head: bytes, name: str) -> None:
@@ -29,7 +69,7 @@ def refuse_page(head: bytes, name: str) -> None:
     Raises:
         InputError: it is one; its title is in the message.
     """
-    if HTML_START.match(head):
+    if is_page(head):
         title = re.search(rb"<title[^>]*>(.*?)</title>", head, re.I | re.S)
         words = " ".join(title[1].decode("utf-8", "replace").split())[:100] if title else "without a title"
         raise InputError(

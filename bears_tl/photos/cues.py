@@ -12,7 +12,6 @@ from bears_tl.threads import map_ahead
 
 SIDE_PX = 100  # colours are measured on photos of one size: a spread depends on how fine the details are
 FRAME_PX = 5  # the outer 5 % on each side
-CUES = ("colour", "border", "image_size", "file_size")
 
 
 def measure_cues(folder: str | Path, photos: list[dict]) -> dict[str, np.ndarray]:

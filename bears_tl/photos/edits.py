@@ -33,29 +33,29 @@ def add_edit(path: str | Path, sha256: str, from_class: str, to_class: str, why:
         raise InputError(f"a correction from {from_class!r} to {to_class!r} changes nothing: name another class")
     with one_at_a_time(path, "the label corrections"):
         rows = read_edits(path)
-        before = _standing(rows)[sha256]
-        if before and before[-1]["to"] != from_class:
-            raise InputError(
-                f"{str(path)!r} says that photo {sha256[:12]} is a {before[-1]['to']!r}, not a {from_class!r}: "
-                "undo that correction first"
-            )
+        _last_standing(path, rows, sha256, from_class)
         _append(path, rows, sha256, from_class, to_class, why)
 
 
-def undo_edit(path: str | Path, sha256: str) -> None:
+def undo_edit(path: str | Path, sha256: str, to_class: str | None = None) -> None:
     """Take back the last standing correction of a photo, by a row that says the opposite.
 
+    Args:
+        path: the table.
+        sha256: of the photo's content.
+        to_class: what that correction made of the photo, when only that one is meant.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it made another class of the photo.
     """
     with one_at_a_time(path, "the label corrections"):
         rows = read_edits(path)
-        standing = _standing(rows)[sha256]
-        if not standing:
+        last = _last_standing(path, rows, sha256, to_class)
+        if last is None:
             raise InputError(
                 f"{str(path)!r} has no standing correction of photo {sha256[:12]}: there is nothing to undo"
             )
-        _append(path, rows, sha256, standing[-1]["to"], standing[-1]["from"], _UNDO)
+        _append(path, rows, sha256, last["to"], last["from"], _UNDO)
 
 
 def read_edits(path: str | Path) -> list[dict]:
@@ -121,6 +121,17 @@ def _standing(edits: list[dict]) -> dict[str, list[dict]]:
         else:
             of_photo.append(edit)
     return standing
+
+
+def _last_standing(path: str | Path, rows: list[dict], sha256: str, class_name: str | None) -> dict | None:
+    """Give the last standing correction of a photo, if any; refuse one to another class than `class_name`."""
+    last = next(reversed(_standing(rows)[sha256]), None)
+    if last and class_name not in (None, last["to"]):
+        raise InputError(
+            f"{str(path)!r} says that photo {sha256[:12]} is a {last['to']!r}, not a {class_name!r}: "
+            "undo that correction first"
+        )
+    return last
 
 
 def _append(path: str | Path, rows: list[dict], sha256: str, from_class: str, to_class: str, why: str) -> None:

@@ -13,6 +13,7 @@ from bears_tl.lock import forget, one_at_a_time, recorded
 from bears_tl.network.download import download, is_drive
 from bears_tl.photos import archive
 from bears_tl.photos.archive import ArchiveError, OverLimitError
+from bears_tl.photos.clutter import is_clutter
 
 EXPECTED = "sample, a folder of class folders, an archive, a URL or a Google Drive id"
 
@@ -108,12 +109,12 @@ def class_root(folder: str | Path) -> Path:
 
 
 def class_folders(folder: str | Path) -> list[Path]:
-    """List the folders in a folder, sorted; hidden ones and __MACOSX are no classes."""
+    """List the folders in a folder that are no clutter, sorted: each is a class."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError as error:
         raise InputError(f"{str(folder)!r} could not be read ({error.strerror}): check its rights") from None
-    return [Path(folder) / name for name in names if not name.startswith((".", "__MACOSX"))]
+    return [Path(folder) / name for name in names if not is_clutter(name)]
 
 
 def _sample(data_folder: Path, seed: int) -> Path:

@@ -54,7 +54,7 @@ def find_groups(hashes: np.ndarray) -> np.ndarray:
     """Find which photos are copies of one another, directly or by way of others.
 
     A pair within 5 of 48 bits agrees in one of the two halves of 24 bits but for 2 bits at most. So each half is looked
-    up among the sorted halves of all photos as it is and with any one or two bits turned: n log n steps for n photos,
+    up among the sorted halves of all photos as it is and with any one or two bits flipped: n log n steps for n photos,
     where comparing all pairs takes n².
 
     Args:
@@ -63,6 +63,9 @@ def find_groups(hashes: np.ndarray) -> np.ndarray:
     Returns:
         int64 [n]: for each photo the number of the first photo of its group.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     if not len(hashes):
         return np.arange(0)
     # Pictures without any structure all have the same hashes: they are one photo here, or their pairs would be too many
@@ -70,29 +73,32 @@ def find_groups(hashes: np.ndarray) -> np.ndarray:
     digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in hashes)
     which = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests])
     chosen = np.unique(which, return_index=True)[1]
-    first = np.arange(len(chosen))
-    for one, two in _near_pairs(hashes if len(chosen) == len(hashes) else hashes[chosen]):
-        for i, j in np.unique(np.stack([one, two])[:, first[one] != first[two]], axis=1).T:
-            _join(first, i, j)
-    roots = np.array([_root(first, i) for i in range(len(first))])[which]
-    smallest = np.full(len(first), len(hashes))
-    np.minimum.at(smallest, roots, np.arange(len(hashes)))
-    return smallest[roots]
+    count = len(chosen)
+    groups = np.arange(count)
+    for pairs in _near_pairs(hashes if count == len(hashes) else hashes[chosen]):
+        links = groups[np.stack(pairs)]  # of the groups found so far, so that memory does not grow with the pairs
+        links = links[:, links[0] != links[1]]
+        if links.size:
+            graph = coo_array((np.ones(links.shape[1], bool), tuple(links)), shape=(count, count))
+            count, merged = connected_components(graph, directed=False)
+            groups = merged[groups]
+    _, first, groups = np.unique(groups[which], return_index=True, return_inverse=True)
+    return first[groups]
 
 
 def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield arrays (i, j) of photos of which one is a copy of the other; a pair may come more than once."""
-    asked, crops = _low_bits(hashes[:, :2]).ravel(), _low_bits(hashes[:, 2:]).ravel()
+    queries, crops = _low_bits(hashes[:, :2]).ravel(), _low_bits(hashes[:, 2:]).ravel()
     for shift in (0, _BAND_BITS):
-        bands, keys = _band(crops, shift), _band(asked, shift)
-        crops_order, asked_order = np.argsort(bands).astype(np.int32), np.argsort(keys).astype(np.int32)
-        bands, keys = bands[crops_order], keys[asked_order]  # sorted keys as well, so that look-ups are neighbours
-        for turned in _turns():
-            for asking, found in _matches(keys ^ turned, bands):
-                asking, found = asked_order[asking], crops_order[found]
-                near = np.bitwise_count(asked[asking] ^ crops[found]) <= MAX_LOW_DISTANCE_BITS
-                near &= asking // 2 != found // (HASHES - 2)
-                one, mirrored = np.divmod(asking[near], 2)
+        bands, keys = _band(crops, shift), _band(queries, shift)
+        crops_order, queries_order = np.argsort(bands).astype(np.int32), np.argsort(keys).astype(np.int32)
+        bands, keys = bands[crops_order], keys[queries_order]  # sorted keys as well, so that look-ups are neighbours
+        for flipped in _bit_flips():
+            for query, found in _matches(keys ^ flipped, bands):
+                query, found = queries_order[query], crops_order[found]
+                near = np.bitwise_count(queries[query] ^ crops[found]) <= MAX_LOW_DISTANCE_BITS
+                near &= query // 2 != found // (HASHES - 2)
+                one, mirrored = np.divmod(query[near], 2)
                 two, crop = np.divmod(found[near], HASHES - 2)
                 distance = np.bitwise_count(hashes[one, mirrored] ^ hashes[two, 2 + crop]).sum(-1)
                 yield one[distance <= MAX_DISTANCE_BITS], two[distance <= MAX_DISTANCE_BITS]
@@ -113,32 +119,20 @@ def _band(low: np.ndarray, shift: int) -> np.ndarray:
     return band.astype(np.int32)
 
 
-def _turns() -> list[np.int32]:
+def _bit_flips() -> list[np.int32]:
     """Give all patterns of at most two of the bits of a band."""
     bits = [1 << bit for bit in range(_BAND_BITS)]
-    return [np.int32(turned) for turned in [0, *bits, *(one | two for one, two in itertools.combinations(bits, 2))]]
+    return [np.int32(flipped) for flipped in [0, *bits, *(one | two for one, two in itertools.combinations(bits, 2))]]
 
 
 def _matches(keys: np.ndarray, bands: np.ndarray, at_once: int = 1_000_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield arrays (i, j) with keys[i] == bands[j], a bounded number at a time; bands are sorted."""
     start = np.searchsorted(bands, keys)
-    asking = np.flatnonzero(bands[np.minimum(start, len(bands) - 1)] == keys)
-    start = start[asking]
-    counts = np.searchsorted(bands, keys[asking], side="right") - start
+    found = np.flatnonzero(bands[np.minimum(start, len(bands) - 1)] == keys)
+    start = start[found]
+    counts = np.searchsorted(bands, keys[found], side="right") - start
     ends = np.cumsum(counts)
     for number in range(0, int(counts.sum()), at_once):
         places = np.arange(number, min(number + at_once, ends[-1]))
         which = np.searchsorted(ends, places, side="right")
-        yield asking[which], start[which] + places - (ends[which] - counts[which])
-
-
-def _root(first: np.ndarray, i: int) -> int:
-    while first[i] != i:
-        first[i] = first[first[i]]
-        i = first[i]
-    return i
-
-
-def _join(first: np.ndarray, one: int, two: int) -> None:
-    one, two = sorted((_root(first, one), _root(first, two)))
-    first[two] = one
+        yield found[which], start[which] + places - (ends[which] - counts[which])

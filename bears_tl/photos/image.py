@@ -12,12 +12,14 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
+from bears_tl.network.responses import is_page
+
 # What photos come in. Pillow knows some 30 more formats and tries them on whatever a folder holds: it runs Ghostscript
 # on an EPS, and takes files without a signature (TGA, SPIDER) for photos that are none. MPO counts as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO", "PSD", "QOI")
 _HEIF_BRANDS = b"heic heix heim heis hevc hevx mif1 msf1".split()  # ISO/IEC 23008-12
-_PAGES = {b"<!doctype html": "a web page", b"<html": "a web page", b"<svg": "a drawing", b"%pdf": "a document"}
-_TURNS = {  # EXIF orientation to what makes the photo upright
+_NO_PHOTOS = {b"<svg": "a drawing", b"%pdf": "a document"}
+_TRANSPOSES = {  # EXIF orientation to what makes the photo upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -56,14 +58,15 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
 
 
 def hint(head: bytes) -> str:
-    """Tell by its first bytes what a file that `open_image` cannot identify seems to be; "" where they do not tell."""
+    """Say by its first bytes what a file that `open_image` cannot identify seems to be; "" where that is open."""
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and "HEIF" not in readable_formats():
         return "a HEIF photo: it can be read after `pip install pillow-heif`"
     for name in readable_formats():
         if Image.OPEN[name][1](head.ljust(16, b"\0")) is True:  # the plugin's own look at the signature
             return f"begins like {name}, but is broken or cut off"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()  # without a byte order mark
-    return next((kind for signature, kind in _PAGES.items() if start.startswith(signature)), "")
+    known = (kind for signature, kind in _NO_PHOTOS.items() if start.startswith(signature))
+    return "a web page" if is_page(head) else next(known, "")
 
 
 def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.Image:
@@ -75,7 +78,7 @@ def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.I
             keeps at least this length.
 
     Returns:
-        An image of mode RGB, turned as its EXIF orientation says.
+        An image of mode RGB, upright as its EXIF orientation says.
 
     Raises:
         OSError: not a photo, truncated or broken (Pillow's errors, among them `PIL.UnidentifiedImageError`).
@@ -89,7 +92,7 @@ def read_image(path: str | Path, smallest_side_px: int | None = None) -> Image.I
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    """Turn an image of any mode or an array of any usual dtype into an upright 8-bit sRGB image.
+    """Convert an image of any mode or an array of any usual dtype to an upright 8-bit sRGB image.
 
     Alpha is laid over white; EXIF orientation and ICC profile are obeyed; 16-bit and float levels are scaled, not cut
     (32-bit integers are taken for 16-bit levels, as a PGM holds them: what lies beyond is cut).
@@ -163,17 +166,17 @@ def _transform_to_srgb(profile: bytes | None, mode: str):
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF says; a copy.
+    """Make an image upright as its EXIF says; a copy.
 
     Pillow's `exif_transpose` also writes the rest of the EXIF back, which raises when some other entry is broken. Here
-    the EXIF is left out, so that the copy is not turned again.
+    the EXIF is left out, so that the copy is not transposed again.
     """
     orientation = None
     with contextlib.suppress(Exception):  # a broken EXIF raises anything; the photo is then taken as it lies
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    turned = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image.copy()
-    turned.info = {name: value for name, value in image.info.items() if name in ("transparency", "icc_profile")}
-    return turned
+    upright = image.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else image.copy()
+    upright.info = {name: value for name, value in image.info.items() if name in ("transparency", "icc_profile")}
+    return upright
 
 
 def _image_of_array(array: np.ndarray) -> Image.Image:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.errors import InputError
+from bears_tl.photos.clutter import is_clutter
 from bears_tl.photos.edits import apply_edits
 from bears_tl.photos.facts import FactCache, read_facts
+from bears_tl.photos.fetch import class_folders
 from bears_tl.photos.groups import HASH_BYTES, HASHES, find_groups
 from bears_tl.threads import map_ahead
 
@@ -62,7 +64,7 @@ def take_in(
 ) -> Intake:
     """Read and fully decode every file of a photo folder once, in parallel, and judge it.
 
-    A class is a folder in `folder` whose name does not start with a dot; its sub-folders belong to it. Links are not
+    A class is a folder in `folder` that is no clutter; its sub-folders belong to it. Links are not
     followed out of `folder`. Nothing is deleted or moved. Of exact copies in one class the first by path is kept; the
     same photo in two classes is quarantined in both. Near-duplicates stay, and get one `group`.
 
@@ -101,7 +103,7 @@ def take_in(
 
 
 def _files(folder: Path) -> Iterator[dict]:
-    """Yield path, class_name and maybe a reason of every file but hidden ones, in the order of the paths."""
+    """Yield path, class_name and maybe a reason of every file but clutter, in the order of the paths."""
     if not folder.is_dir():
         raise InputError(f"{str(folder)!r} is not a folder: expected one that holds a folder of photos for each class")
     found = []
@@ -112,9 +114,9 @@ def _files(folder: Path) -> Iterator[dict]:
         found.append((Path(error.filename), f"the folder cannot be read ({error.strerror}): check its rights"))
 
     for parent, names, file_names in os.walk(folder, onerror=unreadable):
-        names[:] = [name for name in names if not _is_hidden(name)]
+        names[:] = [name for name in names if not is_clutter(name)]
         linked = [name for name in names if os.path.islink(os.path.join(parent, name))]
-        found += [(Path(parent, name), "") for name in [*linked, *file_names] if not _is_hidden(name)]
+        found += [(Path(parent, name), "") for name in [*linked, *file_names] if not is_clutter(name)]
     for path, fault in sorted(found, key=lambda entry: entry[0].relative_to(folder).as_posix()):
         parts = path.relative_to(folder).parts
         if len(parts) == 1 and parts[0] in _NOT_FOR_INTAKE:
@@ -122,10 +124,6 @@ def _files(folder: Path) -> Iterator[dict]:
         row = {"path": "/".join(parts), "class_name": parts[0] if len(parts) > 1 or os.path.isdir(path) else ""}
         fault = ("unreadable", fault) if fault else _misplaced(folder, path, row["class_name"])
         yield row | (dict(zip(("reason", "detail"), fault, strict=True)) if fault else {})
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | None:
@@ -154,7 +152,7 @@ def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator
             return row["path"], None, {}
         try:
             status = os.stat(folder / row["path"])
-        except OSError:  # gone, or its folder is closed to us: reading it tells
+        except OSError:  # gone, or its folder is closed to us: reading it shows which
             return row["path"], None, None
         return row["path"], status, cache.get(status) if cache else None
 
@@ -233,7 +231,7 @@ class TooFewError(InputError):
 
 
 def _require_classes(folder: Path, intake: Intake) -> None:
-    class_names = sorted(name for name in os.listdir(folder) if os.path.isdir(folder / name) and not _is_hidden(name))
+    class_names = [class_folder.name for class_folder in class_folders(folder)]
     if len(class_names) < 2:
         found = f"only the class {class_names[0]!r}" if class_names else "no photos in class folders"
         raise InputError(f"{str(folder)!r} holds {found}: expected at least two folders, each named after a class")

@@ -1,8 +1,8 @@
 """What a random view may change besides its box: colours, angle, a part that is missing.
 
 A strength s says how far a change may go: brightness, contrast and saturation are multiplied by a factor from [1 - s,
-1 + s], the hue is turned by up to s of the colour circle, the photo by up to s degrees, and up to a share s of the view
-is erased. Colours are defined as in torchvision's ColorJitter,
+1 + s], the hue is rotated by up to s of the colour circle, the photo by up to s degrees, and up to a share s of the
+view is erased. Colours are defined as in torchvision's ColorJitter,
 https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.ColorJitter.html
 """
 
@@ -42,7 +42,7 @@ def shift_colours(
 
     The first three blend with black, with the mean grey and with each pixel's own grey, as Pillow's ImageEnhance does.
     They are one matrix, rounded and clipped once at the end: nothing is lost between them, and their order does not
-    matter. The hue is turned after that.
+    matter. The hue is rotated after that.
 
     Args:
         pixels: uint8 [height, width, 3] in [0, 255]; is not changed.
@@ -66,7 +66,7 @@ def shift_colours(
         colours = (1 + saturation) * np.eye(3) - saturation * _GREY
         matrix = (1 + brightness) * np.column_stack([(1 + contrast) * colours, [-contrast * mean_grey] * 3])
         pixels = np.asarray(image.convert("RGB", tuple(matrix.ravel())))
-    return _turn_hue(pixels, hue) if hue else pixels
+    return _rotate_hue(pixels, hue) if hue else pixels
 
 
 def erase(pixels: np.ndarray, erasing: float, rng: np.random.Generator) -> np.ndarray:
@@ -102,10 +102,10 @@ def erase(pixels: np.ndarray, erasing: float, rng: np.random.Generator) -> np.nd
     return erased
 
 
-def _turn_hue(pixels: np.ndarray, turns: float) -> np.ndarray:
-    """Turn the hue of uint8 [height, width, 3]; value and saturation of HSV stay.
+def _rotate_hue(pixels: np.ndarray, turns: float) -> np.ndarray:
+    """Rotate the hue of uint8 [height, width, 3]; value and saturation of HSV stay.
 
-    In float32: Pillow's HSV tells only 255 hues apart, loses levels on the way there and back, and takes far longer.
+    In float32: Pillow's HSV has only 255 hues, loses levels on the way there and back, and takes far longer.
     """
     red, green, blue = np.ascontiguousarray(np.moveaxis(pixels, 2, 0)).astype(np.float32)
     value, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)

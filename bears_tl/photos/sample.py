@@ -90,7 +90,7 @@ def paint_sample(
     """
     if photos_per_class < 1:
         raise InputError(f"photos_per_class is {photos_per_class}: give 1 or more")
-    # Asked before the work, not after; and a rename would quietly take the place of an empty folder.
+    # Checked before the work, not after; and a rename would quietly take the place of an empty folder.
     if Path(folder).exists():
         raise InputError(f"{str(folder)!r} is there already: remove it or choose another folder")
 

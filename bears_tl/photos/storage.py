@@ -3,21 +3,30 @@
 import functools
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.views import View, read_views
 
+Decoded = TypeVar("Decoded")
+
 
 def read_photo(base: str | Path, photo: dict, views: list[View]) -> list[np.ndarray]:
-    """Read a photo's views, uint8 [299, 299, 3] each, after a look at its hash.
+    """Read a photo's views, uint8 [299, 299, 3] each; see `decode_photo`."""
+    return decode_photo(base, photo, lambda file: read_views(file, views, photo["sha256"]))
+
+
+def decode_photo(base: str | Path, photo: dict, decode: Callable[[BinaryIO], Decoded]) -> Decoded:
+    """Read a photo whose content has the hash that the intake saw.
 
     Args:
         base: the folder, or an address such as s3://bucket/folder, that the photo's path is relative to.
         photo: with path and sha256.
-        views: which views.
+        decode: makes what is wanted of the open file.
 
     Raises:
         InputError: it cannot be read, or is no longer what the intake saw.
@@ -26,7 +35,7 @@ def read_photo(base: str | Path, photo: dict, views: list[View]) -> list[np.ndar
     try:
         data = _read_from(*bucket, photo["path"]) if bucket else Path(base, photo["path"]).read_bytes()
         if hashlib.sha256(data).hexdigest() == photo["sha256"]:
-            return read_views(io.BytesIO(data), views, photo["sha256"])
+            return decode(io.BytesIO(data))
         reason = "it was changed since the intake"
     except Exception as error:  # decoders raise many kinds
         reason = reason_of(error)

@@ -3,8 +3,6 @@
 A photo is decoded once and then cut in another way each epoch, by the same boxes that the frozen body is shown.
 """
 
-import hashlib
-import io
 import math
 from pathlib import Path
 from typing import BinaryIO
@@ -12,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.image import read_image
+from bears_tl.photos.storage import decode_photo
 from bears_tl.photos.views import CENTER, View, render
 from bears_tl.threads import map_ahead
 
@@ -40,7 +38,8 @@ class Thumbnails:
             InputError: a photo can no longer be read or was changed.
         """
         lacking = [photo for photo in photos if photo["sha256"] not in self._kept]
-        read = {photo["sha256"]: image for photo, image in map_ahead(self._read, lacking, ahead=16)}
+        found = map_ahead(lambda photo: decode_photo(self._folder, photo, thumbnail), lacking, ahead=16)
+        read = {photo["sha256"]: image for photo, image in zip(lacking, found, strict=True)}
         images = [self._kept.get(photo["sha256"]) or read[photo["sha256"]] for photo in photos]
         for sha256, image in read.items():
             size = 4 * image.width * image.height  # Pillow keeps four bytes a pixel
@@ -49,17 +48,6 @@ class Thumbnails:
         boxes = [view.box(*image.size, photo["sha256"]) for image, photo in zip(images, photos, strict=True)]
         rendered = [render(image, box, side_px=IMAGE_SIZE_PX) for image, box in zip(images, boxes, strict=True)]
         return np.stack(rendered) if rendered else np.empty((0, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), np.uint8)
-
-    def _read(self, photo: dict) -> tuple[dict, Image.Image]:
-        path = self._folder / photo["path"]
-        try:
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() == photo["sha256"]:
-                return photo, thumbnail(io.BytesIO(data))
-            reason = "it was changed since the intake"
-        except Exception as error:  # decoders raise many kinds
-            reason = reason_of(error)
-        raise InputError(f"{str(path)!r} can no longer be used ({reason}): run the intake again")
 
 
 def thumbnail(file: str | Path | BinaryIO) -> Image.Image:

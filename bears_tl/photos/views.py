@@ -1,6 +1,6 @@
 """What the body sees of a photo: the center view for judging, random views for training.
 
-A view is a box of the upright photo, maybe mirrored, resized to 299 x 299 px; a random one may also be turned, have
+A view is a box of the upright photo, maybe mirrored, resized to 299 x 299 px; a random one may also be rotated, have
 other colours or lack a part (looks.py). View k of a photo is a pure function of the seed, the photo's content hash, k
 and the strengths, so that features of views can be cached although they are random.
 """
@@ -39,7 +39,7 @@ class Box:
 class View:
     """All that a view's pixels depend on besides the photo: nothing (the center view), or k, the seed and strengths.
 
-    Every effect draws from numbers of its own, so that turning one on changes no draw of the others.
+    Every effect draws from numbers of its own, so that switching one on changes no draw of the others.
 
     Raises:
         ValueError: a strength out of range, or one for the center view.
@@ -56,6 +56,8 @@ class View:
     erasing: float = 0.0
 
     def __post_init__(self):
+        if not 0 <= self.max_zoom < 1:
+            raise ValueError(f"max_zoom {self.max_zoom} is out of range, expected 0 <= max_zoom < 1")
         for effect in STRENGTHS:
             check_strength(effect, getattr(self, effect))
             if self.k is None and getattr(self, effect):
@@ -111,7 +113,7 @@ def random_box(
 
 
 def render(image: Image.Image, box: Box, degrees: float = 0.0, side_px: int = IMAGE_SIZE_PX) -> np.ndarray:
-    """Cut a box out of an upright RGB image, turned about its center, and resize it.
+    """Cut a box out of an upright RGB image, rotated about its center, and resize it.
 
     Pillow's bilinear filter is widened for shrinking (anti-aliased); `reducing_gap` first shrinks by a whole factor,
     which is several times faster and within the test's distance of scikit-image's `resize(anti_aliasing=True)`.
@@ -119,7 +121,7 @@ def render(image: Image.Image, box: Box, degrees: float = 0.0, side_px: int = IM
     Args:
         image: the photo.
         box: which part of it.
-        degrees: by how much the photo is turned, anticlockwise; beyond its border it is mirrored.
+        degrees: by how much the photo is rotated, anticlockwise; beyond its border it is mirrored.
         side_px: of the view.
 
     Returns:
@@ -129,7 +131,7 @@ def render(image: Image.Image, box: Box, degrees: float = 0.0, side_px: int = IM
     right, bottom = left + box.width * image.width, top + box.height * image.height
     corners = (left, top, min(right, image.width), min(bottom, image.height))  # rounding may step over the edge
     if degrees:
-        pixels = np.asarray(_turn(image, corners, degrees, side_px))
+        pixels = np.asarray(_rotate(image, corners, degrees, side_px))
     else:
         pixels = np.asarray(image.resize((side_px, side_px), Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
     return pixels[:, ::-1] if box.flip else pixels
@@ -153,26 +155,6 @@ def center_view(image: Image.Image | np.ndarray) -> np.ndarray:
     """
     image = to_rgb(image)
     return scale(render(image, center_box(*image.size)))
-
-
-def random_view(image: Image.Image | np.ndarray, rng: np.random.Generator, max_zoom: float = 0.2) -> np.ndarray:
-    """Prepare a photo for training, in one of many ways.
-
-    Args:
-        image: anything `to_rgb` takes.
-        rng: four numbers are drawn from it, see `random_box`.
-        max_zoom: in [0, 1).
-
-    Returns:
-        float32 [299, 299, 3] in [-1, 1].
-
-    Raises:
-        ValueError: max_zoom out of range.
-    """
-    if not 0 <= max_zoom < 1:
-        raise ValueError(f"max_zoom {max_zoom} is out of range, expected 0 <= max_zoom < 1")
-    image = to_rgb(image)
-    return scale(render(image, random_box(*image.size, max_zoom, rng)))
 
 
 def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> list[np.ndarray]:
@@ -210,18 +192,18 @@ def _show(image: Image.Image, view: View, sha256: str) -> np.ndarray:
     return erase(pixels, view.erasing, view.rng(sha256, "erasing")) if view.erasing else pixels
 
 
-def _turn(image: Image.Image, corners: tuple[float, float, float, float], degrees: float, side_px: int) -> Image.Image:
-    """Resize a part of an RGB image that is turned about its center; beyond the border the image is mirrored.
+def _rotate(image: Image.Image, corners: tuple[float, ...], degrees: float, side_px: int) -> Image.Image:
+    """Resize a part of an RGB image that is rotated about its center; beyond the border the image is mirrored.
 
-    Shrinking by a whole factor averages, and one bilinear sampling turns and shrinks by what is left, less than 2.
-    To resize first and turn then would cost twice the time and blur.
+    Shrinking by a whole factor averages, and one bilinear sampling rotates and shrinks by what is left, less than 2.
+    To resize first and rotate then would cost twice the time and blur.
     """
     start, end = np.reshape(corners, (2, 2))  # x and y, here and below
     size, center = end - start, (start + end) / 2
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = np.array([[cosine, -sine], [sine, cosine]])
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
     factor = max(int(size.min() / side_px), 1)
-    reach = abs(turn) @ size / 2 + factor  # from the center; one pixel of what is left more, for the filter
+    reach = abs(rotation) @ size / 2 + factor  # from the center; one pixel of what is left more, for the filter
     start = np.maximum(np.floor(center - reach), 0).astype(int)
     end = np.minimum(np.ceil(center + reach), image.size).astype(int)
     part = image.reduce(factor, box=(*start.tolist(), *end.tolist()))
@@ -231,7 +213,7 @@ def _turn(image: Image.Image, corners: tuple[float, float, float, float], degree
     if before.any() or after.any():
         borders = (before[1], after[1]), (before[0], after[0]), (0, 0)
         part = Image.fromarray(np.pad(np.asarray(part), borders, "symmetric"))
-    steps = turn * size / (factor * side_px)  # what a pixel of the view to the right, and one down, is there
+    steps = rotation * size / (factor * side_px)  # what a pixel of the view to the right, and one down, is there
     origin = center + before - steps.sum(axis=1) * side_px / 2
     matrix = np.column_stack([steps, origin]).ravel().tolist()
     return part.transform((side_px, side_px), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)

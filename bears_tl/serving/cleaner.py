@@ -10,9 +10,9 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from bears_tl.errors import InputError
-from bears_tl.files import sha256_of
-from bears_tl.photos.edits import add_edit, apply_edits, read_edits
+from bears_tl.photos.edits import add_edit, apply_edits, read_edits, undo_edit
 from bears_tl.photos.image import read_image
+from bears_tl.photos.storage import decode_photo
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.threads import map_ahead
@@ -30,10 +30,10 @@ _IMAGE = "width: 100%; height: 100%; object-fit: contain"
 class Cleaner(widgets.VBox):
     """Photos by the page, each with the label that the next intake will give it and a list to choose another from.
 
-    Only the photos of the page that is shown are read. Choices are kept when pages are turned; "Save corrections" adds
-    them to the table that the run's setting `edits` names, "Undo" takes back the last one that was saved here. The run
-    itself stays as it is. What goes wrong is said in a line at the end. Made of core widgets, and of what ipywidgets 7
-    and 8 have in common: Colab comes with 7.
+    Only the photos of the page that is shown are read. Choices are kept when another page is shown; "Save corrections"
+    adds them to the table that the run's setting `edits` names, "Undo" takes back the last one that was saved here. The
+    run itself stays as it is. What goes wrong is said in a line at the end. Made of core widgets, and of what
+    ipywidgets 7 and 8 have in common: Colab comes with 7.
     """
 
     def __init__(self, run: Run, rows: list[dict]):
@@ -45,17 +45,17 @@ class Cleaner(widgets.VBox):
         self.grid.layout.grid_template_columns = "repeat(auto-fill, minmax(180px, 1fr))"
         self.grid.layout.grid_gap = "12px"
         self.place, self.message = widgets.HTML(), widgets.HTML()
-        self.back = self._button("Previous", lambda: self._turn_to(self.page - 1))
-        self.forth = self._button("Next", lambda: self._turn_to(self.page + 1))
+        self.back = self._button("Previous", lambda: self._go_to(self.page - 1))
+        self.forth = self._button("Next", lambda: self._go_to(self.page + 1))
         self.why = widgets.Text(description="Why:", placeholder="a few words for whoever reads the table")
         self.why.layout.width, self.why.style.description_width = "400px", "initial"
         self.save, self.undo = self._button("Save corrections", self._save), self._button("Undo", self._undo)
         pages = [widgets.HBox([self.back, self.place, self.forth])] if len(self.rows) > PHOTOS_A_PAGE else []
         does = widgets.HBox([self.why, self.save, self.undo], layout=widgets.Layout(flex_flow="row wrap"))
         super().__init__([self.grid, *pages, does, self.message])
-        self._do(lambda: self._turn_to(0))
+        self._do(lambda: self._go_to(0))
 
-    def _turn_to(self, page: int) -> str:
+    def _go_to(self, page: int) -> str:
         """Show a page, with the labels as they are now."""
         if not self.cards:
             self.class_names = sorted({*self.run.facts("intake")["per_class"], *map(_lies_in, self.rows)})
@@ -88,23 +88,23 @@ class Cleaner(widgets.VBox):
             try:
                 add_edit(path, row["sha256"], row["class_name"], to, self.why.value)
             except InputError as error:
-                self._turn_to(self._page_of(row))
+                self._go_to(self._page_of(row))
                 raise InputError(f"{len(self.saved) - before} saved, {row['path']!r} is not: {error}") from None
             self.saved.append(self.chosen.pop(row["sha256"]))
         count = len(self.saved) - before
         if not count:
             return "No class was changed: there is nothing to save."
         self.why.value = ""
-        self._turn_to(self.page)
+        self._go_to(self.page)
         return f"{count} correction{'s' * (count > 1)} added to {path}. Run 01_fetch again to apply the table."
 
     def _undo(self) -> str:
         if not self.saved:
             return "Nothing saved here is left to undo; to go back further, choose the class of before and save."
         row, to = self.saved[-1]
-        add_edit(self.run.config.edits, row["sha256"], to, row["class_name"], "undo")
+        undo_edit(self.run.config.edits, row["sha256"], to)
         self.saved.pop()
-        self._turn_to(self._page_of(row))
+        self._go_to(self._page_of(row))
         return f"Undone: {row['path']} is {row['class_name']} again, not {to}. Run 01_fetch again to apply the table."
 
     def _page_of(self, row: dict) -> int:
@@ -160,15 +160,17 @@ def _lies_in(row: dict) -> str:
 
 def _thumbnail(folder: Path, row: dict) -> bytes:
     """Give the whole photo, upright, as a small JPEG; nothing when it is no longer the photo that the row is about."""
-    try:
-        if sha256_of(folder / row["path"]) != row["sha256"]:
-            return b""
-        image = read_image(folder / row["path"], THUMBNAIL_PX)
+
+    def shrink(file) -> bytes:
+        image = read_image(file, THUMBNAIL_PX)
         image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), reducing_gap=2)
         written = io.BytesIO()
         image.save(written, "JPEG", quality=85)
         return written.getvalue()
-    except Exception:  # decoders raise many kinds
+
+    try:
+        return decode_photo(folder, row, shrink)
+    except InputError:
         return b""
 
 

@@ -8,6 +8,7 @@ from PIL import UnidentifiedImageError
 
 from bears_tl.errors import InputError, reason_of
 from bears_tl.judging.predictions import to_row
+from bears_tl.photos.clutter import is_clutter
 from bears_tl.photos.views import CENTER, read_views
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
@@ -16,7 +17,7 @@ _CHUNK = 256  # photos held at once
 
 
 def find_photos(paths: Iterable[str | Path]) -> list[Path]:
-    """List files as they are named, and all files below folders, sorted; hidden files are left out.
+    """List files as they are named, and all files below folders, sorted; clutter is left out.
 
     Raises:
         InputError: a path that is not there, or nothing found.
@@ -25,9 +26,7 @@ def find_photos(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             below = (file for file in path.rglob("*") if file.is_file())
-            found += sorted(
-                file for file in below if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+            found += sorted(file for file in below if not any(map(is_clutter, file.relative_to(path).parts)))
         elif path.exists():
             found.append(path)
         else:

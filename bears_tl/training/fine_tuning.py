@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, seeded_rng
@@ -108,14 +109,13 @@ class FineTuning:
         """
         rng, size = seeded_rng(self.config.seed, "", f"fine-tuning, epoch {epoch}"), self.config.batch_size
         order, views = rng.permutation(len(table)), rng.integers(table.shape[1], size=len(table))
-        starts = range(first_step * size, len(table), size)
-        batches = [np.arange(start, min(start + size, len(table))) for start in starts]
-        parts = [(part, len(batch)) for batch in batches for part in _parts(batch)]
-        read = map_ahead(lambda part: table[order[part[0]], views[part[0]]], parts, _PARTS_AHEAD)
+        batches = batches_of(np.arange(len(table)), size)[first_step:]
+        parts = [part for batch in batches for part in batches_of(batch, BATCH_SIZE)]
+        read = map_ahead(lambda part: table[order[part], views[part]], parts, _PARTS_AHEAD)
         with contextlib.closing(read):
             for batch in batches:
                 sums = np.zeros(2)
-                for part in _parts(batch):
+                for part in batches_of(batch, BATCH_SIZE):
                     weights = np.full(len(part), 1 / len(batch), np.float32)
                     x, y = next(read), self.labels[order[part]]
                     sums += self._add_gradients(pad(x), pad(y), pad(weights)).numpy()
@@ -235,12 +235,8 @@ def ordered_sums() -> Iterator[None]:
 
 
 def _center_views(table) -> Iterator[tuple]:
-    parts = _parts(np.arange(len(table)))
+    parts = batches_of(np.arange(len(table)), BATCH_SIZE)
     yield from zip(parts, map_ahead(lambda i: table[i, np.zeros_like(i)], parts, _PARTS_AHEAD), strict=True)
-
-
-def _parts(batch: np.ndarray) -> list[np.ndarray]:
-    return [batch[start : start + BATCH_SIZE] for start in range(0, len(batch), BATCH_SIZE)]
 
 
 def _save(path: Path, progress: dict, arrays: dict[str, dict[str, np.ndarray]]) -> None:

@@ -212,7 +212,7 @@ def train_head(
     Each epoch shows every photo once, in a new order, in one of its views drawn anew. Everything runs on the CPU, where
     so small a layer is fastest and its sums always come out the same: same seed, same machine, same bits.
 
-    Features are asked for some thousand photos at a time, so that memory does not grow with their number.
+    Features are read for some thousand photos at a time, so that memory does not grow with their number.
 
     Args:
         features: [n, n views, 2048], a `FeatureTable` or an array; `features[photos, views]` gives float32 [k, 2048].

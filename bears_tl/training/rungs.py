@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import padded
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_path
 from bears_tl.inception.architecture import CONVOLUTIONS
 from bears_tl.inception.backbone import Backbone, convolutions
+from bears_tl.inception.body import to_float16
 from bears_tl.photos.views import IMAGE_SIZE_PX
 from bears_tl.tensorflow import tf
 from bears_tl.training.head import Head
@@ -15,7 +17,6 @@ from bears_tl.training.head import Head
 _BLOCKS = list(dict.fromkeys(scope.split("/")[1] for scope in CONVOLUTIONS if "/Mixed_" in scope))
 RUNGS = ("head", *(block.lower() for block in reversed(_BLOCKS)), "all")  # from the top down
 BATCH_SIZE = 8  # views a call; fixed, since another size may change the last bits and has oneDNN compile kernels anew
-_LARGEST = np.finfo(np.float16).max
 
 
 def check_rungs(names: list[str]) -> list[str]:
@@ -97,13 +98,7 @@ class CutNetwork:
         """
         if self._below is None:
             return pixels
-        found = self._infer_below(pad(pixels)).numpy()[: len(pixels)]
-        if not (found <= _LARGEST).all():  # not a number fails too
-            raise InputError(
-                f"the body gives activations up to {found.max():.3g}, expected {_LARGEST:.0f} at most: "
-                "its weights are broken, name another checkpoint"
-            )
-        return found.astype(np.float16)
+        return to_float16(self._infer_below(pad(pixels)).numpy()[: len(pixels)], "activations")
 
     def logits(self, x):
         """Go on from the border: tensor of `batch_spec` to float32 [n, n classes]."""
@@ -131,9 +126,7 @@ def scopes_above(rung: str) -> tuple[str, ...]:
 
 def pad(x: np.ndarray) -> np.ndarray:
     """Fill a batch up to BATCH_SIZE with zeros; float16 becomes float32, since on most CPUs TensorFlow warns of it."""
-    padded = np.zeros((BATCH_SIZE, *x.shape[1:]), np.float32 if x.dtype == np.float16 else x.dtype)
-    padded[: len(x)] = x
-    return padded
+    return padded(x.astype(np.float32) if x.dtype == np.float16 else x, BATCH_SIZE)
 
 
 def _scale(pixels):

@@ -1,4 +1,4 @@
-"""The road not taken: a small convolutional network of one's own, trained from nothing on the run's photos.
+"""The alternative to transfer: a small convolutional network of one's own, trained from nothing on the run's photos.
 
 Five 3 x 3 convolutions of stride 2, each with batch norm and ReLU, then the mean over the picture, dropout and one
 softmax layer. All but the first are separable (https://arxiv.org/abs/1610.02357): a step took half the time of plain
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.batches import batches_of, padded
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng, write_bytes
@@ -67,19 +68,14 @@ class Scratch:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3):
             raise ValueError(f"expected uint8 [n, 128, 128, 3], not {pixels.dtype} {list(pixels.shape)}")
         found = [np.empty((0, len(self.class_names)), np.float32)]
-        for start in range(0, len(pixels), _PHOTOS_A_CALL):
-            batch = pixels[start : start + _PHOTOS_A_CALL]
-            padded = np.zeros(
-                (_PHOTOS_A_CALL, *batch.shape[1:]), np.uint8
-            )  # one shape: the same kernels, the same bits
-            padded[: len(batch)] = batch
-            found.append(self._infer(padded).numpy()[: len(batch)])
+        for batch in batches_of(pixels, _PHOTOS_A_CALL):
+            found.append(self._infer(padded(batch, _PHOTOS_A_CALL)).numpy()[: len(batch)])
         return np.concatenate(found)
 
     def classify(self, thumbnails: Thumbnails, photos: list[dict]) -> np.ndarray:
         """Give the probabilities of photos, rows with path and sha256, in center view: float32 [n, n classes]."""
-        chunks = [photos[start : start + _PHOTOS_A_CALL] for start in range(0, len(photos), _PHOTOS_A_CALL)]
-        return np.concatenate([self.probabilities(thumbnails.views(chunk)) for chunk in chunks])
+        batches = batches_of(photos, _PHOTOS_A_CALL)
+        return np.concatenate([self.probabilities(thumbnails.views(batch)) for batch in batches])
 
     def save(self, path: str | Path) -> None:
         """Write an .npz, whole or not at all; the same weights give the same bytes."""
@@ -121,7 +117,7 @@ def train_scratch(
     that the body is shown. (Of what a view can change, only box, zoom and mirroring are used.)
 
     The learning rate stays the same for TIMED_EPOCHS, then falls along a cosine to the last planned epoch. How many are
-    planned is told, or is what the seconds suffice for, going by the first epochs. A clock never measures the same
+    planned is given, or is what the seconds suffice for, going by the first epochs. A clock never measures the same
     twice, so that number is given back: with it as `epochs` the same bits come out (same machine, on the CPU; a GPU was
     not tried). Training ends earlier when the validation loss has not fallen for a quarter of the planned epochs, or
     for config.patience if that is more.

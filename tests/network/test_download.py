@@ -179,7 +179,7 @@ def test_a_terminal_gets_a_bar(server, get, capsys, monkeypatch):
     [
         (drops, NotReachableError, "the connection broke after 0.1 MB", True),
         (announces_more, NotReachableError, "the server announced 301000 bytes and has none from 300000 on", False),
-        (answers_another_range, NotReachableError, "the server sent another part than was asked for", False),
+        (answers_another_range, NotReachableError, "the server sent another part than was requested", False),
         (sends_nothing, NotReachableError, "the server sent nothing", False),
         (redirects_in_a_circle, NotReachableError, "redirects in a circle", False),
         (serves_html, InputError, "is a web page (Google Drive - Quota exceeded), not the file", False),
@@ -190,7 +190,7 @@ def test_a_terminal_gets_a_bar(server, get, capsys, monkeypatch):
         (answers(429), NotReachableError, "answers HTTP 429 Too Many Requests; given up at attempt 2 in a row", False),
         (answers(503, Retry_After="0"), NotReachableError, "answers HTTP 503 Service Unavailable", False),
         (answers(503, Retry_After="3600"), NotReachableError, "asks to wait 3600 s; given up at attempt 1", False),
-        (answers(206), NotReachableError, "the server sent another part than was asked for", False),
+        (answers(206), NotReachableError, "the server sent another part than was requested", False),
     ],
 )
 def test_a_fault_is_named_and_the_next_run_succeeds(server, get, tmp_path, fault, error, words, rest):
@@ -471,6 +471,6 @@ def test_what_is_on_google_drive():
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
-    heavy = ("requests", "urllib3", "tqdm", "gdown", "filelock", "numpy")
+    heavy = ("requests", "urllib3", "tqdm", "gdown", "filelock", "numpy", "tenacity")
     script = f"import sys, bears_tl.photos.fetch; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"

@@ -79,6 +79,17 @@ def test_what_was_undone_is_not_undone_twice(path, refused):
     assert len(read_edits(path)) == 2
 
 
+def test_only_the_correction_that_is_meant_is_undone(path, refused):
+    add_edit(path, SHA256, "Grizzly", "Polar", "")
+    with refused(str(path), SHA256[:12], "'Polar', not a 'Panda'"):
+        undo_edit(path, SHA256, "Panda")
+    assert label(path) == "Polar"
+    undo_edit(path, SHA256, "Polar")
+    assert label(path) == "Grizzly"
+    with refused("nothing to undo"):
+        undo_edit(path, SHA256, "Polar")
+
+
 def test_a_chain_of_corrections_is_followed_and_undone_link_by_link(path, refused):
     add_edit(path, SHA256, "Grizzly", "Polar", "")
     with refused(str(path), SHA256[:12], "'Polar', not a 'Grizzly'", "undo that correction first"):

@@ -132,9 +132,9 @@ def of_all_pairs(hashes):
     bits = np.unpackbits(hashes, axis=-1).reshape(count, HASHES, 16, 16).astype(np.float32)
 
     def differences(places):
-        asked = bits[:, :2][..., places].reshape(2 * count, -1)
+        queries = bits[:, :2][..., places].reshape(2 * count, -1)
         crops = bits[:, 2:][..., places].reshape((HASHES - 2) * count, -1)
-        return asked @ (1 - crops).T + (1 - asked) @ crops.T
+        return queries @ (1 - crops).T + (1 - queries) @ crops.T
 
     low = np.zeros((16, 16), bool)
     low[tuple(zip(*LOW, strict=True))] = True
@@ -151,7 +151,7 @@ def unlike(rng, count):
     return rng.integers(0, 256, (count, HASHES, 32), dtype=np.uint8)
 
 
-def turned(hash_, places):
+def flipped(hash_, places):
     bits = np.unpackbits(hash_).reshape(16, 16)
     for place in places:
         bits[place] ^= 1
@@ -166,7 +166,7 @@ def test_it_finds_what_comparing_all_pairs_finds(seed):
     for _ in range(draw.randint(0, 60)):
         one, two = draw.randrange(len(given)), draw.randrange(len(given))
         low, high = draw.sample(LOW, draw.randint(3, 7)), draw.sample(HIGH, draw.randint(36, 42))
-        given[one, draw.randrange(2)] = turned(given[two, draw.randrange(2, HASHES)], low + high)
+        given[one, draw.randrange(2)] = flipped(given[two, draw.randrange(2, HASHES)], low + high)
         if draw.random() < 0.1:
             given[one] = given[two]
     assert np.array_equal(find_groups(given), of_all_pairs(given))
@@ -177,7 +177,7 @@ def test_a_copy_differs_in_44_bits_and_5_of_the_lowest_at_most(low, all_bits, ex
     for seed in range(30):
         given, draw = unlike(np.random.default_rng(seed), 2), random.Random(seed)
         places = draw.sample(LOW, low) + draw.sample(HIGH, all_bits - low)
-        given[1, draw.randrange(2)] = turned(given[0, draw.randrange(2, HASHES)], places)
+        given[1, draw.randrange(2)] = flipped(given[0, draw.randrange(2, HASHES)], places)
         assert find_groups(given)[1] == find_groups(given[::-1])[1] == expected
 
 
@@ -186,7 +186,7 @@ def test_the_five_bits_may_lie_anywhere(in_first_half):
     for seed in range(10):
         given, draw = unlike(np.random.default_rng(seed), 2), random.Random(seed)
         places = draw.sample(LOW[:24], in_first_half) + draw.sample(LOW[24:], 5 - in_first_half)
-        given[0, 0] = turned(given[1, 2], places)
+        given[0, 0] = flipped(given[1, 2], places)
         assert find_groups(given)[1] == 0
 
 
@@ -194,7 +194,7 @@ def test_copies_of_copies_are_one_group():
     draw = random.Random(0)
     given = unlike(np.random.default_rng(0), 30)
     for i in range(1, 20):  # a chain, each photo a copy of the one before it and unlike the others
-        given[i, 0] = turned(given[i - 1, 2], draw.sample(HIGH, 40))
+        given[i, 0] = flipped(given[i - 1, 2], draw.sample(HIGH, 40))
     order = np.array(draw.sample(range(30), 30))
     chain = np.flatnonzero(order < 20)
     assert together(find_groups(given[order])) == {tuple(chain)}
@@ -231,11 +231,11 @@ def test_flat_pictures_are_one_group():
 
 def work(monkeypatch, hashes):
     """Count how often the search looks up a key, and how many pairs it then compares."""
-    asked, compared, matches = 0, 0, groups._matches
+    queries, compared, matches = 0, 0, groups._matches
 
     def counted(keys, bands, *rest):
-        nonlocal asked, compared
-        asked += len(keys)
+        nonlocal queries, compared
+        queries += len(keys)
         for one, two in matches(keys, bands, *rest):
             compared += len(one)
             yield one, two
@@ -243,7 +243,7 @@ def work(monkeypatch, hashes):
     with monkeypatch.context() as patched:
         patched.setattr(groups, "_matches", counted)
         find_groups(hashes)
-    return asked, compared
+    return queries, compared
 
 
 def test_work_grows_with_the_photos_not_with_their_pairs(monkeypatch):

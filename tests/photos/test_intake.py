@@ -423,7 +423,7 @@ def test_a_folder_that_lists_files_and_keeps_them_is_refused(closed, folder, mon
 
     monkeypatch.setattr(os, "stat", denied)
     monkeypatch.setattr(os, "lstat", lambda path, **options: denied(path, follow_symlinks=False, **options))
-    with refused("'Panda'" if closed else "no photos in class folders"):
+    with refused("'Panda'" if closed else "'Grizzly'", "unreadable"):
         take_in(folder)
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bears_tl.config import RunConfig
-from bears_tl.photos.edits import add_edit, read_edits
+from bears_tl.photos.edits import add_edit, read_edits, undo_edit
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 from bears_tl.serving import cleaner as cleaner_
@@ -129,6 +129,18 @@ def test_undo_takes_back_the_last_saved_one_at_a_time(run, cleaner):
     assert set(list(labels(run).values())[:20]) == {"Grizzly"}
 
 
+def test_only_what_was_saved_here_is_undone(run, cleaner):
+    sha256 = cleaner.cards[0].row["sha256"]
+    cleaner.cards[0].choice.value = "Panda"
+    cleaner.save.click()
+    add_edit(run.config.edits, sha256, "Panda", "Polar", "someone else, meanwhile")
+    cleaner.undo.click()
+    assert len(table(run)) == 2 and "Polar" in cleaner.message.value and 'role="alert"' in cleaner.message.value
+    undo_edit(run.config.edits, sha256)
+    cleaner.undo.click()
+    assert cleaner.cards[0].choice.value == "Grizzly"
+
+
 def test_an_undone_photo_can_get_another_class_before_the_next_intake(start, write_photos):
     run = start(write_photos(Grizzly=6, Panda=5, Polar=5))
     cleaner = Cleaner(run, run.table("photos.csv"))
@@ -178,11 +190,16 @@ def test_turning_pages_keeps_choices_and_comes_to_every_photo_once(run, cleaner)
 
 
 def test_only_the_photos_of_the_page_are_read(run, monkeypatch):
-    read = []
-    monkeypatch.setattr(cleaner_, "read_image", lambda path, side: read.append(path.name) or Image.new("RGB", (64, 64)))
+    read, decode_photo = [], cleaner_.decode_photo
+
+    def counted(folder, row, decode):
+        read.append(row["path"])
+        return decode_photo(folder, row, decode)
+
+    monkeypatch.setattr(cleaner_, "decode_photo", counted)
     rows = run.table("photos.csv")
     many = Cleaner(run, rows + [{"path": f"Panda/{i}.jpg", "sha256": f"{i:064}"} for i in range(100_000)])
-    assert sorted(read) == sorted(os.path.basename(row["path"]) for row in rows[:PHOTOS_A_PAGE])
+    assert sorted(read) == [row["path"] for row in rows[:PHOTOS_A_PAGE]]
     assert len(many.cards) == PHOTOS_A_PAGE
     many.forth.click()
     assert len(read) == 2 * PHOTOS_A_PAGE and f"page 2 of {-(-100_040 // PHOTOS_A_PAGE)}" in many.place.value

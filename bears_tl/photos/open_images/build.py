@@ -32,7 +32,7 @@ from bears_tl.photos.open_images.catalogue import (
 )
 
 SPLITS = ("train", "validation", "test")
-# By how many degrees the stored pixels are to be turned counterclockwise, to the EXIF orientation that says so. Source:
+# Degrees counterclockwise by which the stored pixels are to be rotated, to the EXIF orientation that says so. Source:
 # https://storage.googleapis.com/openimages/web/2018-05-17-rotation-information.html
 ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}
 PAGE = "https://storage.googleapis.com/openimages/web/factsfigures_v7.html"
@@ -208,11 +208,11 @@ def select(recipe: Recipe) -> list[Harvest]:
 
 
 def upright(photo: bytes, rotation: int | str) -> bytes:
-    """Note in a JPEG's EXIF how it is to be turned; the pixels stay as they are, and so does a photo that lies right.
+    """Note in a JPEG's EXIF how it is to be rotated; the pixels stay as they are, and so does a photo that lies right.
 
     Args:
         photo: a JPEG file.
-        rotation: degrees counterclockwise by which the stored pixels are to be turned: a key of `ORIENTATIONS`; what
+        rotation: degrees counterclockwise by which the stored pixels are to be rotated: a key of `ORIENTATIONS`; what
             the file's own EXIF says gives way to it. Anything else: not known, and the file is left as it is.
     """
     from PIL import ExifTags, Image

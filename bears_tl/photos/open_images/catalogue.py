@@ -93,7 +93,7 @@ def find_positives(path: Path, class_of: dict[str, str]) -> dict[str, tuple[str,
 
 
 def read_metadata(path: Path, image_ids) -> Iterator[dict]:
-    """Yield a row for each image id: everything of sources.csv that the metadata tells.
+    """Yield a row for each image id: everything of sources.csv that the metadata holds.
 
     Args:
         path: image metadata.
