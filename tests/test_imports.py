@@ -1,6 +1,7 @@
-"""The order of the rooms: each imports only from those above it, and TensorFlow stays in one of them."""
+"""The tree of docs/design.md: every folder and file is in it, and each imports only from those below it."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,28 +9,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bears_tl"
-# From the top of the house down; rooms on one line do not import each other.
+# docs/design.md has the tree, from the top down; what stands on one line does not import each other.
+TREE = re.search(r"\n    bears_tl/ .*?\n\n", (PACKAGE.parent / "docs/design.md").read_text(encoding="utf-8"), re.S)[0]
 ORDER = [
-    ["errors"],
-    ["threads", "batches", "hardware", "tensorflow"],
-    ["config"],
-    ["files"],
-    ["lock", "origin"],
-    ["judging"],
-    ["network"],
-    ["photos"],
-    ["inception"],
-    ["features"],
-    ["training"],
-    ["pipeline"],
-    ["article"],
-    ["studies"],
-    ["serving"],
-    ["bench"],
-    ["cli"],
-    ["__main__"],
-]
-FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
+    re.findall(r"(\w+)(?:/|\.py)", line)[::-1] for line in re.findall(r"^      ((?:\w+(?:/|\.py) +)+)", TREE, re.M)
+][::-1]
+FLOOR = {folder: floor for floor, folders in enumerate([*ORDER, ["__main__"]]) for folder in folders}
 MODULES = {
     ".".join(("bears_tl", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -46,8 +31,8 @@ def imports(module):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def room(name):
-    """Give the room of a full name such as bears_tl.photos.views.scale; the house itself, bears_tl, is none."""
+def folder(name):
+    """Give the folder of a full name such as bears_tl.photos.views.scale; bears_tl itself is none."""
     parts = name.split(".")
     return parts[1] if len(parts) > 1 and not parts[1].startswith("__doc") else None
 
@@ -60,19 +45,32 @@ def test_imports_inside_functions_are_found():
     assert "bears_tl.pipeline.stages" in set(imports("bears_tl.cli"))
 
 
+def test_the_tree_names_every_folder_and_file_of_the_library():
+    assert len(ORDER) >= 15
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.stem not in ("__init__", "__main__"):
+            assert re.search(rf"\b{path.stem}\b", TREE) or "painting" in path.parts, path
+    assert {path.stem for path in PACKAGE.iterdir()} - {"__init__", "__pycache__"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("folder", [path for path in sorted(PACKAGE.rglob("*/")) if path.name != "__pycache__"])
+def test_a_folder_says_in_one_line_what_it_owns(folder):
+    assert re.fullmatch(r'"""[^\n]+\."""\n', (folder / "__init__.py").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_rooms_above_its_own(module):
-    here = room(module)
+def test_a_module_imports_only_from_below_its_own_folder(module):
+    here = folder(module)
     for name in imports(module):
-        there = room(name) if name.split(".")[0] == "bears_tl" else None
+        there = folder(name) if name.split(".")[0] == "bears_tl" else None
         if there is None:
             continue
-        assert here is not None, f"{module} is the house and imports {name}"
-        assert {here, there} <= set(FLOOR), f"{module} imports {name}: enter the new room into ORDER"
-        assert here == there or FLOOR[there] < FLOOR[here], f"{module} imports {name}, which is not above it"
+        assert here is not None, f"{module} is the top and imports {name}"
+        assert {here, there} <= set(FLOOR), f"{module} imports {name}: enter the folder into the tree of docs/design.md"
+        assert here == there or FLOOR[there] < FLOOR[here], f"{module} imports {name}, which is not below it"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if room(module) == "judging"])
+@pytest.mark.parametrize("module", [module for module in MODULES if folder(module) == "judging"])
 def test_judging_needs_numpy_and_matplotlib_only(module):
     outside = {name.split(".")[0] for name in imports(module)} - sys.stdlib_module_names
     assert outside <= {"bears_tl", "numpy", "matplotlib"}
