@@ -10,22 +10,24 @@ from bears_tl.errors import InputError
 def add(parser) -> None:
     parser.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER")
     add_run(parser)
+    models = "head, a rung of its ladder (mixed_7c ...; of the rung head: ladder_head) or scratch; default: %(default)s"
+    parser.add_argument("--model", default="head", metavar="NAME", help=models)
     parser.add_argument("--json", action="store_true", help="print JSON, one object a photo")
 
 
 def run(options) -> int:
-    from bears_tl.judging.predictions import class_names_of, probabilities_of
+    from bears_tl.judging.predictions import probabilities_of
     from bears_tl.pipeline.run import Run
-    from bears_tl.serving.predictor import find_photos, predict
+    from bears_tl.serving.predictor import Predictor, find_photos
 
-    run = Run.open(options.run)
-    rows, unreadable = predict(run, find_photos(options.photos))
-    if run.notice():
+    run, photos = Run.open(options.run), find_photos(options.photos)
+    predictor = Predictor.load(run, options.model)
+    rows, unreadable = predictor.predict(photos)
+    if predictor.body and run.notice():
         print(f"bears: {run.notice()}", file=sys.stderr)
-    class_names = class_names_of(rows) if rows else []
-    for row, shares in zip(rows, probabilities_of(rows, class_names).astype(float), strict=True):
+    for row, shares in zip(rows, probabilities_of(rows, predictor.class_names).astype(float), strict=True):
         if options.json:
-            named = dict(zip(class_names, shares.tolist(), strict=True))
+            named = dict(zip(predictor.class_names, shares.tolist(), strict=True))
             print(json.dumps({"path": row["path"], "predicted": row["predicted"], "probabilities": named}))
         else:
             print(f"{row['path']}: {row['predicted']} {shares.max():.1%}")
