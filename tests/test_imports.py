@@ -34,7 +34,7 @@ ORDER = [
     ["cli"],
     ["__main__"],
 ]
-FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
+FLOOR = {name: floor for floor, names in enumerate(ORDER) for name in names}
 MODULES = {
     ".".join(("bears_tl", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -51,8 +51,8 @@ def imports(module):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def room(name):
-    """Give the room of a full name such as bears_tl.photos.views.scale; the house itself, bears_tl, is none."""
+def folder_of(name):
+    """Give the folder, or the file at the top, of a name such as bears_tl.photos.views.scale; bears_tl itself is none."""
     parts = name.split(".")
     return parts[1] if len(parts) > 1 and not parts[1].startswith("__doc") else None
 
@@ -66,18 +66,18 @@ def test_imports_inside_functions_are_found():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_rooms_above_its_own(module):
-    here = room(module)
+def test_a_module_imports_only_from_folders_below_its_own(module):
+    here = folder_of(module)
     for name in imports(module):
-        there = room(name) if name.split(".")[0] == "bears_tl" else None
+        there = folder_of(name) if name.split(".")[0] == "bears_tl" else None
         if there is None:
             continue
-        assert here is not None, f"{module} is the house and imports {name}"
-        assert {here, there} <= set(FLOOR), f"{module} imports {name}: enter the new room into ORDER"
-        assert here == there or FLOOR[there] < FLOOR[here], f"{module} imports {name}, which is not above it"
+        assert here is not None, f"{module} is the package itself and imports {name}"
+        assert {here, there} <= set(FLOOR), f"{module} imports {name}: enter the new folder into ORDER"
+        assert here == there or FLOOR[there] < FLOOR[here], f"{module} imports {name}, which is not below it"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if room(module) == "judging"])
+@pytest.mark.parametrize("module", [module for module in MODULES if folder_of(module) == "judging"])
 def test_judging_needs_numpy_and_matplotlib_only(module):
     outside = {name.split(".")[0] for name in imports(module)} - sys.stdlib_module_names
     assert outside <= {"bears_tl", "numpy", "matplotlib"}
