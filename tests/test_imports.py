@@ -52,7 +52,7 @@ def imports(module):
 
 
 def folder_of(name):
-    """Give the folder, or the file at the top, of a name such as bears_tl.photos.views.scale; bears_tl itself is none."""
+    """Give the folder, or the file at the top, of a name such as bears_tl.photos.views.scale; bears_tl has none."""
     parts = name.split(".")
     return parts[1] if len(parts) > 1 and not parts[1].startswith("__doc") else None
 
