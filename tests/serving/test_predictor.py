@@ -19,7 +19,6 @@ from bears_tl.studies import ladder, scratch
 NAMES = ["Grizzly", "Panda", "Polar"]
 TABLES = {
     "head": "predictions.csv",
-    "ladder_head": "ladder/head/predictions.csv",
     "mixed_7c": "ladder/mixed_7c/predictions.csv",
     "scratch": "scratch_predictions.csv",
 }
@@ -27,13 +26,13 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def folder(workspace, tmp_path_factory):
-    """Give a copy of the trained run that holds two rungs and a network from scratch."""
+    """Give a copy of the trained run that holds a rung and a network from scratch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEARS_TL_CACHE", str(workspace.folder / "cache"))
         folder = tmp_path_factory.mktemp("served") / "run"
         shutil.copytree(workspace.folder / "runs/trained", folder)
         run = Run.open(folder, fine_tune_epochs=1)
-        ladder.climb(run, ["head", "mixed_7c"])
+        ladder.climb(run, ["mixed_7c"])
         scratch.train(run, epochs=1)
         yield folder
 
@@ -80,7 +79,7 @@ def test_the_command_line_names_the_model(workspace, folder, capsys):
     assert "STAND-IN" not in said.err  # no body has a part in it
     assert main(["predict", words[0], "--run", str(folder), "--model", "mixed_7b"]) == 2
     said = capsys.readouterr()
-    assert "'mixed_7b'" in said.err and "head | ladder_head | mixed_7c | scratch" in said.err
+    assert "'mixed_7b'" in said.err and "head | mixed_7c | scratch" in said.err
     assert said.err.count("\n") == 1 and not said.out
 
 
@@ -90,16 +89,23 @@ def test_a_rung_that_was_made_from_something_else_or_is_damaged_is_refused(run, 
         Predictor.load(Run.open(run.folder, fine_tune_epochs=2), "mixed_7c")
     with refused("learning_rate", "train the run again"):
         Predictor.load(Run.open(run.folder, learning_rate=0.5), "mixed_7c")
-    weights = run.path("ladder/mixed_7c/weights.npz")
-    shutil.copy(run.path("ladder/head/weights.npz"), weights)
+    weights, head = run.path("ladder/mixed_7c/weights.npz"), run.path("head.npz")
+    shutil.copy(head, weights)
     with refused(str(weights), "mixed_7c", "bears ladder"):
         Predictor.load(run, "mixed_7c")
     run.path("ladder/mixed_7c/result.json").write_text("{}")
-    with refused("'mixed_7c'", "expected head | ladder_head | scratch,"):
+    with refused("'mixed_7c'", "expected head | scratch,"):
         Predictor.load(run, "mixed_7c")
-    shutil.copy(run.path("ladder/head/weights.npz"), run.path("head.npz"))
+    head.write_bytes(head.read_bytes()[:-1])
     with refused("head.npz", "changed"):
-        Predictor.load(run, "ladder_head")
+        Predictor.load(run, "mixed_7c")
+
+
+@pytest.mark.slow
+def test_the_rung_head_has_a_name_of_its_own(folder, monkeypatch):
+    monkeypatch.setattr(ladder, "result", lambda run, rung: {"rung": rung} if rung == "head" else None)
+    monkeypatch.setattr(predictor_, "_load_rung", lambda run, model, rung: (model, rung))
+    assert Predictor.load(Run.open(folder), "ladder_head") == ("ladder_head", "head")
 
 
 @pytest.mark.slow
