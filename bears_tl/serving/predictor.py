@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
 from bears_tl.judging.predictions import to_rows
 from bears_tl.photos import thumbnails, views
@@ -117,9 +118,9 @@ class Predictor:
             Rows as in predictions.csv, and rows (path, detail) for files that could not be read as a photo.
         """
         rows, unreadable = [], []
-        for start in range(0, len(paths), _CHUNK):
+        for chunk in batches_of(paths, _CHUNK):
             readable, pixels = [], []
-            for path in paths[start : start + _CHUNK]:
+            for path in chunk:
                 try:
                     pixels.append(self.read(path))
                     readable.append({"path": str(path)})
@@ -154,7 +155,7 @@ def _load_rung(run: Run, model: str, rung: str) -> Predictor:
     network.restore(path)
 
     def infer(pixels):
-        batches = [pixels[start : start + BATCH_SIZE] for start in range(0, len(pixels), BATCH_SIZE)]
+        batches = batches_of(pixels, BATCH_SIZE)
         return np.concatenate([network.probabilities(network.activations(batch)) for batch in batches])
 
     body = _body(run) | {"precision": "float32"}  # what a rung is trained and judged in
