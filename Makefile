@@ -11,7 +11,7 @@ BIN := .venv/bin
 OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
 	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
 .DEFAULT_GOAL := help
-.PHONY: help setup train beyond bench test check lab notebooks requirements clean
+.PHONY: help setup train beyond bench test check lab notebooks claims requirements clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -34,22 +34,26 @@ beyond: setup  ## then 08 and 09 on what that left: make beyond [CONFIG=...] [RU
 	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename $(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb))) \
 	--config $(CONFIG) $(OPTIONS)
 
-bench: setup  ## measure it against other roads: make bench [PHOTOS=...] [CHECKPOINT=...]
+bench: setup  ## measure it against its alternatives: make bench [PHOTOS=...] [CHECKPOINT=...]
 	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
 
 test: check  ## ruff, then every test, the notebooks included
 	@$(BIN)/python -m pytest
 
-check: setup  ## ruff, and the notebooks' two sides
+check: setup  ## ruff, the notebooks' two sides, and the table of claims
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python scripts/sync_notebooks.py --check
+	@$(BIN)/python scripts/write_claims.py --check
 
 lab: setup  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_fetch.ipynb
 
 notebooks: setup  ## write notebooks/NAME.ipynb from notebooks/NAME.py
 	@$(BIN)/python scripts/sync_notebooks.py
+
+claims: setup  ## write the table of results/claims.yaml to results/claims.md and README.md
+	@$(BIN)/python scripts/write_claims.py
 
 requirements:  ## renew requirements.txt from the ranges in pyproject.toml (needs uv)
 	@{ echo '# Exact versions for Python 3.11 to 3.13; written from pyproject.toml by `make requirements`. Do not edit by hand.'; \

@@ -85,21 +85,21 @@ def test_predictions_of_files_and_folders_are_those_of_the_test(workspace, run):
     tests = [row for row in rows(run / "predictions.csv") if row["split"] == "test"]
     done = workspace.bears("predict", *(workspace.photos / row["path"] for row in tests), "--run", run, "--json")
     assert done.returncode == 0, done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["predicted"] for answer in answers] == [row["predicted"] for row in tests]
-    for answer, row in zip(answers, tests, strict=True):
-        for name, share in answer["probabilities"].items():
+    predictions = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [prediction["predicted"] for prediction in predictions] == [row["predicted"] for row in tests]
+    for prediction, row in zip(predictions, tests, strict=True):
+        for name, share in prediction["probabilities"].items():
             assert share == pytest.approx(float(row[f"probability_{name}"]), abs=1e-4)
     assert "STAND-IN" in done.stderr
 
 
-def test_a_photo_whose_name_is_no_text_is_answered(workspace, run, tmp_path):
+def test_a_photo_whose_name_is_no_text_is_classified(workspace, run, tmp_path):
     shutil.copy(next(workspace.photos.glob("*/*.jpg")), os.fsencode(tmp_path) + b"/b\xe4r.jpg")
     done = workspace.bears("predict", tmp_path, "--run", run)
     assert done.returncode == 0 and "b\\udce4r.jpg: " in done.stdout and "Traceback" not in done.stderr
 
 
-def test_a_bad_photo_among_good_ones_is_named_and_the_others_are_answered(workspace, run, tmp_path):
+def test_a_bad_photo_among_good_ones_is_named_and_the_others_are_classified(workspace, run, tmp_path):
     shutil.copy(next(workspace.photos.glob("*/*.jpg")), tmp_path / "good.jpg")
     (tmp_path / "bad.jpg").write_text("no photo")
     done = workspace.bears("predict", tmp_path, "--run", run)

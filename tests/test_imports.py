@@ -1,12 +1,16 @@
 """The tree of docs/design.md: every folder and file is in it, and each imports only from those below it."""
 
 import ast
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bears_tl.cli import VERBS
 
 PACKAGE = Path(__file__).parents[1] / "bears_tl"
 # docs/design.md has the tree, from the top down; what stands on one line does not import each other.
@@ -42,7 +46,7 @@ def test_all_modules_are_found():
 
 
 def test_imports_inside_functions_are_found():
-    assert "bears_tl.pipeline.stages" in set(imports("bears_tl.cli"))
+    assert "bears_tl.pipeline.stages" in set(imports("bears_tl.commands.split"))
 
 
 def test_the_tree_names_every_folder_and_file_of_the_library():
@@ -76,19 +80,70 @@ def test_judging_needs_numpy_and_matplotlib_only(module):
     assert outside <= {"bears_tl", "numpy", "matplotlib"}
 
 
-@pytest.mark.parametrize("arguments", [None, ["--help"], ["fetch", "--help"], ["train", "--help"], ["fetch"]])
-def test_the_command_line_answers_without_importing_what_is_slow(arguments):
-    program = f"""
-import contextlib, sys
+def test_every_file_of_a_verb_is_listed_and_every_verb_has_one():
+    files = {module.removeprefix("bears_tl.commands.") for module in MODULES if "bears_tl.commands." in module}
+    assert sorted(verb.replace("-", "_") for verb in VERBS) == sorted(files - {"options"})
+
+
+# Runs command lines one after the other, and says after each which of the named packages are loaded by then
+PROGRAM = """
+import contextlib, json, sys
 from bears_tl import cli
-if {arguments!r} is not None:
-    with contextlib.suppress(SystemExit):
-        cli.main({arguments!r})
-print("imported:", *sorted({{name.partition(".")[0] for name in sys.modules}}))
+lines, packages = map(json.loads, sys.argv[1:])
+for line in [None, *lines]:
+    status = 0
+    if line is not None:
+        try:
+            status = cli.main(line)
+        except SystemExit as ended:
+            status = ended.code
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    print("ended:", json.dumps([line, status, sorted(loaded & set(packages))]))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    imported = done.stdout.rpartition("imported:")[2].split()
-    assert "bears_tl" in imported
-    assert not {"tensorflow", "keras", "numpy", "matplotlib", "PIL", "scipy", "skimage"} & set(imported)
-    shown = done.stdout + done.stderr
-    assert arguments is None or "usage: bears" in shown
+
+
+def here(*words):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True)
+
+
+def run_lines(lines, packages, run=here):
+    done = run("-c", PROGRAM, json.dumps(lines), json.dumps(packages))
+    assert done.returncode == 0, done.stderr
+    ended = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("ended: ")]
+    assert [line for line, _, _ in ended] == [None, *lines]
+    return ended
+
+
+def test_help_and_refusals_import_nothing_that_is_slow():
+    helps, refused = [["--help"], *([verb, "--help"] for verb in VERBS)], [["fetch"], ["no-such-verb"], []]
+    heavy = ["tensorflow", "keras", "numpy", "matplotlib", "PIL", "scipy", "skimage", "requests", "yaml"]
+    for line, status, loaded in run_lines(helps + refused, heavy):
+        assert (status, loaded) == (2 if line in refused else 0, []), line
+
+
+@pytest.mark.slow
+def test_verbs_that_compute_no_features_do_not_load_tensorflow(workspace, tmp_path):
+    """It takes seconds and half a gigabyte, which these verbs have no use for."""
+    shutil.copytree(workspace.folder / "cache", tmp_path / "cache", ignore=shutil.ignore_patterns("bodies"))
+    shutil.copytree(workspace.folder / "runs/trained", tmp_path / "trained")
+    (tmp_path / "trained/cues.csv").unlink()  # so that evaluate does the audit, too
+    archive = shutil.make_archive(tmp_path / "photos", "zip", workspace.photos)
+    trained, new = str(tmp_path / "trained"), str(tmp_path / "new")
+    expected = [
+        (["fetch", "sample", "--to", str(tmp_path / "sample")], 0),
+        (["fetch", archive, "--to", str(tmp_path / "unpacked")], 0),
+        (["intake", str(workspace.photos), "--run", new], 0),
+        (["split", "--run", new], 0),
+        (["evaluate", "--run", trained], 0),
+        (["features", "--info"], 0),
+        (["prune", "--keep", trained], 0),
+        (["open-images", "--config", "none.yaml", "--to", "there"], 2),
+        (["predict", "x.jpg", "--run", "nowhere"], 2),
+        (["train", "--set", "epoch=3"], 2),
+    ]
+
+    def run(*words):
+        return workspace.command(*words, BEARS_TL_CACHE=str(tmp_path / "cache"))
+
+    ended = run_lines([line for line, _ in expected], ["tensorflow", "keras"], run)
+    assert ended[1:] == [[line, status, []] for line, status in expected]

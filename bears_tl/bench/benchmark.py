@@ -25,7 +25,7 @@ BATCH_SIZE_2019 = 40
 PIP_LINE = ".venv/bin/pip install -e '.[bench]'"
 
 
-def run(
+def measure(
     photos: str = "sample",
     checkpoint: str = "random",
     peers: bool = False,
@@ -64,13 +64,13 @@ def run(
         bench.task |= shared | {"rows": rows, "sample": rows[:sample], "checkpoint": restored["path"]}
         bench.task |= {"fingerprint": restored["fingerprint"], "precision": restored["precision"]}
         bench.task |= {"cache": str(bench.folder / "warm")}
-        answer, _ = bench.work("bears_tl.bench.contenders", work="prepare")
-        bench.task |= {"operations_per_photo": answer["operations_per_photo"]}
+        result, _ = bench.work("bears_tl.bench.contenders", work="prepare")
+        bench.task |= {"operations_per_photo": result["operations_per_photo"]}
 
         left_out, names = _choose(peers, restored["precision"])
         failed: dict[str, str] = {}
         settings = _tune(bench, names, failed, say)
-        facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": answer["gpus"]}
+        facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": result["gpus"]}
         measured: dict[str, list[dict]] = {name: [] for name in names}
         for i, name in itertools.product(range(1, rounds + 1), names):
             if name in failed:
@@ -92,17 +92,17 @@ def run(
 
 
 def profile(photos: str, checkpoint: str, to: str | Path, say: Callable[[str], None] = print) -> str:
-    """Walk a whole `bears train` with an empty cache, and say where its seconds go; writes profile.md.
+    """Run a whole `bears train` with an empty cache, and say where its seconds go; writes profile.md.
 
     Raises:
         InputError: a setting is refused.
     """
     with _bench(photos, checkpoint, say) as (bench, _):
         settings = {"photos": bench.task["photos"], "checkpoint": checkpoint, "run": str(bench.folder / "profiled")}
-        answer, ended = bench.work("bears_tl.bench.profile", cache="new", settings=settings)
+        result, ended = bench.work("bears_tl.bench.profile", cache="new", settings=settings)
     from bears_tl.bench.profile import table
 
-    text = table(answer, ended["seconds"])
+    text = table(result, ended["seconds"])
     write_bytes(Path(to, "profile.md"), text.encode())
     return text
 
@@ -195,13 +195,13 @@ def _tune(bench: Bench, names: list[str], failed: dict[str, str], say: Callable[
     settings = {}
     for name in [name for name in names if name in TUNED]:
         try:
-            answer, _ = bench.work("bears_tl.bench.contenders", work="tune", contender=name)
+            result, _ = bench.work("bears_tl.bench.contenders", work="tune", contender=name)
         except ContenderError as error:
             failed[name] = str(error)
             say(f"{CONTENDERS[name].label} failed: {failed[name]}")
             continue
-        settings[name] = answer["settings"]
-        say(f"{CONTENDERS[name].label}: best with {_words(answer['settings'])}")
+        settings[name] = result["settings"]
+        say(f"{CONTENDERS[name].label}: best with {_words(result['settings'])}")
     if "keras_predict" in settings:
         settings["tf_data"] = settings["keras_predict"]
     return settings

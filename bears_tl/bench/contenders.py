@@ -61,9 +61,9 @@ def main(path: str) -> None:
     """Do the work of one process.
 
     Args:
-        path: a JSON file that tells
+        path: a JSON file with
             work: prepare, tune or measure; contender: a name in `CONTENDERS`, not for prepare;
-            answer: the JSON file to write; started: time.time() when the process was started;
+            result: the JSON file to write; started: time.time() when the process was started;
             folder: of the work files (pixels.npy, body.pb, body.onnx); photos: the photo folder; rows: all its good
             photos (path, class_name, sha256, group); sample: as many of them as rates are taken from;
             checkpoint, fingerprint; cache: a filled cache folder; settings: what `tune` chose; operations_per_photo;
@@ -71,7 +71,7 @@ def main(path: str) -> None:
     """
     task = read_json(path)
     work = {"prepare": _prepare, "tune": _tune, "measure": _measure}[task["work"]]
-    write_json(task["answer"], work(task))
+    write_json(task["result"], work(task))
 
 
 def _prepare(task: dict) -> dict:
@@ -93,10 +93,10 @@ def _tune(task: dict) -> dict:
     pixels = np.load(_file(task, "pixels.npy"))[:WARM_UP_PHOTOS]
     candidates, seconds = _candidates(name), []
     for settings in candidates:  # one after the other: an engine may hold a gigabyte
-        road = _open_body(task | {"settings": settings})
-        road(pixels)
-        seconds.append(min(_seconds_of(lambda road=road: road(pixels)) for _ in range(3)))
-        del road
+        features = _open_body(task | {"settings": settings})
+        features(pixels)
+        seconds.append(min(_seconds_of(lambda features=features: features(pixels)) for _ in range(3)))
+        del features
     return {"settings": candidates[int(np.argmin(seconds))]}
 
 
@@ -118,10 +118,10 @@ def _measure(task: dict) -> dict:
 
 def _measure_body(task: dict) -> dict:
     pixels = np.load(_file(task, "pixels.npy"))
-    road = _open_body(task)
-    road(pixels[:WARM_UP_PHOTOS])
+    features = _open_body(task)
+    features(pixels[:WARM_UP_PHOTOS])
     start_seconds = time.time() - task["started"]
-    return {"value": _rate(lambda: road(pixels), len(pixels)), "start_seconds": start_seconds}
+    return {"value": _rate(lambda: features(pixels), len(pixels)), "start_seconds": start_seconds}
 
 
 def _measure_bound(task: dict) -> dict:
@@ -155,11 +155,11 @@ def _measure_files(task: dict) -> dict:
 def _measure_tf_data(task: dict) -> dict:
     from bears_tl.bench.peers import TfData
 
-    road = TfData(task["checkpoint"], **task["settings"])
-    road.warm_up(np.load(_file(task, "pixels.npy"), mmap_mode="r")[:WARM_UP_PHOTOS])
+    pipeline = TfData(task["checkpoint"], **task["settings"])
+    pipeline.warm_up(np.load(_file(task, "pixels.npy"), mmap_mode="r")[:WARM_UP_PHOTOS])
     start_seconds = time.time() - task["started"]
     read = []
-    rate = _rate(lambda: read.append(len(road.features(_paths(task)))), len(task["sample"]))
+    rate = _rate(lambda: read.append(len(pipeline.features(_paths(task)))), len(task["sample"]))
     skipped = len(task["sample"]) - read[0]
     note = f"{skipped} photos not decoded" if skipped else ""
     return {"value": rate * read[0] / len(task["sample"]), "start_seconds": start_seconds, "note": note}
@@ -192,13 +192,13 @@ def _measure_2019(task: dict) -> dict:
         result = procedure.run(task["photos"], task["rows"], task["checkpoint"], saved, **limits)
     done, planned = len(result.iteration_seconds), result.planned_iterations
     rate = f"{task['batch_size'] / result.seconds_per_iteration:.1f} photos/s in its loop"
-    answer = {"iterations": done, "planned_iterations": planned, "seconds_of_parts": result.seconds}
+    facts = {"iterations": done, "planned_iterations": planned, "seconds_of_parts": result.seconds}
     if done < planned:
         note = f"extrapolated from {done} of {planned} iterations; {rate}"
-        return answer | {"value": imported_seconds + result.extrapolated_seconds(), "extrapolated": True, "note": note}
+        return facts | {"value": imported_seconds + result.extrapolated_seconds(), "extrapolated": True, "note": note}
     right = f"{int(result.hits.sum())} of {len(result.hits)} test photos right"
-    answer |= {"test_accuracy": result.accuracy_of_photos, "test_count": len(result.hits), "extrapolated": False}
-    return answer | {"value": imported_seconds + result.seconds["total"], "note": f"{right}; {rate}"}
+    facts |= {"test_accuracy": result.accuracy_of_photos, "test_count": len(result.hits), "extrapolated": False}
+    return facts | {"value": imported_seconds + result.seconds["total"], "note": f"{right}; {rate}"}
 
 
 def _candidates(name: str) -> tuple[dict, ...]:

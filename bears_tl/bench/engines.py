@@ -1,6 +1,6 @@
 """Inference engines other than TensorFlow on the same frozen graph: what the benchmark holds ours against.
 
-They are not in the room `model`, which imports TensorFlow: memory and start-up of each shall be its own.
+This file does not import TensorFlow: memory and start-up of each engine shall be its own.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The other roads from photos to features on TensorFlow, and the graph that other engines are given.
+"""The alternatives on TensorFlow, from photos to features, and the graph that other engines are given.
 
 Each is what its guides teach, with the best of its settings (`CANDIDATES`); the benchmark holds ours against them.
 """

@@ -44,26 +44,26 @@ class Bench:
         return facts | {"value": ended["seconds"], "peak_rss_bytes": ended["peak_rss_bytes"], "run": str(run)}
 
     def work(self, module: str, cache: str = "warm", **task) -> tuple[dict, dict]:
-        """Let a module do one piece of work in a process; gives its answer, and what the process took.
+        """Let a module do one piece of work in a process; gives its result, and what the process took.
 
         Args:
             module: is run with the path of a JSON file, the task.
             cache: see `train`.
             task: goes into the file.
         """
-        answer = self.folder / "answer.json"
-        answer.unlink(missing_ok=True)
-        started = {"started": time.time(), "answer": str(answer), "folder": str(self.folder)}
+        result = self.folder / "result.json"
+        result.unlink(missing_ok=True)
+        started = {"started": time.time(), "result": str(result), "folder": str(self.folder)}
         write_json(self.folder / "task.json", self.task | started | task)
         ended = self._process([module, str(self.folder / "task.json")], cache)
-        return read_json(answer), ended
+        return read_json(result), ended
 
     def measure(self, name: str, settings: dict) -> dict:
         """Measure one contender once."""
         if name in ("train_cold", "train_warm"):
             return self.train("warm" if name == "train_warm" else "new")
-        answer, ended = self.work("bears_tl.bench.contenders", work="measure", contender=name, settings=settings)
-        return answer | {"peak_rss_bytes": ended["peak_rss_bytes"]}
+        result, ended = self.work("bears_tl.bench.contenders", work="measure", contender=name, settings=settings)
+        return result | {"peak_rss_bytes": ended["peak_rss_bytes"]}
 
     def _process(self, words: list[str], cache: str) -> dict:
         """Run a module of Python to its end, on the cache of a name; `new` is one that was never used.

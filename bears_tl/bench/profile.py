@@ -1,6 +1,6 @@
 """Where the seconds of a whole `bears train` go: imports and work of each stage, and what lies between them.
 
-`python -m bears_tl.bench.profile TASK` walks one run with a watch on it.
+`python -m bears_tl.bench.profile TASK` runs all stages of one run with a watch on it.
 """
 
 import builtins
@@ -41,7 +41,7 @@ class Watch:
 
 
 class WatchedRun(Run):
-    """A run that tells its watch which stage is at work."""
+    """A run that says to its watch which stage is at work."""
 
     watch: Watch
 
@@ -55,10 +55,10 @@ class WatchedRun(Run):
 
 
 def main(path: str) -> None:
-    """Walk a run.
+    """Run all stages with a watch on them.
 
     Args:
-        path: a JSON file that tells settings: of the run; answer: the JSON file to write; started: time.time() when the
+        path: a JSON file with settings: of the run; result: the JSON file to write; started: time.time() when the
             process was started.
     """
     task = read_json(path)
@@ -71,10 +71,10 @@ def main(path: str) -> None:
     run.watch = watch
     stages.run_all(run, say=lambda line: None)
     write_json(
-        task["answer"],
+        task["result"],
         {
             "start_of_python": begun - task["started"],
-            "walk": time.time() - begun,
+            "seconds": time.time() - begun,
             "stages": run.seconds(),
             "imports": watch.by_part,
             "packages": watch.by_package,
@@ -82,23 +82,23 @@ def main(path: str) -> None:
     )
 
 
-def table(answer: dict, whole: float) -> str:
+def table(result: dict, whole: float) -> str:
     """Write what `main` found as Markdown.
 
     Args:
-        answer: of `main`.
+        result: of `main`.
         whole: seconds from the start of the process to its end.
     """
-    imports, stages = answer["imports"], answer["stages"]
-    outside = answer["walk"] - sum(stages.values())
-    rows = [("start of Python", answer["start_of_python"], 0.0)]
+    imports, stages = result["imports"], result["stages"]
+    outside = result["seconds"] - sum(stages.values())
+    rows = [("start of Python", result["start_of_python"], 0.0)]
     rows += [(name, stages[name], imports.get(name, 0.0)) for name in STAGES if name in stages]
     rows += [(_OUTSIDE, outside, imports.get(_OUTSIDE, 0.0))]
-    rows += [("end of Python", whole - answer["start_of_python"] - answer["walk"], 0.0)]
+    rows += [("end of Python", whole - result["start_of_python"] - result["seconds"], 0.0)]
     rows += [("**whole**", whole, sum(imports.values()))]
     lines = ["| part of `bears train` | seconds | share | of which imports, s |", "| --- | --- | --- | --- |"]
     lines += [f"| {name} | {seconds:.2f} | {seconds / whole:.0%} | {taken:.2f} |" for name, seconds, taken in rows]
-    longest = sorted(answer["packages"].items(), key=lambda pair: -pair[1])[:6]
+    longest = sorted(result["packages"].items(), key=lambda pair: -pair[1])[:6]
     lines += ["", "Imports: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in longest) + "."]
     return "\n".join(lines) + "\n"
 

@@ -234,6 +234,8 @@ class Run:
                 an interruption for example.
         """
         again = f"train the run again (bears train --run {self.folder})"
+        if stage in ASIDE:
+            again = f"make it anew (bears {stage.replace('_', '-')} --run {self.folder})"
         made_with = self.facts(stage).get("settings", {})
         if change := Origin({name: getattr(self.config, name) for name in made_with}).change_since(made_with):
             raise InputError(f"{change}, for the stage {stage!r} of run {str(self.folder)!r}: {again}")

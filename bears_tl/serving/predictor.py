@@ -1,17 +1,21 @@
-"""The predicting door: photos of any place through a trained run."""
+"""A trained run that classifies photos of any place."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
-from bears_tl.judging.predictions import to_row
+from bears_tl.judging.predictions import to_rows
+from bears_tl.photos import thumbnails, views
 from bears_tl.photos.clutter import is_clutter
-from bears_tl.photos.views import CENTER, read_views
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
+from bears_tl.studies import ladder
 
 _CHUNK = 256  # photos held at once
 
@@ -36,34 +40,143 @@ def find_photos(paths: Iterable[str | Path]) -> list[Path]:
     return found
 
 
-def predict(run: Run, paths: list[Path]) -> tuple[list[dict], list[dict]]:
-    """Classify photos with a run's head, each by its center view, exactly as the test was judged.
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained run that classifies photos by their center views, as the test was judged.
 
-    Args:
-        run: a trained run.
-        paths: photo files.
+    What a photo is given does not depend on those beside it, but for float32's rounding in the head.
 
-    Returns:
-        Rows as in predictions.csv, and rows (path, detail) for files that could not be read as a photo.
-
-    Raises:
-        InputError: the run is not trained, or its checkpoint is gone or was changed.
+    Attributes:
+        model: head, the run's own; a rung of its ladder, of which `head` is called ladder_head; or scratch.
+        class_names: in the order of the columns.
+        image_size_px: side of the views.
+        body: kind, fingerprint and precision of the body below the head, for a rung of the body that it was trained
+            from; None for scratch, which has none.
+        weights: the file of what was trained.
+        read: reads a photo, a path or an open file, as its center view, uint8 [side, side, 3] in [0, 255]; raises an
+            OSError or another error of its decoder.
     """
+
+    model: str
+    class_names: list[str]
+    image_size_px: int
+    body: dict | None
+    weights: Path
+    read: Callable[[str | Path | BinaryIO], np.ndarray]
+    _infer: Callable[[np.ndarray], np.ndarray]
+
+    @classmethod
+    def load(cls, run: Run, model: str = "head") -> "Predictor":
+        """Load a model of a run.
+
+        Args:
+            run: is trained.
+            model: see `Predictor`.
+
+        Raises:
+            InputError: no such model, or not trained from what the run has now; its checkpoint or the file of its
+                weights is gone, was changed or is another's.
+        """
+        if model == "head":
+            return _load_head(run)
+        has_scratch = "scratch" in run.receipt()["stages"]
+        if model == "scratch" and has_scratch:
+            return _load_scratch(run)
+        from bears_tl.training.rungs import RUNGS
+
+        run.check("train")
+        rungs = {"ladder_head" if rung == "head" else rung: rung for rung in RUNGS if ladder.result(run, rung)}
+        if model in rungs:
+            return _load_rung(run, model, rungs[model])
+        others = " | ".join(["head", *rungs, *["scratch"] * has_scratch])
+        raise InputError(
+            f"run {str(run.folder)!r} has no model {model!r} that was trained from its head, split and settings of "
+            f"now: expected {others}, or train it first (bears ladder, bears scratch)"
+        )
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Classify views.
+
+        Args:
+            pixels: uint8 [n, side, side, 3] in [0, 255], as `read` gives them.
+
+        Returns:
+            float32 [n, n classes] in [0, 1].
+
+        Raises:
+            ValueError: another shape or dtype.
+        """
+        pixels, side = np.asarray(pixels), self.image_size_px
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
+            raise ValueError(f"expected uint8 [n, {side}, {side}, 3], not {pixels.dtype} {list(pixels.shape)}")
+        return self._infer(pixels) if len(pixels) else np.empty((0, len(self.class_names)), np.float32)
+
+    def predict(self, paths: list[Path]) -> tuple[list[dict], list[dict]]:
+        """Classify photo files.
+
+        Returns:
+            Rows as in predictions.csv, and rows (path, detail) for files that could not be read as a photo.
+        """
+        rows, unreadable = [], []
+        for chunk in batches_of(paths, _CHUNK):
+            readable, pixels = [], []
+            for path in chunk:
+                try:
+                    pixels.append(self.read(path))
+                    readable.append({"path": str(path)})
+                except Exception as error:  # decoders raise many kinds
+                    detail = "not an image" if isinstance(error, UnidentifiedImageError) else reason_of(error)
+                    unreadable.append({"path": str(path), "detail": detail})
+            if readable:
+                rows += to_rows(readable, self.probabilities(np.stack(pixels)), self.class_names)
+        return rows, unreadable
+
+
+def _load_head(run: Run) -> Predictor:
     from bears_tl.training.head import Head
 
-    head = Head.load(run.path("head.npz"))
-    body = artifacts.load_body(run)
-    rows, unreadable = [], []
-    for start in range(0, len(paths), _CHUNK):
-        readable, views = [], []
-        for path in paths[start : start + _CHUNK]:
-            try:
-                views.append(read_views(path, [CENTER], "")[0])
-                readable.append(path)
-            except Exception as error:  # decoders raise many kinds
-                detail = "not an image" if isinstance(error, UnidentifiedImageError) else reason_of(error)
-                unreadable.append({"path": str(path), "detail": detail})
-        if readable:
-            shares = head.probabilities(body.features(np.stack(views)))
-            rows += [to_row({"path": str(path)}, p, head.class_names) for path, p in zip(readable, shares, strict=True)]
-    return rows, unreadable
+    path = run.path("head.npz")
+    head, body = Head.load(path), artifacts.load_body(run)
+
+    def infer(pixels):
+        return head.probabilities(body.features(pixels))
+
+    return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _read_center_view, infer)
+
+
+def _load_rung(run: Run, model: str, rung: str) -> Predictor:
+    from bears_tl.inception.backbone import Backbone
+    from bears_tl.training.head import Head
+    from bears_tl.training.rungs import BATCH_SIZE, CutNetwork
+
+    path = run.path("ladder") / rung / "weights.npz"
+    head, backbone = Head.load(run.path("head.npz")), Backbone.restore(artifacts.checkpoint_facts(run)["path"])
+    network = CutNetwork(backbone, head, rung)
+    network.restore(path)
+
+    def infer(pixels):
+        batches = batches_of(pixels, BATCH_SIZE)
+        return np.concatenate([network.probabilities(network.activations(batch)) for batch in batches])
+
+    body = _body(run) | {"precision": "float32"}  # what a rung is trained and judged in
+    return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _read_center_view, infer)
+
+
+def _load_scratch(run: Run) -> Predictor:
+    from bears_tl.training.scratch import Scratch
+
+    run.check("split")
+    run.check("scratch")
+    path = run.path("scratch.npz")
+    network = Scratch.load(path)
+    side, read = thumbnails.IMAGE_SIZE_PX, thumbnails.read_center_view
+    return Predictor("scratch", network.class_names, side, None, path, read, network.probabilities)
+
+
+def _body(run: Run) -> dict:
+    facts = run.facts("restore")
+    return {name: facts[name] for name in ("kind", "fingerprint", "precision")}
+
+
+def _read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
+    return views.read_views(file, [views.CENTER], "")[0]

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.config import RunConfig
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng, write_bytes
+from bears_tl.inception.architecture import FEATURES
 
 CHUNK_PHOTOS = 4096  # features held in memory at once, 32 MiB as float32
 HISTORY_COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
@@ -68,11 +69,14 @@ class Head:
         """
         try:
             with np.load(path) as saved:
-                return cls(saved["kernel"], saved["bias"], [str(name) for name in saved["class_names"]])
+                head = cls(saved["kernel"], saved["bias"], [str(name) for name in saved["class_names"]])
+            if head.kernel.shape != (FEATURES, len(head.class_names)) or head.bias.shape != head.kernel.shape[1:]:
+                raise ValueError(f"kernel {head.kernel.shape}, bias {head.bias.shape}, {len(head.class_names)} classes")
+            return head
         except FileNotFoundError:
             raise InputError(f"no trained head at {str(path)!r}: train the run first (bears train)") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{str(path)!r} is not a trained head ({error}): train the run again") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{str(path)!r} is not a trained head ({reason_of(error)}): train the run again") from None
 
 
 class Training:

@@ -1,11 +1,12 @@
 """The ladder: Inception v3 cut in two at a rung; what lies below the cut stays as it is, what lies above is trained."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from bears_tl.batches import padded
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path
 from bears_tl.inception.architecture import CONVOLUTIONS
 from bears_tl.inception.backbone import Backbone, convolutions
@@ -114,6 +115,31 @@ class CutNetwork:
         head = {"kernel": self.kernel.numpy(), "bias": self.bias.numpy(), "class_names": np.array(self.class_names)}
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **head, **{name: variable.numpy() for name, variable in self.trained.items()})
+
+    def restore(self, path: str | Path) -> None:
+        """Take over what `save` wrote of a network that was cut at the same rung.
+
+        Raises:
+            InputError: not there, damaged, or of another rung or other classes.
+        """
+        variables = {"kernel": self.kernel, "bias": self.bias} | self.trained
+        try:
+            with np.load(path) as saved:
+                found = {name: saved[name] for name in saved.files}
+            class_names = [str(name) for name in found.pop("class_names")]
+            if class_names != self.class_names:
+                raise ValueError(f"its classes are {', '.join(class_names)}, expected {', '.join(self.class_names)}")
+            if found.keys() != variables.keys():
+                raise ValueError(f"its {len(found)} arrays are not the {len(variables)} of the rung {self.rung}")
+            for name, variable in variables.items():
+                variable.assign(found[name])
+        except FileNotFoundError:
+            raise InputError(f"no weights at {str(path)!r}: train the rung first (bears ladder)") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{str(path)!r} does not hold the weights of this rung ({reason_of(error)}): "
+                "remove its folder and train it again (bears ladder)"
+            ) from None
 
 
 def scopes_above(rung: str) -> tuple[str, ...]:

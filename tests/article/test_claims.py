@@ -3,6 +3,9 @@
 import dataclasses
 import itertools
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +25,32 @@ def claims():
     return {claim.claim: claim for claim in read_claims(ROOT / "results/claims.yaml")}
 
 
-def test_the_table_is_that_of_the_ledger(claims):
-    assert (ROOT / "results/claims.md").read_text(encoding="utf-8") == table(list(claims.values())) + "\n"
+def write_claims(root, *words):
+    script = [sys.executable, root / "scripts/write_claims.py", *words]
+    done = subprocess.run(script, capture_output=True, text=True, cwd="/")
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_the_readme_holds_the_table(claims):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    if START not in text:
-        pytest.skip("README.md has no markers for the table yet")
-    assert put_table(text, list(claims.values())) == text
+def test_the_ledger_stands_in_its_table_and_in_the_readme():
+    assert write_claims(ROOT, "--check") == (0, "", "")
+
+
+def test_a_changed_ledger_is_noticed_and_written(tmp_path):
+    for name in ("scripts/write_claims.py", "results/claims.yaml", "results/claims.md", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    ledger, readme = tmp_path / "results/claims.yaml", tmp_path / "README.md"
+    ledger.write_text(ledger.read_text().replace("counts of the three", "numbers of the three"))
+    before = readme.read_text()
+    status, said, _ = write_claims(tmp_path, "--check")
+    assert status == 1 and "claims.md differs" in said and "README.md differs" in said
+    assert readme.read_text() == before
+    assert write_claims(tmp_path)[0] == 0 and write_claims(tmp_path, "--check") == (0, "", "")
+    assert "numbers of the three" in (tmp_path / "results/claims.md").read_text()
+    assert readme.read_text() == before.replace("counts of the three", "numbers of the three")
+    ledger.write_text("photos: 40")
+    status, said, refused = write_claims(tmp_path)
+    assert (status, said) == (2, "") and "'photos'" in refused and refused.count("\n") == 1
 
 
 def test_the_numbers_that_matter_are_all_there(claims):

@@ -25,7 +25,7 @@ def test_engines_that_are_not_installed_are_left_out_with_the_line_that_installs
     assert names == [name for name in CONTENDERS if name != "onnxruntime_float32"]
 
 
-def test_engines_run_when_they_are_asked_for():
+def test_engines_run_on_request():
     left_out, names = benchmark._choose(False, "float32")
     assert "ours_float32" in names and "ours_float16" not in names
     assert set(left_out) == {name for name, contender in CONTENDERS.items() if contender.packages}
@@ -34,7 +34,7 @@ def test_engines_run_when_they_are_asked_for():
 
 def test_no_rounds_are_refused(refused):
     with refused("--rounds 0", "1 or more"):
-        benchmark.run(rounds=0)
+        benchmark.measure(rounds=0)
 
 
 def test_a_rate_repeats_the_work_until_there_is_enough_of_it(monkeypatch):
@@ -65,7 +65,7 @@ def test_what_a_process_took_is_that_of_the_process(bench):
     ],
     ids=["a user's mistake", "not reachable", "an error", "killed"],
 )
-def test_a_process_that_fails_is_told_in_its_last_line(bench, program, message, status):
+def test_a_process_that_fails_is_named_by_its_last_line(bench, program, message, status):
     (bench.folder / "failing.py").write_text(program)
     with pytest.raises(ContenderError, match=message) as caught:
         bench._process(["failing"], "warm")
@@ -74,7 +74,7 @@ def test_a_process_that_fails_is_told_in_its_last_line(bench, program, message, 
 
 def test_photos_that_are_not_there_are_refused_in_one_line(workspace_of_none, refused):
     with refused("nowhere", "no"):
-        benchmark.run(photos=str(workspace_of_none / "nowhere"), to=workspace_of_none, say=lambda line: None)
+        benchmark.measure(photos=str(workspace_of_none / "nowhere"), to=workspace_of_none, say=lambda line: None)
     assert list(workspace_of_none.iterdir()) == []
 
 
@@ -107,7 +107,7 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, monk
     monkeypatch.setattr(benchmark, "Bench", Rehearsal)
     monkeypatch.setattr(Rehearsal, "order", [], raising=False)
     said = []
-    found = benchmark.run(str(workspace.photos), rounds=2, to=tmp_path / "to", say=said.append)
+    found = benchmark.measure(str(workspace.photos), rounds=2, to=tmp_path / "to", say=said.append)
     ran = [name for name, contender in CONTENDERS.items() if not contender.packages and name != "ours_float16"]
     assert Rehearsal.order == ran + [name for name in ran if name != "keras_predict"]
     assert found["failed"] == {"Keras model.predict": "MemoryError: too little"}
@@ -130,7 +130,7 @@ def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
     slow = ("keras_predict", "ours_bfloat16", "ours_float16", "bound_bfloat16")  # their like is measured
     names = [name for name, contender in CONTENDERS.items() if not contender.packages and name not in slow]
     monkeypatch.setattr(benchmark, "_choose", lambda peers, precision: ({}, names))
-    found = benchmark.run(
+    found = benchmark.measure(
         str(workspace.photos), rounds=1, to=tmp_path / "to", say=lambda line: None, sample=8, batch_size_2019=4
     )
     assert found["failed"] == {} and found["command"] == "bears benchmark --rounds 1"

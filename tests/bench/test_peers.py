@@ -1,4 +1,4 @@
-"""Every other road gives the features of the reference, whatever its settings, and in any number of photos."""
+"""Every alternative gives the features of the reference, whatever its settings, and in any number of photos."""
 
 import importlib.util
 import sys
@@ -63,11 +63,11 @@ def test_keras_predict(workspace, pixels, reference, settings):
 
 
 def test_tf_data_reads_the_same_photos_and_leaves_out_what_it_cannot_decode(workspace, paths, reference, tmp_path):
-    road = peers.TfData(workspace.checkpoint, batch_size=2, jit=False)
-    agrees(road.features(paths), reference, 0.9)  # it resizes without anti-aliasing
+    pipeline = peers.TfData(workspace.checkpoint, batch_size=2, jit=False)
+    agrees(pipeline.features(paths), reference, 0.9)  # it resizes without anti-aliasing
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(paths[0].read_bytes()[:1000])
-    features = road.features([paths[0], broken, tmp_path / "missing.jpg", *paths[1:]])
+    features = pipeline.features([paths[0], broken, tmp_path / "missing.jpg", *paths[1:]])
     agrees(features, reference, 0.9)
 
 
@@ -81,17 +81,17 @@ def test_onnx_runtime(onnx, pixels, reference, settings):
 class TestOpenVino:
     @pytest.mark.parametrize("batch_size", [2, 4])
     def test_float32(self, graph, pixels, reference, batch_size):
-        road = engines.OpenVino(graph, "float32", batch_size)
-        agrees(road.features(pixels), reference)
-        agrees(road.features(pixels[:3]), reference[:3])
+        engine = engines.OpenVino(graph, "float32", batch_size)
+        agrees(engine.features(pixels), reference)
+        agrees(engine.features(pixels[:3]), reference[:3])
 
     def test_bfloat16_or_it_says_that_there_is_none(self, graph, pixels, reference):
         try:
-            road = engines.OpenVino(graph, "bfloat16", 2)
+            engine = engines.OpenVino(graph, "bfloat16", 2)
         except RuntimeError as error:
             assert "bfloat16" in str(error)
         else:
-            agrees(road.features(pixels), reference, 0.9)
+            agrees(engine.features(pixels), reference, 0.9)
 
     def test_it_does_not_report_to_its_maker(self, graph):
         engines.OpenVino(graph, "float32", 1)

@@ -69,6 +69,13 @@ def test_a_saved_head_is_read_back_exactly(tmp_path):
     assert again.class_names == NAMES
 
 
+@pytest.mark.parametrize(("kernel", "bias"), [((2048, 2), 2), ((2048, 3), 2), ((3, 2048), 3), ((2048,), 3)])
+def test_a_head_of_another_shape_is_refused(tmp_path, refused, kernel, bias):
+    Head(np.zeros(kernel, np.float32), np.zeros(bias, np.float32), NAMES).save(tmp_path / "head.npz")
+    with refused("head.npz", "3 classes", "train"):
+        Head.load(tmp_path / "head.npz")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 broken", b"not a head"])
 def test_what_is_no_head_is_refused_in_one_line(tmp_path, content):
     if content is not None:

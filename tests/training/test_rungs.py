@@ -113,6 +113,36 @@ def test_below_and_above_the_cut_are_together_the_whole_network(cut, body, head,
 
 
 @pytest.mark.slow
+def test_what_was_saved_is_restored_and_what_is_anothers_is_refused(cut, pixels, tmp_path, refused):
+    path, trained, network = tmp_path / "weights.npz", cut("mixed_7c"), cut("mixed_7c")
+    for variable in (*trained.trained.values(), trained.bias):
+        variable.assign_add(np.full(variable.shape, 1e-3, np.float32))
+    trained.save(path)
+    before = network.probabilities(network.activations(pixels))
+    network.restore(path)
+    after = network.probabilities(network.activations(pixels))
+    assert np.array_equal(after, trained.probabilities(trained.activations(pixels))) and (after != before).all()
+
+    with np.load(path) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    first = next(iter(trained.trained))
+    for changes, words in (
+        ({"class_names": np.array(["Grizzly", "Panda", "Sun bear"])}, ["Sun bear", "Polar"]),
+        ({"bias": np.zeros(4, np.float32)}, ["shape"]),
+        ({first: arrays[first][..., :1]}, ["shape"]),
+        ({"InceptionV3/of/another/rung": arrays[first]}, ["21 arrays", "mixed_7c"]),
+        ({"class_names": np.array([], object)}, ["weights of this rung"]),
+    ):
+        np.savez(path, **arrays | changes)
+        with refused("weights.npz", "bears ladder", *words):
+            network.restore(path)
+    for content in (None, b"", b"PK\x03\x04 broken"):
+        path.unlink() if content is None else path.write_bytes(content)
+        with refused("weights.npz", "bears ladder"):
+            network.restore(path)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rung", ["head", "mixed_7c"])
 def test_only_kernels_and_betas_above_the_cut_are_trained_and_the_best_are_kept(cut, head, tmp_path, rung):
     network = cut(rung)

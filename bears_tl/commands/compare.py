@@ -1,0 +1,28 @@
+"""Measure what settings bring: trials against a base, over seeds."""
+
+from bears_tl.commands.options import command_line
+
+
+def add(parser) -> None:
+    parser.add_argument("--config", metavar="YAML", help="the base's settings; without it, the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one of them; may be repeated")
+    parser.add_argument(
+        "--try", dest="trials", action="append", required=True, metavar="'KEY=VALUE ...'",
+        help="a trial: the base with these settings in place of its own; may be repeated",
+    )  # fmt: skip
+    seeds = "from the base's seed on; default: %(default)s"
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help=seeds)
+    parser.add_argument("--to", required=True, metavar="NAME.csv", help="the table; NAME.md and NAME.png lie beside it")
+    parser.add_argument("--run", metavar="FOLDER", help="where the trained runs lie; default: runs/compare/NAME")
+
+
+def run(options) -> None:
+    from pathlib import Path
+
+    from bears_tl import config as settings
+    from bears_tl.studies import comparison
+
+    config = settings.load(options.config) if options.config else settings.RunConfig()
+    config = config.replace(**settings.parse_settings(options.set))
+    comparison.compare(config, options.trials, options.seeds, options.to, options.run, command_line())
+    print(Path(options.to).with_suffix(".md").read_text(encoding="utf-8"), end="")

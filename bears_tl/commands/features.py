@@ -1,0 +1,36 @@
+"""Run the photos through the body once and cache their features."""
+
+
+def add(parser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", metavar="RUN", help="run directory, for example runs/sample")
+    what.add_argument("--info", action="store_true", help="list what the cache holds, and compute nothing")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="this process, or a cluster of Ray")
+    parser.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster; without it, Ray's own rules hold")
+    parser.add_argument(
+        "--photos-url", metavar="URL", help="read the photos from a copy of the folder, for example s3://bucket/folder"
+    )
+
+
+def run(options) -> None:
+    from bears_tl.pipeline import stages
+    from bears_tl.pipeline.run import Run
+
+    if options.info:
+        _describe_cache()
+        return
+    run = Run.open(options.run)
+    found = stages.features(run, stages.restore(run), options.engine, options.address, options.photos_url)
+    print(", ".join(f"{rows.shape[0]} x {rows.shape[1]} {name}" for name, rows in found.items()), "views are cached")
+
+
+def _describe_cache() -> None:
+    from bears_tl.features.cache import describe
+    from bears_tl.pipeline import artifacts
+
+    found = describe(artifacts.cache_folder())
+    for row in found:
+        size = f"{row['bytes'] / 1e6:,.1f} MB"
+        print(f"{row['name']}: {row['rows']:,} features of one view each in {row['shards']:,} shards, {size}")
+    if not found:
+        print(f"no features in {str(artifacts.cache_folder())!r} yet")

@@ -1,0 +1,18 @@
+"""Judge every file of a photo folder: photos.csv and quarantine.csv."""
+
+from bears_tl.commands.options import add_run
+
+
+def add(parser) -> None:
+    parser.add_argument("folder", metavar="FOLDER")
+    add_run(parser)
+
+
+def run(options) -> None:
+    from bears_tl.pipeline import stages
+    from bears_tl.pipeline.run import Run
+
+    run = Run.open_or_start(options.run, photos=options.folder)
+    stages.fetch(run)
+    taken = stages.intake(run)
+    print(f"{len(taken.photos)} photos, {len(taken.quarantined)} quarantined: {run.path('photos.csv')}")

@@ -1,0 +1,19 @@
+"""Fine-tune a trained run, from its head down: ladder.csv and a figure."""
+
+from bears_tl.commands.options import add_run
+
+
+def add(parser) -> None:
+    add_run(parser)
+    parser.add_argument("--rungs", nargs="+", metavar="RUNG", help="head, mixed_7c ... mixed_5b, all; default: each")
+
+
+def run(options) -> None:
+    from bears_tl.pipeline.run import Run
+    from bears_tl.studies.ladder import climb
+
+    run = Run.open(options.run)
+    climb(run, options.rungs)
+    print(f"{run.path('ladder.csv')}, {run.path('ladder.png')}")
+    if run.notice():
+        print(run.notice())

@@ -1,0 +1,24 @@
+"""Compare transfer and scratch with few photos, more, and all: what transfer buys."""
+
+from bears_tl.commands.options import add_budget, add_run
+
+
+def add(parser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[5, 10, 20, 50], metavar="N",
+        help="training photos a class, besides all; default: 5 10 20 50",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="from the run's on; default: %(default)s")
+    add_budget(parser)
+
+
+def run(options) -> None:
+    from bears_tl.pipeline.run import Run
+    from bears_tl.studies import learning_curves
+
+    run = Run.open(options.run)
+    learning_curves.measure(run, options.sizes, options.seeds, options.seconds, options.epochs)
+    print(f"{run.path('learning_curves.csv')}, {run.path('what_transfer_buys.png')}")
+    if run.notice():
+        print(run.notice())

@@ -1,0 +1,14 @@
+"""Remove cached features and bodies that no run to keep uses."""
+
+
+def add(parser) -> None:
+    which = "run directories or folders of them: runs/*"
+    parser.add_argument("--keep", nargs="+", required=True, metavar="RUN", help=which)
+
+
+def run(options) -> None:
+    from bears_tl.pipeline.pruning import prune
+    from bears_tl.pipeline.run import Run
+
+    for row in prune(Run.open_all(options.keep)):
+        print(f"{row['name']}: {row['removed']:,} removed, {row['kept']:,} kept")

@@ -1,0 +1,13 @@
+"""Divide the photos into train, val and test: splits.csv."""
+
+from bears_tl.commands.options import add_run as add  # noqa: F401
+
+
+def run(options) -> None:
+    from bears_tl.pipeline import artifacts, stages
+    from bears_tl.pipeline.run import Run
+
+    run = Run.open(options.run)
+    stages.split(run)
+    counts = ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items())
+    print(f"{counts}: {run.path('splits.csv')}")

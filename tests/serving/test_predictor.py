@@ -1,0 +1,166 @@
+"""A run gives a photo what its test was given, with every model that it holds; what is not its own is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bears_tl.cli import main
+from bears_tl.files import read_csv
+from bears_tl.judging.predictions import probabilities_of
+from bears_tl.photos.thumbnails import IMAGE_SIZE_PX
+from bears_tl.pipeline.run import Run
+from bears_tl.serving import predictor as predictor_
+from bears_tl.serving.predictor import Predictor
+from bears_tl.studies import ladder, scratch
+
+NAMES = ["Grizzly", "Panda", "Polar"]
+TABLES = {
+    "head": "predictions.csv",
+    "mixed_7c": "ladder/mixed_7c/predictions.csv",
+    "scratch": "scratch_predictions.csv",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(workspace, tmp_path_factory):
+    """Give a copy of the trained run that holds a rung and a network from scratch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEARS_TL_CACHE", str(workspace.folder / "cache"))
+        folder = tmp_path_factory.mktemp("served") / "run"
+        shutil.copytree(workspace.folder / "runs/trained", folder)
+        run = Run.open(folder, fine_tune_epochs=1)
+        ladder.climb(run, ["mixed_7c"])
+        scratch.train(run, epochs=1)
+        yield folder
+
+
+@pytest.fixture
+def run(folder, tmp_path):
+    """Give a copy to spoil."""
+    shutil.copytree(folder, tmp_path / "run")
+    return Run.open(tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TABLES)
+def test_photos_and_pixels_get_the_probabilities_of_the_test_alone_and_together(workspace, folder, model):
+    predictor = Predictor.load(Run.open(folder), model)
+    assert (predictor.model, predictor.class_names, predictor.weights.is_file()) == (model, NAMES, True)
+    tests = [row for row in read_csv(folder / TABLES[model], []) if row["split"] == "test"]
+    paths = [workspace.photos / row["path"] for row in tests]
+    rows, unreadable = predictor.predict(paths)
+    assert [row["path"] for row in rows] == [str(path) for path in paths] and len(rows) == 6 and not unreadable
+    expected = probabilities_of(tests, NAMES)
+    np.testing.assert_allclose(probabilities_of(rows, NAMES), expected, atol=1e-6)
+    pixels = np.stack([predictor.read(path) for path in paths + paths[:3]])  # more than a batch of a rung
+    together = predictor.probabilities(pixels)
+    assert together.shape == (9, 3) and together.dtype == np.float32
+    alone = np.concatenate([predictor.probabilities(view[None]) for view in pixels])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(together[:6], expected, atol=1e-6)
+    if model == "scratch":
+        assert predictor.body is None and predictor.image_size_px == IMAGE_SIZE_PX
+    else:
+        precision = Run.open(folder).facts("restore")["precision"] if model == "head" else "float32"
+        assert predictor.body["kind"] == "stand_in" and predictor.body["precision"] == precision
+        assert predictor.image_size_px == 299
+
+
+@pytest.mark.slow
+def test_the_command_line_names_the_model(workspace, folder, capsys):
+    tests = [row for row in read_csv(folder / TABLES["scratch"], []) if row["split"] == "test"]
+    words = [str(workspace.photos / row["path"]) for row in tests]
+    assert main(["predict", *words, "--run", str(folder), "--model", "scratch", "--json"]) == 0
+    said = capsys.readouterr()
+    assert [json.loads(line)["predicted"] for line in said.out.splitlines()] == [row["predicted"] for row in tests]
+    assert "STAND-IN" not in said.err  # no body has a part in it
+    assert main(["predict", words[0], "--run", str(folder), "--model", "mixed_7b"]) == 2
+    said = capsys.readouterr()
+    assert "'mixed_7b'" in said.err and "head | mixed_7c | scratch" in said.err
+    assert said.err.count("\n") == 1 and not said.out
+
+
+@pytest.mark.slow
+def test_a_rung_that_was_made_from_something_else_or_is_damaged_is_refused(run, refused):
+    with refused("'mixed_7c'", "expected head | scratch,", "bears ladder"):
+        Predictor.load(Run.open(run.folder, fine_tune_epochs=2), "mixed_7c")
+    with refused("learning_rate", "train the run again"):
+        Predictor.load(Run.open(run.folder, learning_rate=0.5), "mixed_7c")
+    weights, head = run.path("ladder/mixed_7c/weights.npz"), run.path("head.npz")
+    shutil.copy(head, weights)
+    with refused(str(weights), "mixed_7c", "bears ladder"):
+        Predictor.load(run, "mixed_7c")
+    run.path("ladder/mixed_7c/result.json").write_text("{}")
+    with refused("'mixed_7c'", "expected head | scratch,"):
+        Predictor.load(run, "mixed_7c")
+    head.write_bytes(head.read_bytes()[:-1])
+    with refused("head.npz", "changed"):
+        Predictor.load(run, "mixed_7c")
+
+
+@pytest.mark.slow
+def test_the_rung_head_has_a_name_of_its_own(folder, monkeypatch):
+    monkeypatch.setattr(ladder, "result", lambda run, rung: {"rung": rung} if rung == "head" else None)
+    monkeypatch.setattr(predictor_, "_load_rung", lambda run, model, rung: (model, rung))
+    assert Predictor.load(Run.open(folder), "ladder_head") == ("ladder_head", "head")
+
+
+@pytest.mark.slow
+def test_a_network_from_scratch_of_other_photos_or_another_run_is_refused(run, refused):
+    splits, weights = run.path("splits.csv"), run.path("scratch.npz")
+    before = splits.read_bytes()
+    splits.write_bytes(before.replace(b",test\n", b",train\n", 1))
+    with refused("splits.csv", "changed"):
+        Predictor.load(run, "scratch")
+    splits.write_bytes(before)
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with refused("scratch.npz", "changed", "bears scratch"):
+        Predictor.load(run, "scratch")
+
+
+def made_up(**changes):
+    """Give a predictor whose probabilities are shares of a view's mean level."""
+    facts = {"model": "head", "class_names": ["a", "b"], "image_size_px": 8, "body": None, "weights": Path("head.npz")}
+
+    def read(path):
+        return np.full((8, 8, 3), int(Path(path).read_text()), np.uint8)
+
+    def infer(pixels):
+        share = pixels.mean(axis=(1, 2, 3), dtype=np.float32) / 255
+        return np.stack([share, 1 - share], axis=1)
+
+    return Predictor(**facts | {"read": read, "_infer": infer} | changes)
+
+
+def test_files_are_read_in_chunks_and_those_that_are_no_photos_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictor_, "_CHUNK", 2)
+    for name, text in zip("abcdefg", ("0", "255", "broken", "", "51", "?", "255"), strict=True):
+        (tmp_path / name).write_text(text)
+    sizes = []
+    predictor = made_up()
+    counted = made_up(_infer=lambda pixels: sizes.append(len(pixels)) or predictor.probabilities(pixels))
+    rows, unreadable = counted.predict([tmp_path / name for name in "abcdefg"])
+    assert [Path(row["path"]).name for row in rows] == list("abeg") and sizes == [2, 1, 1]
+    assert [row["predicted"] for row in rows] == ["b", "a", "b", "a"] and rows[2]["probability_a"] == "0.200000003"
+    assert [Path(row["path"]).name for row in unreadable] == list("cdf") and "broken" in unreadable[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((2, 8, 8, 3), np.float32), np.zeros((2, 9, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8),
+        np.zeros((2, 8, 8, 1), np.uint8), np.zeros((1, 2, 8, 8, 3), np.uint8), [], np.uint8(3),
+    ],
+    ids=lambda pixels: f"{np.asarray(pixels).dtype} {np.shape(pixels)}",
+)  # fmt: skip
+def test_what_is_no_batch_of_views_is_refused(pixels):
+    with pytest.raises(ValueError, match=r"expected uint8 \[n, 8, 8, 3\]"):
+        made_up().probabilities(pixels)
+
+
+def test_no_views_have_no_probabilities():
+    found = made_up(_infer=None).probabilities(np.empty((0, 8, 8, 3), np.uint8))
+    assert found.shape == (0, 2) and found.dtype == np.float32
