@@ -73,9 +73,9 @@ def test_a_module_imports_only_from_rooms_above_its_own(module):
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if room(module) == "judging"])
-def test_judging_needs_numpy_and_matplotlib_only(module):
+def test_judging_needs_numpy_scipy_and_matplotlib_only(module):
     outside = {name.split(".")[0] for name in imports(module)} - sys.stdlib_module_names
-    assert outside <= {"bears_tl", "numpy", "matplotlib"}
+    assert outside <= {"bears_tl", "numpy", "scipy", "matplotlib"}
 
 
 @pytest.mark.parametrize("arguments", [None, ["--help"], ["fetch", "--help"], ["train", "--help"], ["fetch"]])
