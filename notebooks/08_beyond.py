@@ -80,10 +80,10 @@ tried = comparison.compare(config, tries, seeds, folder / "settings.csv", runs, 
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
 # %%
-figure = plots.trial_changes(tried, current_run.notice())
+figure = plots.paired_changes(tried, comparison.STUDY.loss, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left, test photos that only the base or only the trial gets right: settings that matter push a bar
+# **What to see.** Left, test photos that only the base or only the variant gets right: settings that matter push a bar
 # far out to one side. Right, the change of the validation loss, the finer measure: below 0 is better. With one seed
 # there is no spread to hold it against. (Label smoothing and mixup aim at other targets than the loss that is shown.)
 #

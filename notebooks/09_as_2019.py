@@ -13,9 +13,9 @@
 # 5. The test photos, cropped at random as well, are judged in ten batches (to spare memory, it seems), and
 #    the ten accuracies are averaged.
 #
-# Seven of these choices could be made otherwise; five of them are faults. Each is a switch, turned alone:
+# Seven of these choices could be made otherwise; five of them are faults. Each is a switch, changed alone:
 #
-# | switch | as in 2019 | turned | what is wrong with it |
+# | switch | as in 2019 | good practice | what is wrong with it |
 # | --- | --- | --- | --- |
 # | `batch_norm` | batch | stored | in training the frozen body uses the batch's statistics, in the test stored ones |
 # | `dropout` | on | off | no fault by itself; it came with `training: True` |
@@ -47,9 +47,10 @@ as_2019 = "glimpse"  # glimpse: four training steps, one seed, two switches; who
 import numpy as np
 from IPython.display import Markdown
 
-from bears_tl.article import claims, costs, reproduction
+from bears_tl.article import claims, reproduction, switches
 from bears_tl.article import plots as plots_2019
 from bears_tl.errors import InputError
+from bears_tl.judging import paired, plots
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.pipeline.run import Run
 
@@ -79,12 +80,12 @@ figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 # near each other. Those of ImageNet were not measured on bears: with its weights of 2015, 40 of 551 real photos gave
 # 77 %. And in training mode a photo's features depend on the other photos of its batch.
 #
-# A body that would be trained in one mode and served in the other is refused, unless the procedure of 2019 asks for it:
+# A body that would be trained in one mode and served in the other is refused, unless it is intended, as in 2019:
 
 # %%
 from bears_tl.article.modes import refuse_two_modes
 
-refuse_two_modes(distances.mean(), asked_for=True)
+refuse_two_modes(distances.mean(), intended=True)
 try:
     refuse_two_modes(distances.mean())
     print("The two modes are near enough to each other: nothing to refuse.")
@@ -96,40 +97,37 @@ except InputError as error:
 #
 # **By default this is a demonstration**: one seed, four training steps where the article made 180, and two of the
 # seven switches, `batch_norm` and `mean`. So few steps train next to nothing: the accuracies below show how the
-# comparison works and say nothing about 2019. With `as_2019 = "whole"` each switch is turned, over five seeds, with ten
-# epochs a run. What is finished is kept in the run's `as_2019` folder and is not run again.
+# comparison works and say nothing about 2019. With `as_2019 = "whole"` each switch is changed, over five seeds, with
+# ten epochs each. What is finished is kept in the run's `as_2019` folder and is not done again.
 
 # %%
 rows = reproduction.reproduce(current_run)
-assert rows[0]["turned"] == "none" and all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
-Markdown(costs.table(rows))
+assert rows[0]["variant"] == "none" and all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+Markdown(paired.table(rows, switches.STUDY))
 
 # %%
-figure = plots_2019.switch_costs(rows, current_run.notice())
+figure = plots.paired_changes(rows, switches.STUDY.loss, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left, the orange dot is the procedure of 2019, each blue one the same with one switch turned. What an
-# interval overlaps is not told apart by it; the table's *p* is the sharper test, since it compares photo by photo.
-# Right, how the loss of the same test photos changes: where nearly every answer is right, it still tells how sure they
-# are. `mean` never moves a dot: it changes what is printed, not what is right.
+# **What to see.** Left, test photos that only the procedure of 2019 (the base) or only the same with one switch changed
+# (the variant) gets right; *p* compares photo by photo, so it is a sharper test than whether the table's intervals
+# overlap. Right, how the loss of these photos changes: where nearly every prediction is right, it still shows how sure
+# they are. `mean` moves nothing: it changes what is printed, not what is right.
 #
 # ## The same on real photos
 #
 # The table of 551 real photos, all epochs (`results/as_2019.md` has its seeds and its command):
 
 # %%
-from bears_tl.article.switches import COLUMNS
-from bears_tl.files import read_csv
-
 results = "results/as_2019.csv"
 if os.path.isfile(results):
-    text = costs.table(read_csv(results, COLUMNS))
+    text = paired.table(paired.read(results, switches.STUDY), switches.STUDY)
 else:
     text = f"`{results}` is not there. `bears as-2019 --run RUN --to {results}` makes it of a run on real photos."
 Markdown(text)
 
 # %% [markdown]
-# **What it says.** On so easy a set no switch changes an accuracy that the paired test could tell. The loss tells more:
+# **What it says.** On so easy a set no switch changes an accuracy by more than chance explains. The loss shows more:
 # with stored statistics in training, too, it falls by about half, more than by any other switch, and in every seed. So
 # the two modes are no small matter, and still cost hardly a photo: a layer that was trained on one body's features
 # finds the side of the line on the other's as well, it is only less sure.
@@ -174,4 +172,4 @@ Markdown(claims.table(claims.read_claims("results/claims.yaml")))
 
 # %% [markdown]
 # **What we learned.** The article's figure is two mistakes among 184 photos, with an interval from 96.1 to 99.7 %. What
-# its faults cost is measured by turning each off alone, on the same photos.
+# its faults cost is measured by changing each alone, on the same photos.

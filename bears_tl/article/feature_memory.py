@@ -1,4 +1,4 @@
-"""What the article's body has said already: features that several procedures of one comparison share."""
+"""The article's features: several procedures of one comparison share what is computed already."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ class FeatureMemory:
         """Give what was computed under some names; what is not there is computed, at once, and kept.
 
         Args:
-            names: each tells everything that its features depend on.
+            names: each holds everything that its features depend on.
             compute: is given the places of the names that are not there, and gives features, float32 [n, 2048] each.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The alarm: does a body say the same in the mode it is trained in and in the mode it is served in?"""
+"""The alarm: does a body give the same features in the mode it is trained in and in the mode it is served in?"""
 
 from collections.abc import Callable
 
@@ -34,17 +34,17 @@ def mode_distance(
     return float(np.concatenate(distances).mean())
 
 
-def refuse_two_modes(distance: float, asked_for: bool = False) -> None:
+def refuse_two_modes(distance: float, intended: bool = False) -> None:
     """Refuse a body that would be trained in one mode and served in the other.
 
     Args:
         distance: what `mode_distance` gave.
-        asked_for: the two modes are meant, as in the procedure of 2019.
+        intended: the two modes are meant, as in the procedure of 2019.
 
     Raises:
-        InputError: the features differ by more than rounding explains, and nobody asked for it.
+        InputError: the features differ by more than rounding explains, and that is not intended.
     """
-    if not distance <= LARGEST_DISTANCE and not asked_for:  # NaN is refused too
+    if not distance <= LARGEST_DISTANCE and not intended:  # NaN is refused too
         raise InputError(
             f"the body's features in training differ from those in service by {distance:.0%} on average, expected "
             f"{LARGEST_DISTANCE:.0%} or less: train on a frozen body in inference mode (batch_norm: stored)"

@@ -111,11 +111,6 @@ class Network:
     def _feed(self, features: np.ndarray) -> dict:
         return {self._pooled: features[:, np.newaxis, np.newaxis]}
 
-    def body_values(self) -> dict[str, np.ndarray]:
-        """Give the body's values as they stand now: variable name to float32 values."""
-        values = self._session.run(self._body)
-        return dict(zip((variable.op.name for variable in self._body), values, strict=True))
-
     def save(self, folder: Path, epoch: int) -> Path:
         """Save every variable as `model.ckpt-<epoch>`; once that is written, all but the last two are removed.
 

@@ -1,7 +1,7 @@
 """The article's procedure of 2019 as it was, and a switch for each of its departures from good practice.
 
 It follows the exercise that the article was made from (A. Geron, Hands-On Machine Learning, 1st edition, chapter 13).
-What is ours: it is seeded, a file is read once and a corrupt one refused (see `views_2019`), and the alarm of `modes`
+What is ours: it is seeded, a file is read once and a corrupt one refused (see `views`), and the alarm of `modes`
 looks on.
 """
 
@@ -53,7 +53,7 @@ class Switches:
             divided exactly and near-duplicates together. Its test is the test; its validation, which the article does
             not have, joins training, so that both splits train on four fifths.
         drawing: each_batch_anew: a batch is a sample of all training photos, so an epoch misses some and repeats
-            others; each_photo_once: an epoch is a shuffled walk, what does not fill a batch is left out.
+            others; each_photo_once: an epoch is a shuffled pass, what does not fill a batch is left out.
         mean: of_batches: the accuracies of ten batches of unequal size are averaged; of_photos: right photos by photos.
     """
 
@@ -129,7 +129,7 @@ class Result:
         return self.seconds["start"] + steps + ends + self.seconds["test"]
 
 
-def run(
+def train_and_test(
     folder: str | Path,
     photos: list[dict],
     checkpoint_path: str | Path,
@@ -194,7 +194,7 @@ def run(
             last.update(what=what, images=np.stack(images))
         return last["images"]
 
-    def look(network, rows, views, purpose, training):
+    def features_of(network, rows, views, purpose, training):
         """Give the features of photos."""
         if memory is None:
             return network.features(prepare(rows, views, purpose), training)
@@ -226,16 +226,16 @@ def run(
                 batches = [prepare(list(part), "center", "alarm") for part in parts]
                 modes = [functools.partial(network.features, training=training) for training in (True, False)]
                 distance = mode_distance(*modes, batches)
-                refuse_two_modes(distance, asked_for=switches.batch_norm == "batch")
+                refuse_two_modes(distance, intended=switches.batch_norm == "batch")
             for epoch, drawn in enumerate(_draw(train, batch_size, epochs, switches.drawing, seed), 1):
                 started = time.perf_counter()
                 for i, rows in enumerate(drawn[: None if iterations is None else iterations - len(iteration_seconds)]):
                     began = time.perf_counter()
                     seen = network, rows, switches.train_views, f"{epoch} {i}"
-                    network.step(look(*seen, training=True), labels_of(rows))
+                    network.step(features_of(*seen, training=True), labels_of(rows))
                     iteration_seconds.append(time.perf_counter() - began)
                 with _timed(seconds, "epoch_ends"):
-                    shares = network.probabilities(look(*seen, training=False))
+                    shares = network.probabilities(features_of(*seen, training=False))
                     accuracy = float((shares.argmax(axis=1) == labels_of(rows)).mean())
                     saved = network.save(Path(saved_folder), epoch)
                 history.append({"epoch": epoch, "last_batch_accuracy": accuracy})
@@ -246,7 +246,7 @@ def run(
                     break
             with _timed(seconds, "test"):
                 parts = [[test[i] for i in part] for part in judged_batches(len(test))]
-                seen = [look(network, rows, switches.test_views, "test", training=False) for rows in parts]
+                seen = [features_of(network, rows, switches.test_views, "test", training=False) for rows in parts]
                 found = [network.probabilities(features) for features in seen]
     except KeyboardInterrupt:
         if memory is not None:  # who remembers can go on

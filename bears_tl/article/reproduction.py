@@ -7,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.article import costs
-from bears_tl.files import sha256_of, write_bytes, write_csv, write_json
+from bears_tl.files import sha256_of, write_json
 from bears_tl.hardware import processor
-from bears_tl.judging.paired import check_table, say_seeds
+from bears_tl.judging import paired
 from bears_tl.lock import one_at_a_time
 from bears_tl.origin import Origin
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 
 SEEDS = 5
-# The demonstration: two runs of a few steps, in a minute or two on two cores.
-GLIMPSE_TURNS = ("none", "batch_norm", "mean")
+# The demonstration: two trainings of a few steps, in a minute or two on two cores.
+GLIMPSE_VARIANTS = ("none", "batch_norm", "mean")
 GLIMPSE_ITERATIONS = 4
 
 
@@ -55,38 +54,39 @@ def reproduce(run: Run, say: Callable[[str], None] = print) -> list[dict]:
     """
     if run.config.as_2019 == "whole":
         return compare(run, say=say)
-    return compare(run, [run.config.seed], GLIMPSE_TURNS, say, iterations=GLIMPSE_ITERATIONS)
+    return compare(run, [run.config.seed], GLIMPSE_VARIANTS, say, iterations=GLIMPSE_ITERATIONS)
 
 
 def compare(
     run: Run,
     seeds: Iterable[int] = range(SEEDS),
-    turns: Iterable[str] | None = None,
+    variants: Iterable[str] | None = None,
     say: Callable[[str], None] = print,
     **limits,
 ) -> list[dict]:
-    """Run the procedure for every turn and seed on a run's photos and weights, and compare; it can be interrupted.
+    """Train and test every variant with every seed on a run's photos and weights, and compare; it can be interrupted.
 
     Args:
         run: photos are taken in and a checkpoint is restored.
         seeds: each draws another split, and all else.
-        turns: of `article.switches.TURNS`, all without it; the article's own procedure is always among them.
-        say: is given a line a turn and seed.
-        limits: iterations, epochs and batch_size of `article.procedure.run`.
+        variants: of `article.switches.VARIANTS`, all without it; the article's own procedure is always among them.
+        say: is given a line a variant and seed.
+        limits: iterations, epochs and batch_size of `article.procedure.train_and_test`.
 
     Returns:
         Rows of `article.switches.compare`.
 
     Raises:
-        InputError: an unknown turn, a photo or checkpoint that is gone, or what `article.procedure.run` refuses.
+        InputError: an unknown variant, a photo or checkpoint that is gone, or what `article.procedure.train_and_test`
+            refuses.
     """
     from bears_tl.article import procedure, switches
 
     folder, checkpoint, photos = artifacts.photo_folder(run), artifacts.checkpoint_facts(run), run.table("photos.csv")
-    turns = list(dict.fromkeys((switches.ARTICLE, *(switches.TURNS if turns is None else turns))))
+    variants = switches.check_variants(variants)
     seeds = list(seeds)
     if "batch_size" not in limits:
-        splits = {switches.turned(name).split for name in turns if name in switches.TURNS}
+        splits = {switches.switches_of(name).split for name in variants}
         fewest = min(len(procedure.divide(photos, split, seed)[0]) for split in splits for seed in seeds)
         if fewest < procedure.BATCH_SIZE:
             limits["batch_size"] = max(fewest // 2, 1)
@@ -97,22 +97,22 @@ def compare(
     # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
     saved = run.path("as_2019") / origin.name
     write_json(saved / "made_from.json", origin.parts)
-    found: dict[str, dict[int, list[dict]]] = {name: {} for name in turns}
+    outcomes: dict[str, list[paired.Outcome]] = {name: [] for name in variants}
     for seed in seeds:
         with one_at_a_time(saved / f"seed_{seed}", f"seed {seed} of the procedure of 2019"):
-            of_seed = switches.run_all(folder, photos, checkpoint["path"], saved, [seed], turns, say, **limits)
-        for name, of_turn in of_seed.items():
-            found[name] |= of_turn
-    return switches.compare(found)
+            of_seed = switches.predict_all(folder, photos, checkpoint["path"], saved, seed, variants, say, **limits)
+        for name, outcome in of_seed.items():
+            outcomes[name].append(outcome)
+    return switches.compare(outcomes)
 
 
-def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command: str) -> str:
+def write(run: Run, seeds: int, variants: list[str] | None, to: str | Path, command: str) -> str:
     """Compare, and write the table: NAME.csv, NAME.md and NAME.png.
 
     Args:
         run: photos are taken in and a checkpoint is restored.
         seeds: how many, from 0 on.
-        turns: see `compare`.
+        variants: see `compare`.
         to: NAME.csv.
         command: what was typed, for NAME.md.
 
@@ -122,20 +122,14 @@ def write(run: Run, seeds: int, turns: list[str] | None, to: str | Path, command
     Raises:
         InputError: see `compare`; seeds out of range, or a name that is not that of a table.
     """
-    to = check_table(to, seeds)
-    from bears_tl.article import plots as plots_2019
-    from bears_tl.article.switches import COLUMNS
-    from bears_tl.judging import plots
+    to = paired.check_table(to, seeds)
+    from bears_tl.article.switches import STUDY
 
-    rows = compare(run, range(seeds), turns)
+    rows = compare(run, range(seeds), variants)
     today, hardware = datetime.date.today().isoformat(), f"{os.cpu_count()} cores of {processor()}"
     head = [
         f"Made on {today} on {hardware}: `{command}`.",
-        f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; {say_seeds(0, seeds)}.",
-        *([run.notice()] if run.notice() else []),
+        f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; "
+        f"{paired.say_seeds(0, seeds)}.",
     ]
-    text = "\n".join([*head, "", costs.table(rows), costs.READING])
-    write_csv(to, COLUMNS, rows)
-    write_bytes(to.with_suffix(".md"), text.encode())
-    plots.save(plots_2019.switch_costs(rows, run.notice()), to.with_suffix(".png"))
-    return text
+    return paired.write(to, rows, STUDY, head, run.notice())

@@ -189,7 +189,7 @@ def _measure_2019(task: dict) -> dict:
     imported_seconds = time.time() - task["started"]
     limits = {"batch_size": task["batch_size"], "iterations": task["iterations"]}
     with tempfile.TemporaryDirectory(dir=task["folder"]) as saved:
-        result = procedure.run(task["photos"], task["rows"], task["checkpoint"], saved, **limits)
+        result = procedure.train_and_test(task["photos"], task["rows"], task["checkpoint"], saved, **limits)
     done, planned = len(result.iteration_seconds), result.planned_iterations
     rate = f"{task['batch_size'] / result.seconds_per_iteration:.1f} photos/s in its loop"
     facts = {"iterations": done, "planned_iterations": planned, "seconds_of_parts": result.seconds}

@@ -1,38 +1,30 @@
 """Figures of merit, each with its count: accuracy and its interval, confusion, precision and recall."""
 
-import math
-
 import numpy as np
 
-Z_95 = 1.959963984540054  # 97.5 % point of the normal distribution
 
-
-def wilson_interval(successes: int, count: int, z: float = Z_95) -> tuple[float, float]:
-    """Give the Wilson score interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """Give the 95 % Wilson score interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
 
     Args:
         successes: in [0, count].
         count: how many were tried; with 0 the interval is [0, 1].
-        z: 1.96 for 95 %.
 
     Returns:
-        (low, high), both in [0, 1].
+        (low, high), both in [0, 1], exactly 0 and 1 at the ends.
     """
+    from scipy.stats import binomtest  # takes half a second
+
     if not 0 <= successes <= count:
         raise ValueError(f"successes {successes} is out of range, expected 0 to count, {count}")
     if count == 0:
         return 0.0, 1.0
-    share = successes / count
-    middle = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    low = 0.0 if successes == 0 else (middle - half) / scale  # exact at both ends, where rounding would leave 1e-17
-    high = 1.0 if successes == count else (middle + half) / scale
-    return low, high
+    low, high = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    return float(low), float(high)
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
-    """Ask whether two classifiers differ on the same photos: McNemar's exact test, two-sided.
+    """Test whether two classifiers differ on the same photos: McNemar's exact test, two-sided.
 
     Of the photos that just one of the two gets right, as many go to either as heads and tails of a coin, if the two are
     equally good (McNemar 1947, https://doi.org/10.1007/BF02295996; the binomial distribution in place of chi-squared).
@@ -42,16 +34,15 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
         only_second: how many only the second.
 
     Returns:
-        p in (0, 1]; 1 where no photo tells them apart.
+        p in (0, 1]; 1 where no photo distinguishes them.
     """
+    from scipy.stats import binomtest
+
     if min(only_first, only_second) < 0:
         raise ValueError(f"counts {only_first} and {only_second}: expected 0 or more")
-    apart = only_first + only_second
-    ways = tail = 1  # of throwing no head, then one head and so on, out of 2 ** apart
-    for heads in range(min(only_first, only_second)):
-        ways = ways * (apart - heads) // (heads + 1)
-        tail += ways
-    return min(1.0, 2 * tail / 2**apart)
+    if only_first == only_second:  # SciPy knows no test of nothing
+        return 1.0
+    return float(binomtest(min(only_first, only_second), only_first + only_second, 0.5).pvalue)
 
 
 def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

@@ -1,52 +1,65 @@
-"""Trials against a base, over seeds, on the same test photos: rows of a table, and the table as Markdown."""
+"""Variants against a base, over seeds, photo by photo: rows, their table as Markdown, and the files that hold both."""
 
 import dataclasses
 import statistics
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from bears_tl.errors import InputError
+from bears_tl.files import read_csv, write_bytes, write_csv
 from bears_tl.judging.metrics import mcnemar_p_value, wilson_interval
 
-BASE = "base"
 MOST_SEEDS = 1000
-TRIAL_COLUMNS = [
-    "trial", "seeds", "photos", "errors", "accuracy", "low", "high", "only_base_right", "only_trial_right", "p_value",
-    "val_loss", "val_loss_change", "change_low", "change_high", "test_loss", "epochs", "features_seconds",
-    "train_seconds",
-]  # fmt: skip
-HEADINGS = [
-    "trial", "test photos wrong", "accuracy, 95 % interval", "right with base / trial only", "p", "val loss, nats",
-    "its change (lowest to highest)", "test loss", "epochs", "features, s", "training, s",
-]  # fmt: skip
 READING = """\
-Each seed is another split; within one, base and trials have the same photos. *p* is McNemar's exact test on the test
-photos that just one of the two gets right, of that trial by itself: of twenty trials that change nothing, one may well
-get below 0.05. A photo may be tested with several seeds, which makes intervals and *p* a little too sure. Losses are
-plain cross-entropy, means over seeds. The validation loss is the finer measure, and the one to choose a setting by: one
-that was chosen by its test photos has seen them. Epochs and seconds are medians over seeds; features that were in the
-cache, from an earlier trial for example, cost nothing.
+Each seed is another split. *p* is McNemar's exact test on the photos that just one of base and variant gets right, of
+that row by itself: of twenty variants that change nothing, one may well get below 0.05. A photo may be tested with
+several seeds, which makes intervals and *p* a little too sure. Losses are plain cross-entropy, 0 for what is surely
+right, and means over seeds; the change is variant less base: below 0 the variant is better.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What one training came to.
+    """What one seed of the base or of a variant came to.
 
     Attributes:
-        hits: test photo, by path, to whether it is right.
-        val_loss: cross-entropy in nats of the weights that were kept.
-        test_loss: the same, of the test photos.
-        epochs: how long it trained.
-        features_seconds: what the cache did not hold.
-        train_seconds: of the head.
+        hits: test photo to whether it is right. Those that base and variant both have are paired.
+        losses: cross-entropy in nats of each test photo, or a single entry, such as the mean over validation. Those
+            that base and variant both have are compared.
+        facts: further figures by name, see `Fact`.
     """
 
     hits: dict[str, bool]
-    val_loss: float
-    test_loss: float
-    epochs: int
-    features_seconds: float
-    train_seconds: float
+    losses: dict[str, float]
+    facts: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+class Fact(NamedTuple):
+    """A further figure of each outcome: its heading in the table, its format, and how seeds are put together."""
+
+    heading: str
+    digits: str
+    over_seeds: Callable[[list[float]], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Attributes:
+        loss: which, such as "validation loss".
+        facts: name to what it is.
+        reading: what is to be known of this table beside READING.
+        columns: of NAME.csv.
+        keys: column to the key of a row, where they differ.
+    """
+
+    loss: str
+    facts: dict[str, Fact]
+    reading: str
+    columns: list[str]
+    keys: dict[str, str]
 
 
 def check_table(to: str | Path, seeds: int) -> Path:
@@ -68,76 +81,112 @@ def say_seeds(first: int, count: int) -> str:
     return f"the seeds {first} to {first + count - 1}" if count > 1 else f"seed {first}"
 
 
-def judge_trials(outcomes: dict[str, list[Outcome]]) -> list[dict]:
-    """Make a row with TRIAL_COLUMNS a trial.
+def compare(outcomes: dict[str, list[Outcome]], facts: dict[str, Fact]) -> list[dict]:
+    """Make a row a variant, the base's first.
 
     Args:
-        outcomes: trial, BASE first, to its outcomes, one a seed; a seed's are on the same test photos.
+        outcomes: variant, the base first, to its outcomes, one a seed, the same seeds each.
+        facts: what the outcomes have beside hits and losses.
 
     Returns:
-        Rows: low and high are Wilson's 95 % interval over the photos of all seeds; val_loss_change is the mean over
-        seeds of trial less base, change_low and change_high the lowest and highest seed. The base is compared with
-        nothing: there, these and p_value are empty.
+        Rows of variant; seeds, photos, errors, accuracy, low and high (Wilson, 95 %) over the tests of all seeds;
+        paired_photos, only_base_right, only_variant_right and p_value (two-sided, 1 where no photo distinguishes the
+        two), paired within seeds; loss; loss_change, the mean over seeds of variant less base, with change_low and
+        change_high, the lowest and highest seed, empty where nothing is in both; and the facts. The base is compared
+        with itself.
     """
-    base = outcomes[BASE]
-    return [_row(name, of_seed, base if name != BASE else None) for name, of_seed in outcomes.items()]
+    base = next(iter(outcomes.values()))
+    return [{"variant": name} | _compare(base, of_variant, facts) for name, of_variant in outcomes.items()]
 
 
-def _row(name: str, outcomes: list[Outcome], base: list[Outcome] | None) -> dict:
-    count = sum(len(outcome.hits) for outcome in outcomes)
-    right = sum(sum(outcome.hits.values()) for outcome in outcomes)
-    low, high = wilson_interval(right, count)
-    row = dict.fromkeys(TRIAL_COLUMNS, "") | {
-        "trial": name,
+def _compare(base: list[Outcome], outcomes: list[Outcome], facts: dict[str, Fact]) -> dict:
+    hits = [hit for outcome in outcomes for hit in outcome.hits.values()]
+    low, high = wilson_interval(sum(hits), len(hits))
+    pairs, changes = [], []
+    for before, after in zip(base, outcomes, strict=True):
+        pairs += [(hit, after.hits[photo]) for photo, hit in before.hits.items() if photo in after.hits]
+        common = [after.losses[name] - loss for name, loss in before.losses.items() if name in after.losses]
+        changes += [statistics.fmean(common)] if common else []
+    only_base, only_variant = pairs.count((True, False)), pairs.count((False, True))
+    return {
         "seeds": len(outcomes),
-        "photos": count,
-        "errors": count - right,
-        "accuracy": right / count,
+        "photos": len(hits),
+        "errors": len(hits) - sum(hits),
+        "accuracy": sum(hits) / len(hits),
         "low": low,
         "high": high,
-        "val_loss": statistics.fmean(outcome.val_loss for outcome in outcomes),
-        "test_loss": statistics.fmean(outcome.test_loss for outcome in outcomes),
-    }
-    for column in ("epochs", "features_seconds", "train_seconds"):
-        row[column] = statistics.median(getattr(outcome, column) for outcome in outcomes)
-    if base is None:
-        return row
-    pairs = [
-        (hit, after.hits[path])
-        for before, after in zip(base, outcomes, strict=True)
-        for path, hit in before.hits.items()
-    ]
-    only_base, only_trial = pairs.count((True, False)), pairs.count((False, True))
-    changes = [after.val_loss - before.val_loss for before, after in zip(base, outcomes, strict=True)]
-    return row | {
+        "paired_photos": len(pairs),
         "only_base_right": only_base,
-        "only_trial_right": only_trial,
-        "p_value": mcnemar_p_value(only_base, only_trial),
-        "val_loss_change": statistics.fmean(changes),
-        "change_low": min(changes),
-        "change_high": max(changes),
+        "only_variant_right": only_variant,
+        "p_value": mcnemar_p_value(only_base, only_variant),
+        "loss": statistics.fmean(loss for outcome in outcomes for loss in outcome.losses.values()),
+        "loss_change": statistics.fmean(changes) if changes else "",
+        "change_low": min(changes, default=""),
+        "change_high": max(changes, default=""),
+        **{name: fact.over_seeds([outcome.facts[name] for outcome in outcomes]) for name, fact in facts.items()},
     }
 
 
-def table(rows: list[dict], head: list[str]) -> str:
-    """Write rows of `judge_trials` as Markdown, below lines that say what they were measured on."""
-    lines = [*head, "", f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
+def read(path: str | Path, study: Study) -> list[dict]:
+    """Give the rows of a NAME.csv that `write` made; their values are strings.
+
+    Raises:
+        InputError: not there, not readable, or a column is missing.
+    """
+    return [
+        {study.keys.get(column, column): row[column] for column in study.columns}
+        for row in read_csv(path, study.columns)
+    ]
+
+
+def write(to: Path, rows: list[dict], study: Study, head: list[str], note: str = "") -> str:
+    """Write NAME.csv, NAME.md and NAME.png.
+
+    Args:
+        to: NAME.csv.
+        rows: see `compare`.
+        study: what they compare.
+        head: lines that say what they were measured on.
+        note: a warning, below head and figure.
+
+    Returns:
+        What NAME.md holds.
+    """
+    from bears_tl.judging import plots
+
+    text = "\n".join([*head, *([note] if note else []), "", table(rows, study)])
+    write_csv(to, study.columns, [{name: row[study.keys.get(name, name)] for name in study.columns} for row in rows])
+    write_bytes(to.with_suffix(".md"), text.encode())
+    plots.save(plots.paired_changes(rows, study.loss, note), to.with_suffix(".png"))
+    return text
+
+
+def label(row: dict) -> str:
+    """Give the name of a row's variant, and its position where it is a switch."""
+    return f"{row['variant']} {row.get('position', '')}".strip()
+
+
+def table(rows: list[dict], study: Study) -> str:
+    """Write rows of `compare` as Markdown, and how they are to be read; values may be strings, as `read` gives them."""
+    headings = [
+        "variant", "test photos wrong", "accuracy, 95 % interval", "right with base / variant only", "p",
+        f"{study.loss}, nats", "its change (lowest to highest)", *(fact.heading for fact in study.facts.values()),
+    ]  # fmt: skip
+    lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
     for row in rows:
-        compared = row["p_value"] != ""
+        compared = row is not rows[0]
+        pairs = f" of {row['paired_photos']}" if row.get("paired_photos", row["photos"]) != row["photos"] else ""
+        changed = compared and row["loss_change"] != ""
+        change = [float(row[name]) for name in ("loss_change", "change_low", "change_high")] if changed else []
         cells = [
-            row["trial"],
+            label(row),
             f"{row['errors']} of {row['photos']}",
-            f"{row['accuracy']:.2%} ({row['low']:.1%} to {row['high']:.1%})",
-            f"{row['only_base_right']} / {row['only_trial_right']}" if compared else "",
-            f"{row['p_value']:.2g}" if compared else "",
-            f"{row['val_loss']:.4f}",
-            f"{row['val_loss_change']:+.4f} ({row['change_low']:+.4f} to {row['change_high']:+.4f})"
-            if compared
-            else "",
-            f"{row['test_loss']:.4f}",
-            f"{row['epochs']:g}",
-            f"{row['features_seconds']:.1f}",
-            f"{row['train_seconds']:.1f}",
+            "{:.2%} ({:.1%} to {:.1%})".format(*(float(row[name]) for name in ("accuracy", "low", "high"))),
+            f"{row['only_base_right']} / {row['only_variant_right']}{pairs}" if compared else "",
+            f"{float(row['p_value']):.2g}" if compared else "",
+            f"{float(row['loss']):.4f}",
+            "{:+.4f} ({:+.4f} to {:+.4f})".format(*change) if changed else "",
+            *(format(float(row[name]), fact.digits) for name, fact in study.facts.items()),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", READING])
+    return "\n".join([*lines, "", READING + study.reading])

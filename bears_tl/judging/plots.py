@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bears_tl.files import atomic_path
+from bears_tl.judging import paired
 
 BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#8d99ae"
 
@@ -130,39 +131,45 @@ def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
     return figure
 
 
-def trial_changes(rows: list[dict], note: str = "") -> Figure:
-    """Draw rows of `trials.judge_trials`, less the base's: test photos won and lost, and the validation loss."""
-    rows = [row for row in rows if row["p_value"] != ""]
-    names = [textwrap.fill(f"{row['trial']}  p={float(row['p_value']):.2g}", 40) for row in rows]
-    lines = sum(1 + name.count("\n") / 2 for name in names)
+def paired_changes(rows: list[dict], loss: str, note: str = "") -> Figure:
+    """Draw rows of `paired.compare`, the base first: photos that a variant wins and loses, and how it changes the loss.
+
+    Args:
+        rows: values may be strings, those of a CSV file.
+        loss: which, such as "validation loss".
+        note: a line below, in red.
+    """
+    base, *rows = rows
+    wrong = [f"{row['errors']} of {row['photos']} wrong" for row in (base, *rows)]
+    names = [
+        textwrap.fill(paired.label(row), 40) + f"\n{count}, p = {float(row['p_value']):.2g}"
+        for row, count in zip(rows, wrong[1:], strict=True)
+    ]
     places = np.arange(len(rows))[::-1]
-    figure, axes = plt.subplots(
-        1, 2, figsize=(10, 1.6 + 0.45 * lines), sharey=True, squeeze=False, layout="constrained"
-    )
-    photos, loss = axes[0]
-    for column, sign, colour, label in (
-        ("only_base_right", -1, ORANGE, "right with the base only"),
-        ("only_trial_right", 1, BLUE, "right with the trial only"),
-    ):
-        counts = np.array([int(row[column]) for row in rows])
-        bars = photos.barh(places, sign * counts, 0.6, color=colour, label=label)
-        photos.bar_label(bars, [str(count) if count else "" for count in counts], padding=2, fontsize=8)
-    most = max([3, *(int(row[name]) for row in rows for name in ("only_base_right", "only_trial_right"))])
+    height = 1.6 + 0.17 * sum(2 + name.count("\n") for name in names)
+    figure, (photos, change) = plt.subplots(1, 2, figsize=(10, height), sharey=True, layout="constrained")
+    most = max([3, *(int(row[name]) for row in rows for name in ("only_base_right", "only_variant_right"))])
+    for name, sign, side, colour in (("base", -1, "right", ORANGE), ("variant", 1, "left", BLUE)):
+        counts = np.array([int(row[f"only_{name}_right"]) for row in rows])
+        photos.barh(places, sign * counts, 0.6, color=colour, label=f"right with the {name} only")
+        for place, count in zip(places, counts, strict=True):
+            photos.text(sign * count, place, f" {count} ", ha=side, va="center", fontsize=8)
     photos.set_xlim(-1.25 * most, 1.25 * most)
     photos.xaxis.set_major_locator(MaxNLocator(integer=True))
     photos.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-    photos.set_xlabel("test photos of all seeds")
+    photos.set_xlabel(f"test photos of base and variant, all seeds\n(base: {wrong[0]})")
     photos.set_yticks(places, names, fontsize=8)
     photos.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    mean, low, high = (
-        np.array([float(row[name]) for row in rows]) for name in ("val_loss_change", "change_low", "change_high")
+    mean, low, high = (  # where base and variant have nothing in common there is no change
+        np.array([float("nan" if row[name] == "" else row[name]) for row in rows])
+        for name in ("loss_change", "change_low", "change_high")
     )
     spread = np.maximum([mean - low, high - mean], 0)
-    loss.errorbar(mean, places, xerr=spread, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
-    loss.set_xlabel("validation loss less the base's, nats\nmean, lowest and highest seed")
-    loss.set_ylim(-0.6, len(rows) - 0.4)
-    loss.xaxis.set_major_locator(MaxNLocator(4))
-    for axis in (photos, loss):
+    change.errorbar(mean, places, xerr=spread, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
+    change.set_xlabel(f"{loss} less the base's, nats; mean, lowest\nand highest seed (left of the line is better)")
+    change.set_ylim(-0.6, len(rows) - 0.4)
+    change.xaxis.set_major_locator(MaxNLocator(4))
+    for axis in (photos, change):
         axis.axvline(0, color=GREY, linewidth=1)
         axis.spines[["top", "right"]].set_visible(False)
     add_note(figure, note)

@@ -2,20 +2,48 @@
 
 import datetime
 import shlex
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 from bears_tl.config import RunConfig, deciding, parse_settings
 from bears_tl.errors import InputError
-from bears_tl.files import read_json, write_bytes, write_csv, write_json
+from bears_tl.files import read_json, write_bytes, write_json
+from bears_tl.judging import paired
 from bears_tl.judging.metrics import judge
-from bears_tl.judging.paired import BASE, TRIAL_COLUMNS, Outcome, check_table, judge_trials, say_seeds, table
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
 from bears_tl.origin import Origin
 from bears_tl.pipeline import stages
 from bears_tl.pipeline.run import STAGES, Run
 
+BASE = "base"
 EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
+COLUMNS = [
+    "trial", "seeds", "photos", "errors", "accuracy", "low", "high", "only_base_right", "only_trial_right", "p_value",
+    "val_loss", "val_loss_change", "change_low", "change_high", "test_loss", "epochs", "features_seconds",
+    "train_seconds",
+]  # fmt: skip
+STUDY = paired.Study(
+    loss="validation loss",
+    facts={
+        "test_loss": paired.Fact("test loss", ".4f", statistics.fmean),
+        "epochs": paired.Fact("epochs", "g", statistics.median),
+        "features_seconds": paired.Fact("features, s", ".1f", statistics.median),
+        "train_seconds": paired.Fact("training, s", ".1f", statistics.median),
+    },
+    reading="""\
+Within a seed, base and trials have the same photos. The validation loss is the finer measure, and the one to choose a
+setting by: one that was chosen by its test photos has seen them. Epochs and seconds are medians over seeds; features
+that were in the cache, from an earlier trial for example, cost nothing.
+""",
+    columns=COLUMNS,
+    keys={
+        "trial": "variant",
+        "only_trial_right": "only_variant_right",
+        "val_loss": "loss",
+        "val_loss_change": "loss_change",
+    },
+)
 
 
 def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
@@ -88,12 +116,12 @@ def compare(
         say: is given a line a training.
 
     Returns:
-        The rows of NAME.csv, see `judge_trials`.
+        The rows, see `paired.compare`.
 
     Raises:
         InputError: a setting is refused, or the folder holds something else.
     """
-    to = check_table(to, seeds)
+    to = paired.check_table(to, seeds)
     folder = Path(folder or Path("runs", "compare", to.stem))
     trials = parse_trials(words, config.replace(run=str(folder / "shared")))
     config.replace(seed=config.seed + seeds - 1)  # refused now, not after hours
@@ -105,7 +133,7 @@ def compare(
     body = stages.restore(shared)
     if shared.notice():
         say(shared.notice())
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in trials}
+    outcomes: dict[str, list[paired.Outcome]] = {name: [] for name in trials}
     for seed in range(config.seed, config.seed + seeds):
         for name, trial in trials.items():
             run = Run(trial.replace(seed=seed, run=str(folder / f"seed_{seed}" / name.replace(" ", "_"))))
@@ -117,9 +145,11 @@ def compare(
                 stages.train(run, stages.features(run, body))
             outcomes[name].append(outcome := _outcome(run))
             wrong = f"{len(outcome.hits) - sum(outcome.hits.values())} of {len(outcome.hits)} test photos wrong"
-            say(f"seed {seed}, {name}: {wrong}, val loss {outcome.val_loss:.4f}, {outcome.epochs} epochs")
-    rows = judge_trials(outcomes)
-    _write(rows, shared, seeds, to, command)
+            say(f"seed {seed}, {name}: {wrong}, val loss {outcome.losses['val']:.4f}, {outcome.facts['epochs']} epochs")
+    rows = paired.compare(outcomes, STUDY.facts)
+    rows[0] |= dict.fromkeys(("only_base_right", "only_variant_right", "p_value"), "")  # with itself: says nothing
+    rows[0] |= dict.fromkeys(("loss_change", "change_low", "change_high"), "")
+    paired.write(to, rows, STUDY, _head(shared, seeds, rows[0]["photos"], command), shared.notice())
     return rows
 
 
@@ -163,32 +193,28 @@ def _is_trained(run: Run) -> bool:
     return "train" in run.seconds() and all(run.path(name).is_file() for name in STAGES["train"])
 
 
-def _outcome(run: Run) -> Outcome:
+def _outcome(run: Run) -> paired.Outcome:
     history, predictions = run.table("history.csv"), run.table("predictions.csv")
     tests = [row for row in predictions if row["split"] == "test"]
     class_names, seconds = class_names_of(tests), run.seconds()
     judged = judge(labels_of(tests, class_names), probabilities_of(tests, class_names), class_names)
-    return Outcome(
+    return paired.Outcome(
         hits={row["path"]: row["predicted"] == row["class_name"] for row in tests},
-        val_loss=min(float(row["val_loss"]) for row in history),
-        test_loss=judged["cross_entropy"],
-        epochs=len(history),
-        features_seconds=seconds["features"],
-        train_seconds=seconds["train"],
+        losses={"val": min(float(row["val_loss"]) for row in history)},  # of the weights that were kept
+        facts={
+            "test_loss": judged["cross_entropy"],
+            "epochs": len(history),
+            "features_seconds": seconds["features"],
+            "train_seconds": seconds["train"],
+        },
     )
 
 
-def _write(rows: list[dict], shared: Run, seeds: int, to: Path, command: str) -> None:
-    from bears_tl.judging import plots
-
+def _head(shared: Run, seeds: int, tests: int, command: str) -> list[str]:
     machine, first, count = shared.receipt()["machine"], shared.config.seed, shared.facts("intake")["count"]
     hardware, today = f"{machine['cores']} cores of {machine['processor']}", datetime.date.today().isoformat()
-    head = [
+    return [
         f"Measured on {today} on {hardware}: `{command}`.",
-        f"{count} photos, {rows[0]['photos'] / seeds:g} of them tested with {'each of ' if seeds > 1 else ''}"
-        f"{say_seeds(first, seeds)}; weights: {shared.facts('restore')['kind']}.",
-        *([shared.notice()] if shared.notice() else []),
+        f"{count} photos, {tests / seeds:g} of them tested with {'each of ' if seeds > 1 else ''}"
+        f"{paired.say_seeds(first, seeds)}; weights: {shared.facts('restore')['kind']}.",
     ]
-    write_csv(to, TRIAL_COLUMNS, rows)
-    write_bytes(to.with_suffix(".md"), table(rows, head).encode())
-    plots.save(plots.trial_changes(rows, shared.notice()), to.with_suffix(".png"))

@@ -33,10 +33,10 @@ def test_rounding_passes(batches):
 
 
 @pytest.mark.parametrize("distance", [LARGEST_DISTANCE * 1.01, 0.78, float("nan"), float("inf")])
-def test_the_alarm_fires_unless_it_was_asked_for(refused, distance):
+def test_the_alarm_fires_unless_it_is_intended(refused, distance):
     with refused("in training", "batch_norm: stored"):
         refuse_two_modes(distance)
-    refuse_two_modes(distance, asked_for=True)
+    refuse_two_modes(distance, intended=True)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from bears_tl.article.network import Network
 from bears_tl.article.procedure import POSITIONS, Switches, divide, judged_batches, mean_of_batches
 from bears_tl.files import read_json
 from bears_tl.photos.intake import take_in
+from bears_tl.tensorflow import tf
 
 SETTINGS = {"epochs": 2, "batch_size": 8}
 LABELS = np.array([0, 1, 0, 1])
@@ -78,7 +79,7 @@ def record(photos, tmp_path, monkeypatch):
         folder, all_rows = photos
         Recorder.fed = []
         chosen = all_rows if rows is None else rows
-        result = procedure.run(folder, chosen, "a.ckpt", tmp_path / saved_folder, **(SETTINGS | settings))
+        result = procedure.train_and_test(folder, chosen, "a.ckpt", tmp_path / saved_folder, **(SETTINGS | settings))
         return result, Recorder.fed
 
     return recorded
@@ -122,7 +123,7 @@ def test_a_switch_changes_what_it_says_and_nothing_else(record, name):
 
 
 @pytest.mark.parametrize("name", ["batch_norm", "dropout"])
-def test_the_network_is_told_of_its_switch(record, name):
+def test_the_network_is_given_its_switch(record, name):
     _, fed = record(switches=Switches(**{name: POSITIONS[name][1]}))
     assert (name, POSITIONS[name][1]) in fed
     assert {("batch_norm", "batch"), ("dropout", "on")} - set(fed[1:3]) == {(name, POSITIONS[name][0])}
@@ -135,7 +136,7 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_does(record, photos):
     assert record(seed=4)[1] != fed
 
 
-def test_a_photo_is_once_in_a_batch_and_once_an_epoch_only_where_asked(record):
+def test_a_photo_is_once_in_a_batch_and_once_an_epoch_only_where_the_switch_says(record):
     for drawing, always_different in (("each_batch_anew", False), ("each_photo_once", True)):
         different = []
         for seed in range(4):
@@ -213,7 +214,7 @@ def test_a_run_that_remembers_can_be_interrupted_and_goes_on(record, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         record(memory=memory)
     monkeypatch.setattr(Recorder, "interrupt_at_step", None)
-    (tmp_path / "saved" / "as_2019.json").unlink()  # as `run_all` does
+    (tmp_path / "saved" / "as_2019.json").unlink()  # as `predict_all` does
     assert record(memory=memory)[1] == expected
 
 
@@ -248,7 +249,7 @@ def test_a_photo_that_scikit_image_cannot_read_is_named(workspace, photos, refus
     for path in folder.rglob("*.png"):
         path.write_bytes(b"not a photo")
     with refused(".png", "scikit-image"):
-        procedure.run(folder, rows, workspace.checkpoint, tmp_path / "saved", **SETTINGS)
+        procedure.train_and_test(folder, rows, workspace.checkpoint, tmp_path / "saved", **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +257,12 @@ def pictures():
     rng = np.random.default_rng(0)
     levels = [np.full((1, 1, 3), level) for level in (-0.8, 0.8, -0.3, 0.4)]
     return np.stack([np.clip(rng.normal(level, 0.3, (299, 299, 3)), -1, 1) for level in levels]).astype(np.float32)
+
+
+def body_of(path):
+    """Give the body's values in a checkpoint."""
+    saved = tf.train.load_checkpoint(str(path))
+    return {name: saved.get_tensor(name) for name in saved.get_variable_to_shape_map() if name.startswith("Inception")}
 
 
 @pytest.mark.slow
@@ -266,7 +273,7 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
 
     with Network(2, 0, batch_norm, dropout) as network:
         network.restore_body(workspace.checkpoint)
-        before, served = network.body_values(), network.features(pictures, training=False)
+        before, served = body_of(network.save(tmp_path, 0)), network.features(pictures, training=False)
         first, trained = network.probabilities(served), network.features(pictures, training=True)
         np.testing.assert_allclose(served, slim_features(workspace.checkpoint, pictures), rtol=1e-4, atol=1e-4)
         distance = mode_distance(lambda _: trained, lambda _: served, [pictures])
@@ -280,7 +287,8 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
             for _ in range(2):
                 network.step(trained, LABELS)
             network.save(tmp_path, epoch)
-        after, last = network.body_values(), network.probabilities(served)
+        last = network.probabilities(served)
+    after = body_of(tmp_path / "model.ckpt-3")
     assert len(before) == 376 + 12 and all((before[name] == after[name]).all() for name in before)
     chosen = first[np.arange(4), LABELS], last[np.arange(4), LABELS]
     assert np.log(chosen[1]).mean() > np.log(chosen[0]).mean()
@@ -289,7 +297,7 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
 
 
 def test_remembered_features_are_those_of_the_same_photos_in_the_same_views(record, tmp_path):
-    """Every turn, with one memory for all: the network is fed what it is fed without a memory."""
+    """Every switch, with one memory for all: the network is fed what it is fed without a memory."""
     memory = FeatureMemory(tmp_path / "memory")
     for name, positions in POSITIONS.items():
         switches = dataclasses.replace(Switches(), **{name: positions[1]})
@@ -299,10 +307,10 @@ def test_remembered_features_are_those_of_the_same_photos_in_the_same_views(reco
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bits_and_remembered_features_the_same_answers(workspace, tmp_path):
+def test_the_same_seed_gives_the_same_bits_and_remembered_features_the_same_predictions(workspace, tmp_path):
     rows = take_in(workspace.photos).photos
     found = [
-        procedure.run(
+        procedure.train_and_test(
             workspace.photos, rows, workspace.checkpoint, tmp_path / "saved", epochs=1, batch_size=6, memory=memory
         )
         for memory in (None, None, *2 * [FeatureMemory(tmp_path / "memory")])

@@ -30,11 +30,11 @@ def run(write_photos, tmp_path, monkeypatch):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Replace the procedure by one that answers "brown" at once, and give the list of runs that were made."""
-    runs = []
+    """Replace the procedure by one that predicts "brown" at once, and give the list of its calls."""
+    calls = []
 
-    def procedure(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **limits):
-        runs.append((chosen, seed, limits))
+    def train_and_test(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **limits):
+        calls.append((chosen, seed, limits))
         saved_folder.mkdir(parents=True)
         probabilities = np.tile(np.float32([0.2, 0.8]), (len(photos), 1))
         rest = dict.fromkeys(procedure.Result.__dataclass_fields__)
@@ -42,8 +42,8 @@ def made(monkeypatch):
             **rest | {"test": photos, "class_names": ["black", "brown"], "probabilities": probabilities}
         )
 
-    monkeypatch.setattr(procedure, "run", procedure)
-    return runs
+    monkeypatch.setattr(procedure, "train_and_test", train_and_test)
+    return calls
 
 
 def stages_of(run):
@@ -53,9 +53,9 @@ def stages_of(run):
 def test_a_glimpse_is_a_few_steps_of_the_article_and_one_switch(run, made):
     before = stages_of(run)
     rows = reproduction.reproduce(run)
-    assert [row["turned"] for row in rows] == list(reproduction.GLIMPSE_TURNS)
+    assert [row["variant"] for row in rows] == list(reproduction.GLIMPSE_VARIANTS)
     limits = {"iterations": reproduction.GLIMPSE_ITERATIONS, "batch_size": 4}  # of 9 training photos
-    assert made == [(switches.turned("none"), 3, limits), (switches.turned("batch_norm"), 3, limits)]
+    assert made == [(switches.switches_of("none"), 3, limits), (switches.switches_of("batch_norm"), 3, limits)]
     assert stages_of(run) == before
     assert reproduction.reproduce(run) == rows and len(made) == 2
 
@@ -64,8 +64,8 @@ def test_the_whole_is_every_switch_over_five_seeds_with_no_limit(run, made, monk
     monkeypatch.setattr(procedure, "BATCH_SIZE", 5)
     whole = Run.open(run.folder, as_2019="whole")
     rows = reproduction.reproduce(whole)
-    assert [row["turned"] for row in rows] == list(switches.TURNS)
-    assert len(made) == 5 * (len(switches.TURNS) - 1) and {seed for _, seed, _ in made} == set(range(5))
+    assert [row["variant"] for row in rows] == list(switches.VARIANTS)
+    assert len(made) == 5 * (len(switches.VARIANTS) - 1) and {seed for _, seed, _ in made} == set(range(5))
     assert all(not limits for *_, limits in made)
 
 
@@ -105,7 +105,7 @@ def test_the_help_names_every_switch(capsys):
     with pytest.raises(SystemExit):
         main(["as-2019", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{', '.join(switches.TURNS[1:-1])}, or all together: all" in said
+    assert f"{', '.join(switches.VARIANTS[1:-1])}, or all together: all" in said
 
 
 @pytest.mark.parametrize(

@@ -1,120 +1,101 @@
-"""The table of switches: pairs are photos, the counts are theirs, and what is finished is not run again."""
+"""The variants of 2019: one switch each, what is printed of their hits, and that what is finished is not done again."""
 
 import numpy as np
 import pytest
 
 from bears_tl.article import procedure
 from bears_tl.article.procedure import POSITIONS, Switches
-from bears_tl.article.switches import ALL, ARTICLE, COLUMNS, TURNS, compare, run_all, turned
+from bears_tl.article.switches import (
+    ALL,
+    ARTICLE,
+    COLUMNS,
+    PREDICTION_COLUMNS,
+    STUDY,
+    VARIANTS,
+    check_variants,
+    compare,
+    predict_all,
+    switches_of,
+)  # fmt: skip
 from bears_tl.errors import InputError
 from bears_tl.files import read_csv, write_csv
-from bears_tl.judging.metrics import wilson_interval
+from bears_tl.judging import paired
 
 
-def answers(hits, first=0):
-    return [
-        {
-            "sha256": f"{first + i:04d}",
-            "class_name": "panda",
-            "predicted": "panda" if hit else "polar",
-            "loss": 0.25 if hit else 2.0,
-        }
-        for i, hit in enumerate(hits)
-    ]
-
-
-def rows_of(found):
-    return {row["turned"]: row for row in compare(found)}
-
-
-def test_one_switch_is_turned_at_a_time():
-    assert turned(ARTICLE) == Switches()
+def test_one_switch_is_changed_at_a_time():
+    assert switches_of(ARTICLE) == Switches()
     for name, (article, better) in POSITIONS.items():
-        assert getattr(turned(name), name) == better != article
-        assert sum(getattr(turned(name), other) != getattr(Switches(), other) for other in POSITIONS) == 1
-    assert [getattr(turned(ALL), name) for name in POSITIONS] == [better for _, better in POSITIONS.values()]
+        assert getattr(switches_of(name), name) == better != article
+        assert sum(getattr(switches_of(name), other) != getattr(Switches(), other) for other in POSITIONS) == 1
+    assert [getattr(switches_of(ALL), name) for name in POSITIONS] == [better for _, better in POSITIONS.values()]
 
 
-def test_the_counts_are_those_of_the_photos():
-    article = {0: answers([1, 1, 0, 0, 1] * 4), 1: answers([1] * 20)}
-    other = {0: answers([1, 1, 1, 0, 0] * 4), 1: answers([1] * 19 + [0])}
-    row = rows_of({ARTICLE: article, "dropout": other})["dropout"]
-    assert (row["photos"], row["errors"], row["seeds"], row["paired_photos"]) == (40, 9, 2, 40)
-    assert (row["only_article_right"], row["only_turned_right"], row["position"]) == (5, 4, "off")
-    assert row["accuracy"] == 31 / 40 and (row["low"], row["high"]) == pytest.approx(wilson_interval(31, 40))
-    assert row["p_value"] == 1  # 4 of 9 is as near to a half as can be
-    assert row["loss"] == pytest.approx((31 * 0.25 + 9 * 2) / 40)
-    assert (row["loss_change"], row["change_low"], row["change_high"]) == (0.04375, 0, 0.0875)
+def test_an_unknown_switch_is_refused_and_the_article_always_comes_first(refused):
+    assert check_variants(None) == list(VARIANTS) and check_variants(["mean", "none", "mean"]) == [ARTICLE, "mean"]
+    with refused("'dropuot'", *VARIANTS):
+        check_variants(["dropuot"])
 
 
-@pytest.mark.parametrize(("better", "p_value"), [(0, 1), (1, 1), (5, 2 / 32), (6, 2 / 64), (10, 2 / 1024)])
-def test_the_paired_test_is_that_of_coins(better, p_value):
-    article, other = {0: answers([0] * better + [1] * 30)}, {0: answers([1] * (better + 30))}
-    found = rows_of({ARTICLE: article, "batch_norm": other})
-    assert found["batch_norm"]["p_value"] == pytest.approx(p_value)
-    assert found[ARTICLE]["p_value"] == 1 and found[ARTICLE]["paired_photos"] == 30 + better
-
-
-def test_only_photos_in_both_tests_are_paired_and_only_within_a_seed():
-    article = {0: answers([0] * 10), 1: answers([1] * 10, first=5)}
-    other = {0: answers([1] * 10, first=8), 1: answers([1] * 10, first=100)}
-    row = rows_of({ARTICLE: article, "split": other})["split"]
-    assert (row["photos"], row["paired_photos"], row["only_turned_right"]) == (20, 2, 2)
-    assert (row["loss_change"], row["change_low"], row["change_high"]) == (-1.75, -1.75, -1.75)  # of seed 0 alone
-    row = rows_of({ARTICLE: article, "split": {seed: answers([1] * 10, first=200) for seed in article}})["split"]
-    assert (row["paired_photos"], row["p_value"], row["loss_change"]) == (0, 1, "")
-
-
-def test_what_is_printed_is_the_mean_that_the_switch_says():
-    hits = np.ones(184, bool)
-    hits[[0, 183]] = False
-    found = rows_of({name: {0: answers(hits)} for name in (ARTICLE, "mean", ALL)})
+def test_what_is_printed_is_the_mean_that_the_switch_says(tmp_path):
+    rows = [{"path": i, "class_name": "a", "sha256": f"{i:04d}", "predicted": "a", "loss": 0.1} for i in range(184)]
+    for i in (0, 183):
+        rows[i]["predicted"] = "b"
+    for name in (ARTICLE, ALL):
+        write_csv(tmp_path / f"{name}_0.csv", PREDICTION_COLUMNS, rows)
+    outcomes = predict_all("photos", [], "a.ckpt", tmp_path, 0, (ARTICLE, "mean", ALL))
+    found = {row["variant"]: row for row in compare({name: [outcome] for name, outcome in outcomes.items()})}
+    assert {row["errors"] for row in found.values()} == {2}
     assert f"{100 * found[ARTICLE]['printed']:.2f}" == "98.92"
     assert f"{100 * found['mean']['printed']:.2f}" == f"{100 * found[ALL]['printed']:.2f}" == "98.91"
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """Replace the procedure by one that answers at once, and give the list of runs that were made."""
-    runs = []
+    """Replace the procedure by one that ends at once, and give the list of its calls."""
+    calls = []
 
-    def run(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **settings):
-        runs.append((chosen, seed, settings))
+    def train_and_test(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **settings):
+        calls.append((chosen, seed, settings))
         saved_folder.mkdir(parents=True)
         (saved_folder / "model.ckpt-1").write_text("saved")
         probabilities = np.float32([[0.2, 0.8], [0.7, 0.3]])
         rest = dict.fromkeys(procedure.Result.__dataclass_fields__)
         return procedure.Result(**rest | {"test": photos, "class_names": ["a", "b"], "probabilities": probabilities})
 
-    monkeypatch.setattr(procedure, "run", run)
-    return runs
+    monkeypatch.setattr(procedure, "train_and_test", train_and_test)
+    return calls
 
 
 PHOTOS = [{"path": f"{i}.jpg", "class_name": "b", "sha256": str(i)} for i in range(2)]
 
 
-def test_every_turn_but_mean_is_run_once_a_seed(made, tmp_path):
-    found = run_all("photos", PHOTOS, "a.ckpt", tmp_path, range(2), epochs=1)
-    expected = [(turned(name), seed, {"epochs": 1}) for seed in range(2) for name in TURNS if name != "mean"]
+def test_every_variant_but_mean_is_trained_once_a_seed(made, tmp_path):
+    found = [predict_all("photos", PHOTOS, "a.ckpt", tmp_path, seed, epochs=1) for seed in range(2)]
+    expected = [(switches_of(name), seed, {"epochs": 1}) for seed in range(2) for name in VARIANTS if name != "mean"]
     assert made == expected
-    assert [row["predicted"] for row in found["dropout"][1]] == ["b", "a"] and found["mean"] == found[ARTICLE]
-    assert [row["loss"] for row in found["all"][0]] == pytest.approx([-np.log(0.8), -np.log(0.3)])
+    assert found[1]["dropout"].hits == {"0": True, "1": False} == found[0]["mean"].hits
+    assert found[0]["all"].losses == {"0": pytest.approx(-np.log(0.8)), "1": pytest.approx(-np.log(0.3))}
     assert not list(tmp_path.rglob("model.ckpt*"))
-    write_csv(tmp_path / "table.csv", COLUMNS, compare(found))
-    assert [row["turned"] for row in read_csv(tmp_path / "table.csv", COLUMNS)] == list(TURNS)
+    rows = compare({name: [of_seed[name] for of_seed in found] for name in VARIANTS})
+    paired.write(tmp_path / "table.csv", rows, STUDY, [])
+    rows = read_csv(tmp_path / "table.csv", COLUMNS)
+    assert [row["turned"] for row in rows] == list(VARIANTS)
+    positions = ["", *(better for _, better in POSITIONS.values()), ""]
+    assert [row["position"] for row in rows] == positions
+    assert {row["paired_photos"] for row in rows} == {"4"} and {row["loss_change"] for row in rows} == {"0.0"}
 
 
-def test_what_is_finished_is_not_run_again(made, tmp_path, monkeypatch):
-    first = run_all("photos", PHOTOS, "a.ckpt", tmp_path, [0])
+def test_what_is_finished_is_not_done_again(made, tmp_path, monkeypatch):
+    first = predict_all("photos", PHOTOS, "a.ckpt", tmp_path, 0)
     (tmp_path / "dropout_0.csv").unlink()
     made.clear()
-    assert run_all("photos", PHOTOS, "a.ckpt", tmp_path, [0]) == first
-    assert [chosen for chosen, *_ in made] == [turned("dropout")]
+    assert predict_all("photos", PHOTOS, "a.ckpt", tmp_path, 0) == first
+    assert [chosen for chosen, *_ in made] == [switches_of("dropout")]
 
     def interrupted(*_, **__):
         raise InputError("interrupted")
 
-    monkeypatch.setattr(procedure, "run", interrupted)
+    monkeypatch.setattr(procedure, "train_and_test", interrupted)
     with pytest.raises(InputError, match="interrupted"):
-        run_all("photos", PHOTOS, "a.ckpt", tmp_path, [0, 1])
+        predict_all("photos", PHOTOS, "a.ckpt", tmp_path, 1)
     assert (tmp_path / "dropout_0.csv").is_file() and not list(tmp_path.glob("*_1.csv"))

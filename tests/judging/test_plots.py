@@ -45,10 +45,12 @@ def ranges(count):
     )
 
 
-def trials(count):
-    row = {"p_value": "0.03", "only_base_right": "2", "only_trial_right": "0"}
-    row |= {"val_loss_change": "-0.01", "change_low": "-0.02", "change_high": "0.03"}
-    return [{"trial": "base", "p_value": ""}, *({"trial": f"epochs={i}"} | row for i in range(1, count))]
+BASE = {"variant": "base", "photos": 9, "errors": 1, "p_value": "", "loss_change": ""}
+VARIANT = {
+    "variant": "train_views", "position": "center", "photos": "9", "errors": "3", "p_value": "0.03",
+    "only_base_right": "2", "only_variant_right": "0", "loss_change": "-0.01", "change_low": -0.02, "change_high": 0.03,
+}  # fmt: skip
+UNPAIRED = VARIANT | {"variant": "split", "position": "grouped", "loss_change": "", "change_low": "", "change_high": ""}
 
 
 FIGURES = {
@@ -57,7 +59,7 @@ FIGURES = {
     "learning_curves": lambda n: plots.learning_curves(history(n - 1), NOTE),
     "cue_accuracies": lambda n: plots.cue_accuracies(cues(n), NOTE),
     "learning_rate_range": ranges,
-    "trial_changes": lambda n: plots.trial_changes(trials(n), NOTE),
+    "paired_changes": lambda n: plots.paired_changes([BASE, *(n - 1) * [VARIANT]], "validation loss", NOTE),
     "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
     "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
 }
@@ -112,6 +114,28 @@ def test_each_cue_has_its_share_and_the_body_its_line():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cue 0  50.0%", "cue 1  50.0%"]
     assert "the body: 90.0%" in figure.axes[0].get_legend_handles_labels()[1]
     plt.close(figure)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8])
+def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
+    figure = plots.paired_changes([BASE, *count * [VARIANT], UNPAIRED], "test loss", "a note")
+    photos, change = figure.axes
+    labels = [label.get_text() for label in photos.get_yticklabels()]
+    expected = "train_views center\n3 of 9 wrong, p = 0.03"
+    assert labels == [*count * [expected], expected.replace("train_views center", "split grouped")]
+    assert [bar.get_width() for bars in photos.containers for bar in bars] == [*(count + 1) * [-2], *(count + 1) * [0]]
+    assert [text.get_text().strip() for text in photos.texts] == [*(count + 1) * ["2"], *(count + 1) * ["0"]]
+    assert "1 of 9 wrong" in photos.get_xlabel() and change.get_xlabel().startswith("test loss less the base's")
+    np.testing.assert_array_equal(change.lines[0].get_xdata(), [*count * [-0.01], np.nan])
+    (spreads,) = change.collections
+    ends = [segment[:, 0].tolist() for segment in spreads.get_segments()[:count]]
+    assert ends == count * [pytest.approx([-0.02, 0.03])]
+    assert [text.get_text() for text in figure.texts] == ["a note"]
+    plt.close(figure)
+
+
+def test_a_base_without_variants_is_drawn():
+    plt.close(plots.paired_changes([BASE], "test loss"))
 
 
 def test_counts_stand_on_their_bars():

@@ -13,11 +13,10 @@ import pytest
 from bears_tl.cli import main
 from bears_tl.config import RunConfig, deciding
 from bears_tl.files import read_csv, write_csv
-from bears_tl.judging.paired import BASE, TRIAL_COLUMNS
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison
-from bears_tl.studies.comparison import parse_trials
+from bears_tl.studies.comparison import BASE, COLUMNS, STUDY, parse_trials
 
 TRIABLE = deciding("views", "head")
 WORDS = ["label_smoothing=0.2", "epochs=2 patience=9"]
@@ -74,7 +73,7 @@ def compared(base, name="table", words=WORDS, seeds=2, folder=None):
 
 
 def unmeasured(rows):
-    return [{name: row[name] for name in TRIAL_COLUMNS if name not in MEASURED} for row in rows]
+    return [{name: value for name, value in row.items() if name not in MEASURED} for row in rows]
 
 
 def contents(folder):
@@ -94,7 +93,7 @@ def test_an_interrupted_comparison_goes_on_where_it_was_and_ends_with_the_same_t
     order = [(seed, name) for seed in (0, 1) for name in (BASE, "label_smoothing=0.2", "epochs=2_patience=9")]
     assert trainings == order  # none of them twice
     assert unmeasured(resumed) == unmeasured(whole)
-    assert unmeasured(read_csv("resumed.csv", TRIAL_COLUMNS)) == unmeasured(read_csv("whole.csv", TRIAL_COLUMNS))
+    assert unmeasured(read_csv("resumed.csv", COLUMNS)) == unmeasured(read_csv("whole.csv", COLUMNS))
     for name in ("head.npz", "predictions.csv", "splits.csv"):
         for seed, trial in order:
             paths = [tmp_path / f"{runs}_runs/seed_{seed}/{trial}/{name}" for runs in ("whole", "resumed")]
@@ -108,13 +107,13 @@ def test_trials_share_a_seeds_split_and_seeds_do_not(base, trainings, tmp_path):
         splits[path.parent.parent.name].add(path.read_bytes())
     assert [len(different) for different in splits.values()] == [1, 1]
     assert splits["seed_0"] != splits["seed_1"]
-    assert [row["trial"] for row in rows] == [BASE, *WORDS]
-    epochs = {row["trial"]: row["epochs"] for row in rows}
+    assert [row["variant"] for row in rows] == [BASE, *WORDS]
+    epochs = {row["variant"]: row["epochs"] for row in rows}
     assert epochs[BASE] == 6 and epochs["epochs=2 patience=9"] == 2
 
 
 def test_the_rows_are_those_of_the_runs_predictions(base, trainings, tmp_path):
-    rows = {row["trial"]: row for row in compared(base)}
+    rows = {row["variant"]: row for row in compared(base)}
     hits = {}
     for name, folder in ((BASE, BASE), (WORDS[1], "epochs=2_patience=9")):
         tables = [Run.open(tmp_path / f"table_runs/seed_{seed}/{folder}").table("predictions.csv") for seed in (0, 1)]
@@ -122,7 +121,20 @@ def test_the_rows_are_those_of_the_runs_predictions(base, trainings, tmp_path):
         hits[name] = np.array([row["predicted"] == row["class_name"] for row in tests])
         assert (rows[name]["photos"], rows[name]["errors"]) == (len(tests), (~hits[name]).sum())
     assert rows[WORDS[1]]["only_base_right"] == (hits[BASE] & ~hits[WORDS[1]]).sum()
-    assert rows[WORDS[1]]["only_trial_right"] == (hits[WORDS[1]] & ~hits[BASE]).sum()
+    assert rows[WORDS[1]]["only_variant_right"] == (hits[WORDS[1]] & ~hits[BASE]).sum()
+
+
+def test_the_table_holds_the_rows_and_compares_the_base_with_nothing(base, trainings, tmp_path):
+    rows, table = compared(base, seeds=1), read_csv("table.csv", COLUMNS)
+    assert list(table[0]) == COLUMNS and [row["trial"] for row in table] == [BASE, *WORDS]
+    for row, written in zip(rows, table, strict=True):
+        assert {name: str(row[STUDY.keys.get(name, name)]) for name in COLUMNS} == written
+    empty = {"only_base_right", "only_trial_right", "p_value", "val_loss_change", "change_low", "change_high"}
+    assert {name for name, value in table[0].items() if not value} == empty and "" not in table[1].values()
+    assert float(table[1]["val_loss_change"]) == float(table[1]["val_loss"]) - float(table[0]["val_loss"])
+    run = Run.open(tmp_path / "table_runs/seed_0/base")
+    assert float(table[0]["val_loss"]) == min(float(row["val_loss"]) for row in run.table("history.csv"))
+    assert table[0]["epochs"] == str(len(run.table("history.csv")))
 
 
 def test_what_a_run_has_already_is_left_out():
