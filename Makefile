@@ -51,7 +51,7 @@ bench: setup  ## measure it against other roads: make bench [PHOTOS=...] [CHECKP
 	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
 
 test: check  ## ruff, then every test, the notebooks included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 check: setup-dev  ## ruff, and the notebooks' two sides
 	@$(BIN)/ruff check .
