@@ -63,7 +63,7 @@ def write_photos(tmp_path):
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
-    """Give a context with a folder that all workers share, for one of them at a time: what it makes, the others find."""
+    """Give a context with a folder of all workers, for one of them at a time: what it makes, the others find."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
