@@ -2,11 +2,15 @@
 
 import contextlib
 import dataclasses
+import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import filelock
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,20 +62,38 @@ def write_photos(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def real_checkpoint(real, tmp_path_factory) -> Path:
-    """Unpack the real checkpoint."""
-    from bears_tl.inception import checkpoint
+def shared(tmp_path_factory):
+    """Give a context with a folder of all workers, for one of them at a time: what it makes, the others find."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
 
-    packed = real / "checkpoints/inception_v3_partial_2015.tar.gz"
-    return checkpoint.unpack(packed, tmp_path_factory.mktemp("checkpoints"))
+    @contextlib.contextmanager
+    def opened(name):
+        folder = base / f"shared_{name}"
+        with filelock.FileLock(f"{folder}.lock"):
+            folder.mkdir(exist_ok=True)
+            yield folder
+
+    return opened
 
 
 @pytest.fixture(scope="session")
-def real_photos(real, tmp_path_factory) -> Path:
+def real_checkpoint(real, shared) -> Path:
+    """Unpack the real checkpoint."""
+    from bears_tl.inception import checkpoint
+
+    with shared("checkpoints") as folder:
+        return checkpoint.unpack(real / "checkpoints/inception_v3_partial_2015.tar.gz", folder)
+
+
+@pytest.fixture(scope="session")
+def real_photos(real, shared) -> Path:
     """Unpack the real photos: the folder of class folders."""
     from bears_tl.photos.fetch import fetch
 
-    return fetch(real / "photos/bear_photos.tar.xz", tmp_path_factory.mktemp("photos"))
+    with shared("photos") as folder:
+        return fetch(real / "photos/bear_photos.tar.xz", folder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +125,20 @@ class Workspace:
         """Run the command line tool."""
         return self.command("-m", "bears_tl", *words, **environment)
 
+    def bears_here(self, *words) -> subprocess.CompletedProcess:
+        """Run the command line tool in this process, where TensorFlow is started already; see `bears`."""
+        from bears_tl.cli import main
+
+        output, errors, words = io.StringIO(), io.StringIO(), [str(word) for word in words]
+        with (
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, BEARS_TL_CACHE=str(self.folder / "cache")),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(errors),
+        ):
+            status = main(words)
+        return subprocess.CompletedProcess(words, status, output.getvalue(), errors.getvalue())
+
 
 @pytest.fixture
 def empty_workspace(tmp_path) -> Workspace:
@@ -111,12 +147,17 @@ def empty_workspace(tmp_path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory) -> Workspace:
+def workspace(shared, tmp_path_factory) -> Workspace:
+    """Give a copy of the workspace that one worker paints and trains in; all read the same photos."""
     from bears_tl.photos.sample import paint_sample
 
-    folder = tmp_path_factory.mktemp("workspace")
-    paint_sample(folder / "photos", photos_per_class=8)
-    made = Workspace(folder, folder / "photos", folder / "checkpoints" / "stand_in_2_seed_0.ckpt")
-    done = made.bears("train", "--set", f"photos={made.photos}", "--set", "checkpoint=random", "--run", "runs/trained")
-    assert done.returncode == 0, done.stderr
-    return made
+    own = tmp_path_factory.mktemp("workspace")
+    with shared("workspace") as folder:
+        made = Workspace(folder, folder / "photos", folder / "checkpoints" / "stand_in_2_seed_0.ckpt")
+        if not (folder / "runs/trained/metrics.json").exists():
+            paint_sample(made.photos, photos_per_class=8)
+            settings = [f"photos={made.photos}", "checkpoint=random", "run=runs/trained"]
+            done = made.bears("train", *(word for pair in settings for word in ("--set", pair)))
+            assert done.returncode == 0, done.stderr
+        shutil.copytree(folder, own, dirs_exist_ok=True, ignore=shutil.ignore_patterns("photos"))
+    return Workspace(own, made.photos, own / made.checkpoint.relative_to(folder))
