@@ -10,9 +10,9 @@ def add(parser) -> None:
 
 def run(options) -> None:
     from bears_tl.pipeline import stages
-    from bears_tl.pipeline.run import Run
+    from bears_tl.pipeline.run import Run, settings_from
 
-    run = Run.open_or_start(options.run, photos=options.folder)
+    run = Run(settings_from(None, [f"photos={options.folder}"], options.run))
     stages.fetch(run)
     taken = stages.intake(run)
     print(f"{len(taken.photos)} photos, {len(taken.quarantined)} quarantined: {run.path('photos.csv')}")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bears_tl.cli import main
 from bears_tl.config import RunConfig
 from bears_tl.files import read_json
 from bears_tl.pipeline import stages
@@ -80,6 +81,14 @@ def test_other_photos_are_never_taken_into_a_run(folder, door, tmp_path, refused
         assert Run.open(folder, photos=same).facts("evaluate") == {}
 
 
+@pytest.mark.parametrize("photos", ["others", "sample"])
+def test_intake_takes_no_other_photos_into_a_run_not_even_the_default_ones(folder, tmp_path, capsys, photos):
+    before = tree(tmp_path)
+    assert main(["intake", photos, "--run", folder]) == 2
+    assert f"is a run on the photos 'birds', not on '{photos}'" in capsys.readouterr().err
+    assert tree(tmp_path) == before
+
+
 @pytest.mark.parametrize("name", ["photos.csv", "Panda/1.jpg"])
 def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path, name, refused):
     (tmp_path / "photos/Panda").mkdir(parents=True)
@@ -141,6 +150,7 @@ def test_a_second_process_waits_until_the_first_has_ended_and_then_looks_again(t
     monkeypatch.chdir(tmp_path)
     program = """
 import sys
+from bears_tl.cli import main
 from bears_tl.config import RunConfig
 from bears_tl.pipeline.run import Run
 run = Run(RunConfig(run="runs/new", photos=sys.argv[1]))
