@@ -31,7 +31,7 @@ setup:  ## make or renew .venv with what the notebooks need (the other commands 
 	$(PIP) -r requirements.txt; \
 	$(PIP) --no-deps -e .; \
 	rm -rf .venv/lib/python3*/site-packages/tensorflow/include; \
-	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -c 'import tensorflow'; \
+	$(BIN)/python -c 'import bears_tl.tensorflow'; \
 	cat requirements.txt pyproject.toml > .venv/made_from; }
 
 setup-dev: setup  ## add what development needs: JupyterLab, pytest, ruff, Ray and others (test, check, lab and notebooks do it)

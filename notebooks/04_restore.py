@@ -80,7 +80,7 @@ figure = plots.photo_grid(list(pictures), [""] * len(pictures), columns=16)
 # **What to see.** The 32 filters of the first layer, 3 x 3 pixels and 3 colours each. In trained weights there are
 # edges in all directions and blobs of colour; in the stand-in there is only noise.
 #
-# ## Three roads, one result
+# ## Three implementations, one result
 #
 # TF-slim's own graph of 2016, restored from the same file, is the judge: for the same photos Keras' body and our folded
 # one must give the same features.
@@ -89,8 +89,8 @@ figure = plots.photo_grid(list(pictures), [""] * len(pictures), columns=16)
 photos = artifacts.draw(current_run, current_run.table("splits.csv"), 4)
 pixels = np.stack(artifacts.pixels(current_run, photos))
 slims = slim_features(facts["path"], scale(pixels))
-roads = {"Keras": keras_body.features(scale(pixels)), f"folded, {body.precision}": body.infer(pixels)}
-for name, features in roads.items():
+ours = {"Keras": keras_body.features(scale(pixels)), f"folded, {body.precision}": body.infer(pixels)}
+for name, features in ours.items():
     difference = np.abs(features - slims).max()
     cosines = (features * slims).sum(axis=1) / np.linalg.norm(features, axis=1) / np.linalg.norm(slims, axis=1)
     print(f"{name}: features up to {slims.max():.2f} differ by {difference:.1e} at most, cosine {cosines.min():.6f}")

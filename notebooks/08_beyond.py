@@ -118,7 +118,7 @@ print(f"transfer: {wrong} of {result['test']['count']} photos wrong")
 # %% [markdown]
 # ## What transfer buys
 #
-# Both roads again with few training photos, more, and all, judged by the same test photos. The photos of a smaller set
+# Both again with few training photos, more, and all, judged by the same test photos. The photos of a smaller set
 # are among those of the larger one.
 
 # %%

@@ -202,7 +202,7 @@ def ladder(rows: list[dict], note: str = "") -> Figure:
 
 
 def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
-    """Draw rows of learning_curves.csv: test accuracy over training photos a class, both roads.
+    """Draw rows of learning_curves.csv: test accuracy over training photos per class, transfer and scratch.
 
     Dots are seeds, lines go through their means; bars are Wilson's 95 % interval, its ends averaged over seeds.
 
@@ -212,10 +212,10 @@ def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
         note: a line below, in red.
     """
     figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
-    roads = {"transfer": ("a head on the frozen body", BLUE), "scratch": ("a network from scratch", ORANGE)}
+    ways = {"transfer": ("a head on the frozen body", BLUE), "scratch": ("a network from scratch", ORANGE)}
     sizes = sorted({int(row["train_photos"]) for row in rows})
     last = {}
-    for road, (label, colour) in roads.items():
+    for road, (label, colour) in ways.items():
         of_road = [row for row in rows if row["road"] == road]
         beside = (0.985 if road == "transfer" else 1.015) / classes  # or the bars would lie on each other
         axis.plot(

@@ -42,9 +42,9 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
     body = artifacts.checkpoint_facts(run)
     from bears_tl.training.rungs import RUNGS, check_rungs
 
-    asked = check_rungs(list(RUNGS) if rungs is None else rungs)
+    chosen = check_rungs(list(RUNGS) if rungs is None else rungs)
     with run.stage("ladder") as facts:
-        for rung in asked:
+        for rung in chosen:
             row = result(run, rung) or _train_rung(run, rung, body)
             epochs = f"{row['epochs']} epochs, kept {row['kept_epoch']}"
             say(f"{rung}: {row['trained_values']:,} values, {row['minutes']:.1f} minutes, {epochs}; test: {_say(row)}")

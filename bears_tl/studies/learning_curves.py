@@ -1,4 +1,4 @@
-"""Two roads to a classifier of the same photos: a head on the frozen body's features, or a network from scratch."""
+"""What transfer brings with few photos: a head on the frozen body's features against a network from scratch."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def measure(
     epochs: int | None = None,
     say: Callable[[str], None] = print,
 ) -> list[dict]:
-    """Go both roads with few training photos, more, and all; writes learning_curves.csv and what_transfer_buys.png.
+    """Train both with few training photos, more, and all; writes learning_curves.csv and what_transfer_buys.png.
 
     Validation and test photos are always the run's own. The photos of a smaller size are among those of a larger one
     with the same seed. A row is written when it is done, and is not made again; rows of other seconds or epochs stay
@@ -46,7 +46,7 @@ def measure(
         say: is given a line a row.
 
     Returns:
-        The rows of learning_curves.csv that were asked for.
+        The rows of learning_curves.csv that were requested.
 
     Raises:
         InputError: what `scratch` refuses, a size that is too small, or no seed.
@@ -57,7 +57,7 @@ def measure(
     run.check("train")
     seconds = None if seconds is None else float(seconds)
     path, thumbnails, origin = run.path("learning_curves.csv"), Thumbnails(artifacts.photo_folder(run)), _origin(run)
-    asked = [
+    requested = [
         {"photos_per_class": str(size), "road": road, "seed": str(run.config.seed + i)}
         for size in _fitting(run, sizes, seeds, say)
         for i in range(seeds)
@@ -68,10 +68,10 @@ def measure(
         seconds = _transfer_seconds_once(run, origin)
 
     def find(key: dict) -> dict | None:
-        return next((row for row in done if key.items() <= row.items() and _is_as_told(row, seconds, epochs)), None)
+        return next((row for row in done if key.items() <= row.items() and _is_as_given(row, seconds, epochs)), None)
 
     with run.stage("learning_curves") as facts:
-        for key in asked:
+        for key in requested:
             if find(key):
                 continue
             row = key | _go(run, key, thumbnails, seconds, epochs) | {"origin": origin}
@@ -80,7 +80,7 @@ def measure(
             size = "all" if key["photos_per_class"] == ALL else f"{key['photos_per_class']} a class"
             wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
             say(f"{size}, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs")
-        found = [find(key) for key in asked]
+        found = [find(key) for key in requested]
         plots.save(plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png"))
         facts |= {"rows": len(done)}
     return found
@@ -168,8 +168,8 @@ def _fitting(run: Run, sizes: tuple[int, ...], seeds: int, say: Callable[[str], 
     return [*(str(size) for size in sorted(set(sizes)) if size <= held[smallest]), ALL]
 
 
-def _is_as_told(row: dict, seconds: float | None, epochs: int | None) -> bool:
-    """Say whether a row that is done was made with the time or the epochs that are told."""
+def _is_as_given(row: dict, seconds: float | None, epochs: int | None) -> bool:
+    """Say whether a row that is done was made with the time or the epochs that are given."""
     if row["road"] != "scratch":
         return True
     if epochs is not None:

@@ -43,7 +43,7 @@ def train(run: Run, seconds: float | None = None, epochs: int | None = None) -> 
 
     Returns:
         What scratch.json holds: val and test as `metrics.judge` gives them, planned_epochs, epochs, seconds,
-        budget_seconds (None when epochs were told) and parameters.
+        budget_seconds (None when epochs were given) and parameters.
 
     Raises:
         InputError: the run is not trained, a class has too few photos, or seconds or epochs are out of range.
