@@ -2,7 +2,7 @@
 # # 8. Beyond: what the article only wished for
 #
 # Its last lines suggest more epochs, early stopping, more layers unfrozen, more data, richer augmentation; and there is
-# the road not taken, a network of one's own. Here each is tried on the run that the notebooks before left, against the
+# the alternative, a network of one's own. Here each is tried on the run that the notebooks before left, against the
 # same photos. None of it changes what they wrote.
 #
 # **By default this is a glimpse**, minutes on the painted sample with one seed: it shows how each comparison works, and
@@ -102,7 +102,7 @@ Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 # trained weights the photos that are right change little: the first epochs find the side of the line, the others only
 # make it surer. On a stand-in's random features a hundred epochs may still win some.
 #
-# ## The road not taken: from scratch
+# ## The alternative: from scratch
 #
 # A network of five convolutions and fewer than 200,000 weights, on photos of 128 px, in the time that the transfer run
 # takes (a glimpse: ten seconds). A clock never measures the same twice, so the time is turned into a number of epochs;

@@ -106,7 +106,7 @@ def nested(rows: list[dict], size: str, seed: int) -> list[dict]:
 
 
 def _go(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | None) -> dict:
-    """Go one road with one size and seed; gives the rest of its row."""
+    """Train with one size and seed, by transfer or from scratch; gives the rest of its row."""
     config = run.config.replace(seed=int(key["seed"]))
     rows, class_names = artifacts.split_rows(run), _class_names(run)
     train = nested(rows["train"], key["photos_per_class"], config.seed)
