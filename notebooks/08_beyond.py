@@ -37,8 +37,7 @@ from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison, ladder, learning_curves, scratch
 
 knobs = {"fine_tune_epochs": fine_tune_epochs, "fine_tune_patience": fine_tune_patience}
-knobs |= {"fine_tune_learning_rate": fine_tune_learning_rate}
-current_run = Run.open_or_start(run, beyond=beyond, **knobs)
+current_run = Run.open_or_start(run, beyond=beyond, fine_tune_learning_rate=fine_tune_learning_rate, **knobs)
 depth = current_run.config.beyond
 whole, folder = depth == "whole", current_run.path("beyond") / depth
 assert current_run.facts("evaluate") is not None  # or one line says what to run first

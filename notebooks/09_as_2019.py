@@ -54,6 +54,7 @@ from bears_tl.judging import paired, plots
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.pipeline.run import Run
 
+# %%
 current_run = Run.open_or_start(run, as_2019=as_2019)
 print(f"{current_run.facts('intake')['count']} photos, {current_run.facts('restore')['kind']} weights")
 print(current_run.notice())

@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from traitlets.config import Config
@@ -126,6 +127,7 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
 
     for name in ("papermill", "asyncio"):  # what they log of a failure or an interruption is said here
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     run.path("notebooks").mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     for number, notebook in enumerate(notebooks, 1):

@@ -76,4 +76,4 @@ BODY = {
 }
 BASE_VALUES = 21_802_784  # in the 376 variables of the body
 FEATURES = 2048  # numbers that the body gives for a view: the channels of Mixed_7c, averaged over its 8 x 8 places
-VERSION = 1  # raise it when a feature gets other bits: graphs and features in a cache are then made again
+VERSION = 2  # raise it when a feature gets other bits: graphs and features in a cache are then made again
