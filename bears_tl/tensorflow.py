@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import platform
 import sys
 
 # TensorFlow leaves oneDNN off on x86 processors without AVX512-VNNI. Eigen's convolutions take its place, whose sums
 # depend on the batch: a photo's features then have other last bits in other company.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes on instruction sets and missing GPUs say nothing to a user
 
 
