@@ -80,6 +80,12 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def is_taken(path: str | Path) -> bool:
+    """Say whether something lies at a path: a file, or a folder that is not empty."""
+    path = Path(path)
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
 def write_error(path: Path, error: OSError) -> InputError:
     """Say in one line why `path` could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -14,7 +14,7 @@ from pathlib import Path
 from bears_tl import config as settings
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError
-from bears_tl.files import read_csv, read_json, sha256_of, short_hash, write_json
+from bears_tl.files import is_taken, read_csv, read_json, sha256_of, short_hash, write_json
 from bears_tl.hardware import machine, versions_of
 from bears_tl.lock import one_at_a_time
 from bears_tl.origin import Origin
@@ -63,7 +63,7 @@ class Run:
             InputError: something else than a run, or a run on other photos.
         """
         if not self.path("config.json").is_file():
-            if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
+            if is_taken(self.folder):
                 raise InputError(f"{str(self.folder)!r} is there and is no run: name a folder that is new or empty")
         elif self.receipt()["stages"]:
             before, now = _saved_settings(self.folder).photos, self.config.photos
@@ -174,8 +174,9 @@ class Run:
 
     def _check_earlier(self, name: str) -> None:
         """Refuse to go on where another process has changed what the stage is made from."""
+        now = self.receipt()["stages"]
         for earlier in _made_of(name):
-            if self.result(earlier) != _result(self._known.get(earlier)):
+            if _result(now.get(earlier)) != _result(self._known.get(earlier)):
                 raise InputError(
                     f"another process has changed the stage {earlier!r} of the run {str(self.folder)!r}: open the run "
                     "again (a notebook: from its first cell on), or name another run directory"
@@ -187,7 +188,7 @@ class Run:
         hashes = {file: sha256_of(self.path(file)) for file in files[name] if self.path(file).is_file()}
         receipt, entry = self.receipt(), {"facts": facts, "sha256": hashes, "seconds": seconds}
         entry["ended"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        if self.result(name) != _result(entry):
+        if _result(receipt["stages"].get(name)) != _result(entry):
             for later in _made_from(name):
                 receipt["stages"].pop(later, None)
                 if later in ASIDE and any(self.path(file).exists() for file in files[later]):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bears_tl.config import RunConfig, deciding, parse_settings
 from bears_tl.errors import InputError
-from bears_tl.files import read_json, write_bytes, write_json
+from bears_tl.files import is_taken, read_json, write_bytes, write_json
 from bears_tl.judging import paired
 from bears_tl.judging.metrics import judge
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
@@ -166,7 +166,7 @@ def _claim(folder: Path, config: RunConfig) -> None:
     """
     path, origin = folder / "comparison.json", origin_of(config)
     before = read_json(path) if path.is_file() else origin.parts
-    if not isinstance(before, dict) or (not path.is_file() and folder.exists() and not _is_empty(folder)):
+    if not isinstance(before, dict) or (not path.is_file() and is_taken(folder)):
         raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")
     if change := origin.change_since(before):
         raise InputError(
@@ -174,10 +174,6 @@ def _claim(folder: Path, config: RunConfig) -> None:
             "or remove it"
         )
     write_json(path, origin.parts)
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _hand_on(shared: Run, run: Run, stage: str) -> None:
