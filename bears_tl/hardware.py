@@ -23,8 +23,17 @@ def machine() -> dict:
 
 def processor() -> str:
     """Name the processor."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def instruction_sets() -> set[str]:
+    """Name the instruction sets of an x86 processor as Linux does, such as avx512f; empty where they are not known."""
+    return set(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.partition(":")[0].strip() == field:
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""

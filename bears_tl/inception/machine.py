@@ -12,8 +12,8 @@ import numpy as np
 from bears_tl.config import PRECISIONS
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_json
-from bears_tl.hardware import processor
-from bears_tl.tensorflow import quiet_stderr, tf
+from bears_tl.hardware import instruction_sets, processor
+from bears_tl.tensorflow import tf
 
 FASTER = 1.2  # bfloat16 is chosen where its matrix products are this much faster: it costs digits
 WORTH = 1.03  # a larger plan is chosen where it is this much faster
@@ -44,12 +44,13 @@ def choose_precision(memory: Path | None) -> str:
     if gpus:
         generation = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return "bfloat16" if generation >= (8, 0) else "float16" if generation >= (7, 0) else "float32"
+    if (known := instruction_sets()) and "avx512f" not in known:
+        return "float32"  # oneDNN has no bfloat16 there; Eigen's is slow, and its sums depend on the batch
 
     def measured():
         rates = dict.fromkeys(("float32", "bfloat16"), 0.0)
-        with quiet_stderr():  # oneDNN complains where a processor has no bfloat16; its rate tells as much
-            for precision in 3 * list(rates):  # one after the other: other work on the machine troubles both alike
-                rates[precision] = max(rates[precision], matrix_rate(precision))
+        for precision in 3 * list(rates):  # one after the other: other work on the machine troubles both alike
+            rates[precision] = max(rates[precision], matrix_rate(precision))
         precision = "bfloat16" if rates["bfloat16"] >= FASTER * rates["float32"] else "float32"
         return {"precision": precision, "matrix_gflop_per_second": {name: round(rates[name], 1) for name in rates}}
 

@@ -7,6 +7,11 @@ from bears_tl.inception import machine
 from bears_tl.inception.machine import Plan
 
 
+@pytest.fixture(autouse=True)
+def avx512(monkeypatch):
+    monkeypatch.setattr(machine, "instruction_sets", lambda: {"avx2", "avx512f"})
+
+
 @pytest.mark.parametrize(
     ("float32", "bfloat16", "chosen"), [(100, 201, "bfloat16"), (100, 119, "float32"), (100, 50, "float32")]
 )
@@ -16,6 +21,13 @@ def test_the_precision_is_the_faster_one_and_is_asked_for_once(tmp_path, monkeyp
     assert machine.choose_precision(memory) == chosen
     monkeypatch.setattr(machine, "matrix_rate", lambda precision: pytest.fail("measured again"))
     assert machine.choose_precision(memory) == chosen
+
+
+@pytest.mark.parametrize(("known", "chosen"), [({"avx2"}, "float32"), (set(), "bfloat16")])
+def test_bfloat16_is_not_chosen_where_onednn_lacks_it(tmp_path, monkeypatch, known, chosen):
+    monkeypatch.setattr(machine, "instruction_sets", lambda: known)
+    monkeypatch.setattr(machine, "matrix_rate", {"float32": 100, "bfloat16": 201}.get)
+    assert machine.choose_precision(tmp_path / "machine.json") == chosen
 
 
 def test_another_machine_is_measured_anew(tmp_path, monkeypatch):
