@@ -227,6 +227,7 @@ def evaluate(run: Run) -> dict:
         What metrics.json holds.
     """
     from bears_tl.judging import metrics, plots
+    from bears_tl.judging.verdict import draw_verdict
 
     predictions = run.table("predictions.csv")
     class_names = class_names_of(predictions)
@@ -253,6 +254,8 @@ def evaluate(run: Run) -> dict:
         plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
         plots.save(plots.count_bars(splits_.count_splits(run.table("splits.csv"))), figures / "splits.png")
         tests = [row for row in predictions if row["split"] == "test"]
+        summary = draw_verdict(judged["test"], tests, class_names, run.table("cues.csv"), run.notice())
+        plots.save(summary, figures / "verdict.png")
         plots.save(artifacts.prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
         plots.save(artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)), figures / "six_random.png")
         write_json(run.path("metrics.json"), result)
