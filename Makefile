@@ -12,7 +12,7 @@ BIN := .venv/bin
 OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
 	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train beyond bench test check lab notebooks claims requirements clean
+.PHONY: help setup setup-dev train beyond bench test check lab notebooks docs requirements clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -53,11 +53,11 @@ bench: setup  ## measure it against its alternatives: make bench [PHOTOS=...] [C
 test: check  ## ruff, then every test, the notebooks included
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-check: setup-dev  ## ruff, the notebooks' two sides, and the table of claims
+check: setup-dev  ## ruff, the notebooks' two sides, and the tables of docs/
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python scripts/sync_notebooks.py --check
-	@$(BIN)/python scripts/write_claims.py --check
+	@$(BIN)/python scripts/write_docs.py --check
 
 lab: setup-dev  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_fetch.ipynb
@@ -65,8 +65,8 @@ lab: setup-dev  ## open the notebooks in JupyterLab
 notebooks: setup-dev  ## write notebooks/NAME.ipynb from notebooks/NAME.py
 	@$(BIN)/python scripts/sync_notebooks.py
 
-claims: setup  ## write the table of results/claims.yaml to results/claims.md and README.md
-	@$(BIN)/python scripts/write_claims.py
+docs: setup  ## write the generated tables of results/ into docs/
+	@$(BIN)/python scripts/write_docs.py
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade pyproject.toml
 LOCKED := \# Exact versions for Python 3.11 to 3.13; written from pyproject.toml by `make requirements`. Do not edit by hand.

@@ -8,7 +8,6 @@ from bears_tl.errors import InputError
 
 STATUSES = ("reproduced", "explained", "contradicted", "not checkable here")
 SOURCES = ("article", "notebook")
-START, END = "<!-- claims: written from results/claims.yaml -->", "<!-- end of claims -->"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +79,9 @@ def read_claims(path: str | Path) -> list[Claim]:
 
 
 def table(claims: list[Claim]) -> str:
-    """Write the ledger as a Markdown table between its two markers, and a line that counts the statuses."""
+    """Write the ledger as a Markdown table, below a line that counts each status."""
     counts = {status: sum(claim.status == status for claim in claims) for status in STATUSES}
     lines = [
-        START,
         f"{len(claims)} numbers: {', '.join(f'{count} {status}' for status, count in counts.items())}.",
         "",
         "| claim | where | 2019 | ours | status | how, or why not |",
@@ -93,20 +91,7 @@ def table(claims: list[Claim]) -> str:
         ours = "" if claim.ours is None else _with_unit(claim.ours, claim.unit)
         cells = (claim.claim, claim.where, _with_unit(claim.stated, claim.unit), ours, claim.status, claim.why)
         lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join([*lines, END])
-
-
-def put_table(text: str, claims: list[Claim]) -> str:
-    """Replace what stands between the two markers of a Markdown text by the ledger's table.
-
-    Raises:
-        InputError: the text does not hold both markers once, in their order.
-    """
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end or START in rest or END in before + after:
-        raise InputError(f"expected the lines {START!r} and {END!r} once each, in this order: put them in")
-    return before + table(claims) + after
+    return "\n".join(lines)
 
 
 def _with_unit(number: float, unit: str) -> str:

@@ -3,15 +3,12 @@
 import dataclasses
 import itertools
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bears_tl.article.claims import END, START, STATUSES, Claim, put_table, read_claims, table
+from bears_tl.article.claims import STATUSES, Claim, read_claims, table
 from bears_tl.article.views import MAX_ZOOM, prepare_image
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -23,34 +20,6 @@ GOOD = Claim("photos", "article", 40, "", 40, 0, "reproduced", "counted")
 @pytest.fixture(scope="module")
 def claims():
     return {claim.claim: claim for claim in read_claims(ROOT / "results/claims.yaml")}
-
-
-def write_claims(root, *words):
-    script = [sys.executable, root / "scripts/write_claims.py", *words]
-    done = subprocess.run(script, capture_output=True, text=True, cwd="/")
-    return done.returncode, done.stdout, done.stderr
-
-
-def test_the_ledger_stands_in_its_table_and_in_the_readme():
-    assert write_claims(ROOT, "--check") == (0, "", "")
-
-
-def test_a_changed_ledger_is_noticed_and_written(tmp_path):
-    for name in ("scripts/write_claims.py", "results/claims.yaml", "results/claims.md", "README.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    ledger, readme = tmp_path / "results/claims.yaml", tmp_path / "README.md"
-    ledger.write_text(ledger.read_text().replace("counts of the three", "numbers of the three"))
-    before = readme.read_text()
-    status, said, _ = write_claims(tmp_path, "--check")
-    assert status == 1 and "claims.md differs" in said and "README.md differs" in said
-    assert readme.read_text() == before
-    assert write_claims(tmp_path)[0] == 0 and write_claims(tmp_path, "--check") == (0, "", "")
-    assert "numbers of the three" in (tmp_path / "results/claims.md").read_text()
-    assert readme.read_text() == before.replace("counts of the three", "numbers of the three")
-    ledger.write_text("photos: 40")
-    status, said, refused = write_claims(tmp_path)
-    assert (status, said) == (2, "") and "'photos'" in refused and refused.count("\n") == 1
 
 
 def test_the_numbers_that_matter_are_all_there(claims):
@@ -181,18 +150,6 @@ def test_a_claim_with_other_fields_is_refused(refused, tmp_path, text):
     (tmp_path / "claims.yaml").write_text(text)
     with refused("'photos'", "stated", "tolerance"):
         read_claims(tmp_path / "claims.yaml")
-
-
-def test_the_table_replaces_what_stands_between_the_markers():
-    text = put_table(f"before\n{START}\nold\n{END}\nafter\n", [GOOD])
-    assert text.startswith("before\n") and text.endswith(f"{END}\nafter\n") and "old" not in text
-    assert put_table(text, [GOOD]) == text
-
-
-@pytest.mark.parametrize("text", ["", START, f"{END}\n{START}", f"{START}{END}{START}{END}", f"{START}{START}{END}"])
-def test_a_text_without_both_markers_is_refused(refused, text):
-    with refused(START, END):
-        put_table(text, [GOOD])
 
 
 def test_a_bar_in_a_claim_does_not_break_the_table():
