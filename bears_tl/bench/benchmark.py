@@ -42,7 +42,7 @@ def measure(
         photos: as the setting `photos`.
         checkpoint: as the setting `checkpoint`.
         peers: also the engines of the extra `bench`.
-        full: run the whole of the article's loop, not a few iterations.
+        full: run the whole of the article's loop, not a few iterations, and TensorFlow's tutorial.
         rounds: how many times each contender is measured.
         to: the folder to write to; benchmark.json and benchmark.md are renewed after each measurement.
         say: is given a line a measurement.
@@ -67,7 +67,7 @@ def measure(
         result, _ = bench.work("bears_tl.bench.contenders", work="prepare")
         bench.task |= {"operations_per_photo": result["operations_per_photo"]}
 
-        left_out, names = _choose(peers, restored["precision"])
+        left_out, names = _choose(peers, full, restored["precision"])
         failed: dict[str, str] = {}
         settings = _tune(bench, names, failed, say)
         facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": result["gpus"]}
@@ -172,11 +172,12 @@ def _bench(photos: str, checkpoint: str, say: Callable[[str], None]):
         yield bench, prepared
 
 
-def _choose(peers: bool, precision: str) -> tuple[dict[str, str], list[str]]:
+def _choose(peers: bool, full: bool, precision: str) -> tuple[dict[str, str], list[str]]:
     """Give the contenders that are left out, with the reason, and the names of those that run.
 
     Args:
         peers: whether engines beside TensorFlow run.
+        full: whether what takes minutes runs.
         precision: of ours; float16 runs where it is that, on older GPUs, and is slow elsewhere.
     """
     left_out = {}
@@ -184,6 +185,8 @@ def _choose(peers: bool, precision: str) -> tuple[dict[str, str], list[str]]:
         missing = [package for package in contender.packages if importlib.util.find_spec(package) is None]
         if contender.packages and not peers:
             left_out[name] = "runs with --peers"
+        elif contender.minutes and not full:
+            left_out[name] = "runs with --full"
         elif missing:
             left_out[name] = f"{', '.join(missing)} not installed: {PIP_LINE}"
     other = {"ours_float16"} if precision != "float16" else set()

@@ -27,12 +27,14 @@ class Contender:
         group: what it is compared in, see `speed.GROUPS`.
         ours: whether it is a part of bears_tl.
         packages: what it needs beyond what is installed with bears_tl: the extra `bench`.
+        minutes: whether it takes so long that it runs only with --full.
     """
 
     label: str
     group: str
     ours: bool = False
     packages: tuple[str, ...] = ()
+    minutes: bool = False
 
 
 CONTENDERS = {
@@ -52,6 +54,7 @@ CONTENDERS = {
     "train_cold": Contender("bears train, nothing cached", "training", ours=True),
     "train_warm": Contender("bears train, features cached", "training", ours=True),
     "as_2019": Contender("the article's loop", "training"),
+    "tutorial": Contender("TensorFlow's tutorial, 10 epochs", "training", minutes=True),
 }
 # Those that choose among settings before the rounds; tf_data takes what is best for Keras.
 TUNED = [name for name, contender in CONTENDERS.items() if contender.group == "body"]
@@ -65,7 +68,7 @@ def main(path: str) -> None:
             work: prepare, tune or measure; contender: a name in `CONTENDERS`, not for prepare;
             result: the JSON file to write; started: time.time() when the process was started;
             folder: of the work files (pixels.npy, body.pb, body.onnx); photos: the photo folder; rows: all its good
-            photos (path, class_name, sha256, group); sample: as many of them as rates are taken from;
+            photos (path, class_name, sha256, group, split); sample: as many of them as rates are taken from;
             checkpoint, fingerprint; cache: a filled cache folder; settings: what `tune` chose; operations_per_photo;
             precision: of ours; for the article's loop iterations (None: all) and batch_size.
     """
@@ -112,6 +115,7 @@ def _measure(task: dict) -> dict:
         "ours_reading": _measure_reading,
         "scikit_image": _measure_scikit_image,
         "as_2019": _measure_2019,
+        "tutorial": _measure_tutorial,
     }
     return single[name](task)
 
@@ -199,6 +203,14 @@ def _measure_2019(task: dict) -> dict:
     right = f"{int(result.hits.sum())} of {len(result.hits)} test photos right"
     facts |= {"test_accuracy": result.accuracy_of_photos, "test_count": len(result.hits), "extrapolated": False}
     return facts | {"value": imported_seconds + result.seconds["total"], "note": f"{right}; {rate}"}
+
+
+def _measure_tutorial(task: dict) -> dict:
+    from bears_tl.bench import tutorial
+
+    right, count = tutorial.train_and_test(task["photos"], task["rows"], task["checkpoint"])
+    facts = {"test_accuracy": right / count, "test_count": count}
+    return facts | {"value": time.time() - task["started"], "note": f"{right} of {count} test photos right"}
 
 
 def _candidates(name: str) -> tuple[dict, ...]:

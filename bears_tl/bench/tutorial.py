@@ -59,7 +59,7 @@ def train_and_test(
     outputs = keras.layers.Dense(len(class_names), activation="softmax")(outputs)
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(load("train"), validation_data=load("val"), epochs=epochs, verbose=0)
+    model.fit(load("train"), validation_data=load("val"), epochs=epochs, shuffle=False, verbose=0)
     predicted = model.predict(load("test"), verbose=0).argmax(axis=1)
     labels = [class_names.index(row["class_name"]) for row in rows if row["split"] == "test"]
     return int((predicted == np.array(labels)).sum()), len(labels)

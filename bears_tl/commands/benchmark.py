@@ -6,7 +6,11 @@ def add(parser) -> None:
     parser.add_argument("--photos", default="sample", metavar="SOURCE", help=photos)
     parser.add_argument("--checkpoint", default="random", metavar="SOURCE", help=checkpoint)
     parser.add_argument("--peers", action="store_true", help="also OpenVINO and ONNX Runtime, the extra `bench`")
-    parser.add_argument("--full", action="store_true", help="the article's loop as a whole, not extrapolated: minutes")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="also train the article's loop and TensorFlow's tutorial to the end: minutes each",
+    )
     rounds = "measure each so often; default: %(default)s"
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help=rounds)
     parser.add_argument("--profile", action="store_true", help="only show where the seconds of `bears train` go")

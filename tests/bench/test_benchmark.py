@@ -20,16 +20,16 @@ def test_engines_that_are_not_installed_are_left_out_with_the_line_that_installs
     monkeypatch.setattr(
         benchmark.importlib.util, "find_spec", lambda package: None if package == "tf2onnx" else object()
     )
-    left_out, names = benchmark._choose(True, "float16")
+    left_out, names = benchmark._choose(True, True, "float16")
     assert left_out == {"onnxruntime_float32": f"tf2onnx not installed: {benchmark.PIP_LINE}"}
     assert names == [name for name in CONTENDERS if name != "onnxruntime_float32"]
 
 
 def test_engines_run_on_request():
-    left_out, names = benchmark._choose(False, "float32")
+    left_out, names = benchmark._choose(False, False, "float32")
     assert "ours_float32" in names and "ours_float16" not in names
-    assert set(left_out) == {name for name, contender in CONTENDERS.items() if contender.packages}
-    assert set(left_out.values()) == {"runs with --peers"} and not set(left_out) & set(names)
+    reasons = {name: "runs with --peers" for name, contender in CONTENDERS.items() if contender.packages}
+    assert left_out == reasons | {"tutorial": "runs with --full"} and not set(left_out) & set(names)
 
 
 def test_no_rounds_are_refused(refused):
@@ -114,7 +114,11 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
     monkeypatch.setattr(Rehearsal, "order", [], raising=False)
     said = []
     found = benchmark.measure(str(workspace.photos), rounds=2, to=tmp_path / "to", say=said.append)
-    ran = [name for name, contender in CONTENDERS.items() if not contender.packages and name != "ours_float16"]
+    ran = [
+        name
+        for name, contender in CONTENDERS.items()
+        if not contender.packages and name not in ("ours_float16", "tutorial")
+    ]
     assert Rehearsal.order == ran + [name for name in ran if name != "keras_predict"]
     assert found["failed"] == {"Keras model.predict": "MemoryError: too little"}
     assert [row["round"] for row in found["contenders"]["as_2019"]["rounds"]] == [1, 2]
@@ -133,9 +137,9 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
 def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(sys, "argv", ["bears", "benchmark", "--rounds", "1"])
-    slow = ("keras_predict", "ours_bfloat16", "ours_float16", "bound_bfloat16")  # their like is measured
+    slow = ("keras_predict", "ours_bfloat16", "ours_float16", "bound_bfloat16", "tutorial")  # their like is measured
     names = [name for name, contender in CONTENDERS.items() if not contender.packages and name not in slow]
-    monkeypatch.setattr(benchmark, "_choose", lambda peers, precision: ({}, names))
+    monkeypatch.setattr(benchmark, "_choose", lambda *_: ({}, names))
     monkeypatch.setattr(contenders, "LEAST_SECONDS", 0.1)
     ended, run_process = {}, Bench._process
 
