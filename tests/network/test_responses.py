@@ -2,7 +2,7 @@
 
 import pytest
 
-from bears_tl.network.responses import PassingError, is_page, retrying
+from bears_tl.network.responses import TransientError, is_page, retrying
 
 
 def faults(*waits):
@@ -11,7 +11,7 @@ def faults(*waits):
 
     def attempt():
         if left:
-            error = PassingError("trouble")
+            error = TransientError("trouble")
             error.wait_seconds = left.pop(0)
             raise error
         return "the file"
@@ -34,7 +34,7 @@ def test_waits_are_the_servers_or_doubled_up_to_the_longest(asked_for, waited):
 
 @pytest.mark.parametrize(("asked_for", "attempt"), [([None] * 3, 3), ([None, 5.1], 2)])
 def test_it_gives_up_after_so_many_attempts_or_when_it_would_wait_too_long(asked_for, attempt):
-    with pytest.raises(PassingError, match=f"^trouble; given up at attempt {attempt} in a row$"):
+    with pytest.raises(TransientError, match=f"^trouble; gave up after {attempt} attempts$"):
         retrying(3, 1, 5, sleep=lambda seconds: None)(faults(*asked_for))
 
 

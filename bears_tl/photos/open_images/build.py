@@ -20,7 +20,7 @@ from bears_tl.config import read_yaml
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_folder
 from bears_tl.network.download import download
-from bears_tl.network.downloads import Manners, fetch_photos
+from bears_tl.network.downloads import FetchLimits, fetch_photos
 from bears_tl.photos.open_images.attribution import plain_address, write_attribution, write_sources
 from bears_tl.photos.open_images.catalogue import (
     LABEL_COLUMNS,
@@ -128,7 +128,7 @@ def load(path: str | Path, *, per_class: int | None = None, classes: list[str] |
     return Recipe(**values)
 
 
-def build(recipe: Recipe, folder: str | Path, manners: Manners | None = None) -> list[Harvest]:
+def build(recipe: Recipe, folder: str | Path, limits: FetchLimits | None = None) -> list[Harvest]:
     """Build the photo folder: <Class>/<ImageID>.jpg, sources.csv and ATTRIBUTION.md; whole or not at all.
 
     CSV files and photos are kept in the recipe's cache as they came. A run that was killed goes on from there, and
@@ -137,7 +137,7 @@ def build(recipe: Recipe, folder: str | Path, manners: Manners | None = None) ->
     Args:
         recipe: what to build.
         folder: is not there yet.
-        manners: how the server of the photos is treated; by default patiently, with the recipe's connections.
+        limits: for fetching photos; by default those of `FetchLimits`, with the recipe's connections.
 
     Returns:
         What was taken and left out, one a class, in the order of the recipe.
@@ -151,7 +151,7 @@ def build(recipe: Recipe, folder: str | Path, manners: Manners | None = None) ->
         raise InputError(f"{str(folder)!r} is there already: name a folder that is not, or remove it")
     harvests = select(recipe)
     for harvest in harvests:
-        _bring(harvest, recipe, manners or Manners(connections=recipe.connections))
+        _bring(harvest, recipe, limits or FetchLimits(connections=recipe.connections))
     rows = [row for harvest in harvests for row in harvest.rows]
     with atomic_folder(folder) as unfinished:
         for row in rows:
@@ -273,12 +273,12 @@ def _consider(row: dict, split: str, harvest: Harvest, recipe: Recipe) -> None:
     push(harvest.candidates, (-rank, image_id, row))
 
 
-def _bring(harvest: Harvest, recipe: Recipe, manners: Manners) -> None:
+def _bring(harvest: Harvest, recipe: Recipe, limits: FetchLimits) -> None:
     """Fetch the photos of a class to the cache, first those of the lowest ranks, then spare ones for those refused."""
     waiting = iter([row for _, _, row in sorted(harvest.candidates, reverse=True)])
     while batch := list(itertools.islice(waiting, recipe.per_class - len(harvest.rows))):
         addresses = {_cached(recipe, row): row["url"] for row in batch}
-        refused = fetch_photos(addresses, harvest.class_name, manners)
+        refused = fetch_photos(addresses, harvest.class_name, limits)
         harvest.refused.extend(refused.values())
         harvest.rows.extend(row for row in batch if _cached(recipe, row) not in refused)
     for reason in harvest.refused:

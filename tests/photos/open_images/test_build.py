@@ -21,12 +21,12 @@ from PIL import Image
 
 from bears_tl.cli import main
 from bears_tl.errors import NotReachableError
-from bears_tl.network.downloads import Manners, fetch_photos
+from bears_tl.network.downloads import FetchLimits, fetch_photos
 from bears_tl.photos.image import read_image
 from bears_tl.photos.open_images.build import build, load, select, upright
 
 CONFIG = Path(__file__).parents[3] / "configs" / "open_images.yaml"
-QUICK = Manners(timeout_seconds=(1, 1), attempts=3, backoff_seconds=0.01, max_wait_seconds=2)
+QUICK = FetchLimits(timeout_seconds=(1, 1), attempts=3, backoff_seconds=0.01, max_wait_seconds=2)
 CLASSES = [("/m/01dxs", "Brown bear"), ("/m/0633h", "Polar bear"), ("/m/03bj1", "Panda"), ("/m/0dbvp", "Goose")]
 LICENCE = "https://creativecommons.org/licenses/by/2.0/"
 METADATA = [
@@ -450,9 +450,9 @@ def test_a_damaged_photo_in_the_cache_is_fetched_again(bears, recipe, tmp_path):
 def test_a_photo_without_end_is_refused(server, tmp_path):
     server.files["/long.jpg"] = jpeg(1) + bytes(100_000)
     server.files["/short.jpg"] = jpeg(2)
-    manners = Manners(max_bytes=50_000)
+    limits = FetchLimits(max_bytes=50_000)
     wanted = {tmp_path / name: server.url(f"/{name}") for name in ("long.jpg", "short.jpg")}
-    refused = fetch_photos(wanted, "photos", manners)
+    refused = fetch_photos(wanted, "photos", limits)
     assert list(refused) == [tmp_path / "long.jpg"] and "more than 50,000 bytes" in refused[tmp_path / "long.jpg"]
     assert [path.name for path in tmp_path.iterdir()] == ["short.jpg"]
 
@@ -471,7 +471,7 @@ def test_no_more_connections_than_allowed(server, tmp_path):
 
     wanted = {tmp_path / f"{number}.jpg": server.url(f"/{number}.jpg") for number in range(20)}
     server.files = dict.fromkeys((f"/{number}.jpg" for number in range(20)), counted)
-    assert fetch_photos(wanted, "photos", Manners(connections=3)) == {}
+    assert fetch_photos(wanted, "photos", FetchLimits(connections=3)) == {}
     assert 1 < most <= 3 and len(list(tmp_path.iterdir())) == 20
 
 
