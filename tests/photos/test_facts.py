@@ -320,7 +320,7 @@ def test_a_program_that_judges_otherwise_does_not_mislead_one_at_work(folder, pa
 def test_a_cache_that_cannot_be_there_is_refused(tmp_path, refused):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "intake.sqlite", tmp_path):
-        with refused(str(path), "could not be written", "check its folder"):
+        with refused(str(path), "could not be written", "of its folder"):
             FactCache(path)
 
 

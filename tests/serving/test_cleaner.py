@@ -279,7 +279,7 @@ def test_a_conflict_is_said_in_a_line_and_the_other_choices_stay(run, cleaner):
     assert cleaner.page == 0, "the photo that the line is about is not shown"
     assert [row[0] for row in table(run)] == [chosen[1], chosen[0]] and set(cleaner.chosen) == set(chosen[1:])
     cleaner.cards[1].choice.value = "Grizzly"
-    assert "a correction makes it a &#x27;Polar&#x27;" in cleaner.cards[1].note.value
+    assert "a correction changes it to &#x27;Polar&#x27;" in cleaner.cards[1].note.value
     cleaner.save.click()
     assert [row[0] for row in table(run)] == [chosen[1], chosen[0], chosen[2]]
 
