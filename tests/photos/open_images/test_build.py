@@ -317,9 +317,9 @@ def test_an_unknown_class_is_named_with_its_neighbours(bears, recipe, tmp_path, 
         build(recipe(classes={"A": "Brwon bear"}), tmp_path / "set")
     with refused("no class '/m/zzz'", "all 5 are listed in"):
         build(recipe(classes={"A": "/m/zzz"}), tmp_path / "set")
-    with refused("'Panda' has several labels, /m/03bj1 and /m/01", "by one of these"):
+    with refused("'Panda' has several labels, /m/03bj1 and /m/01", "use one of these"):
         build(recipe(classes={"A": "Panda"}), tmp_path / "set")
-    with refused("'A' and 'B' are both the class /m/0633h"):
+    with refused("'A' and 'B' are both /m/0633h"):
         build(recipe(classes={"A": "Polar bear", "B": "/m/0633h"}), tmp_path / "set")
 
 
