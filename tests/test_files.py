@@ -1,4 +1,4 @@
-"""Files are whole or absent, tables keep every name, draws depend on what they are about and on nothing else."""
+"""Files are complete or absent, tables keep every name, and draws depend only on their arguments."""
 
 import errno
 import hashlib
@@ -234,7 +234,7 @@ def test_a_draw_depends_on_nothing_else():
     expected = first.random(5).tolist()
     seeded_rng(4, "content", "purpose").random(100)
     assert seeded_rng(3, "content", "purpose").random(5).tolist() == expected
-    # fixed for all machines and for all times: cached features and splits hang on it
+    # must never change on any machine: cached features and splits depend on it
     digest = hashlib.sha256(b"3|content|purpose").digest()
     assert first.bit_generator.seed_seq.entropy == int.from_bytes(digest[:16], "big")
 

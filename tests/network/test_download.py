@@ -1,4 +1,4 @@
-"""Every fault of a server, on the loopback interface: a clear message, nothing half-written, and a second run works."""
+"""Each server fault (on the loopback interface) gives a clear message and no partial file; the next run succeeds."""
 
 import hashlib
 import http.server
@@ -25,7 +25,7 @@ QUICK = {"backoff_seconds": 0.01, "connect_timeout_seconds": 1, "read_timeout_se
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` at every path; `faults` are taken one a request, the last of them for all that follow."""
+    """Serves `content` at every path; each request uses one of `faults`, and the last one is repeated."""
 
     daemon_threads = True
 
@@ -151,7 +151,7 @@ def get(server, tmp_path):
 
 
 def left(tmp_path):
-    """Names of what lies there, without the empty files that processes wait at."""
+    """Return the names of all files except the empty lock files."""
     return sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
 
 
@@ -436,7 +436,7 @@ def test_two_processes_fetch_once(server, tmp_path):
 
 
 def test_google_drive_goes_the_same_way(server, get, tmp_path, monkeypatch):
-    """The pages of Google Drive are imitated; that they look like this today cannot be tested without it."""
+    """Google Drive's pages are imitated; whether they still look like this needs the network."""
     drive_id = "1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n"
     monkeypatch.setattr(module, "DRIVE_URL", server.url("/uc?id={}"))
     form = (

@@ -1,4 +1,4 @@
-"""Attempts: how often, how long between them, and when they are given up."""
+"""Retries: how many, how long between them, and when to give up."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bears_tl.network.responses import TransientError, is_page, retrying
 
 
 def faults(*waits):
-    """Give a function that fails once a wait that the server asks for, or None, then works."""
+    """Return a function that fails once per requested wait (or None), then succeeds."""
     left = list(waits)
 
     def attempt():

@@ -1,4 +1,4 @@
-"""Corrections are rows, added and never changed; each is applied, or its photo is set aside and it is said why."""
+"""Corrections are only appended; each is applied, or its photo is quarantined with a reason."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def folder(write_photos):
 
 
 def label(path, lies_in="Grizzly", sha256=SHA256):
-    """Give the class of a photo after the corrections, or why it has none."""
+    """Return the class of a photo after the corrections, or why it has none."""
     row = apply_edits([{"path": "a.jpg", "class_name": lies_in, "sha256": sha256}], read_edits(path), CLASSES)[0]
     assert row.get("reason", "conflicting_label") == "conflicting_label"
     return row.get("detail", row["class_name"])

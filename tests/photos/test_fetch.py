@@ -1,4 +1,4 @@
-"""From every kind of source to a photo folder; and from every kind of hostile archive to one clear line."""
+"""Every kind of source becomes a photo folder; every kind of unsafe archive gives one clear message."""
 
 import bz2
 import gzip
@@ -74,7 +74,7 @@ def zip_special(mode, name="Grizzly/x"):
 
 
 def left(folder):
-    """Everything in a folder, without the empty files that processes wait at."""
+    """Return everything in a folder except the empty lock files."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(".lock"))
 
 
@@ -309,7 +309,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, data, monkeypatch):
 
 
 def test_a_process_that_was_killed_leaves_no_finished_folder(tmp_path, data):
-    """The folder of an extraction that was cut short is never used, and the next extraction takes it away."""
+    """The folder of an interrupted extraction is never used, and the next extraction removes it."""
     path = tmp_path / "a.tar.gz"
     path.write_bytes(packed("tar.gz"))
     target = f"a-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
@@ -403,7 +403,7 @@ def test_a_wrong_hash_is_named(tmp_path, data):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of `content` that counts its requests; `announced` is the length it tells of."""
+    """A server of `content` that counts its requests; `announced` is the length in its header."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     class Handler(http.server.BaseHTTPRequestHandler):

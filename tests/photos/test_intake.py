@@ -375,7 +375,7 @@ def test_lists_of_sources_are_passed_over_beside_the_class_folders_and_nowhere_e
 
 @pytest.fixture
 def close(monkeypatch):
-    """Give a function that lets the system refuse to list a folder, as it does not to root."""
+    """Return a function that makes a folder unlistable, even for root."""
     closed, scandir = set(), os.scandir
 
     def scanned(path):
@@ -412,7 +412,7 @@ def test_a_photo_folder_that_cannot_be_listed_is_refused(folder, close, refused)
 
 @pytest.mark.parametrize("closed", ["", "Panda"])
 def test_a_folder_that_lists_files_and_keeps_them_is_refused(closed, folder, monkeypatch, refused):
-    """What root never sees: rights to read a folder, none to enter it."""
+    """A folder with permission to read but not to enter it; root is never refused."""
     (folder / "link.png").symlink_to("Panda/0.png")
     stat = os.stat
 
@@ -476,7 +476,7 @@ def test_memory_is_that_of_the_rows_however_many_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(facts, "perceptual_hashes", lambda image: rng.integers(0, 256, (27, 32), dtype=np.uint8))
 
     def bytes_of(count):
-        """Take in so many tiny photos; give the bytes that were kept and the most there ever were."""
+        """Take in `count` tiny photos; return the bytes kept at the end and at the peak."""
         for i in range(count):
             path = tmp_path / str(count) / f"class {i % 2}" / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

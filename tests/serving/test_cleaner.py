@@ -1,4 +1,4 @@
-"""The cleaner writes what was chosen and nothing else; buttons are pressed as a browser would, without one."""
+"""The cleaner writes the chosen corrections and nothing else; buttons are clicked without a browser."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ from bears_tl.serving.cleaner import PHOTOS_PER_PAGE, THUMBNAIL_PX, Cleaner
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Give a function that takes in a photo folder and opens a run on it."""
+    """Return a function that takes in a photo folder and opens a run on it."""
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
 
     def started(folder):

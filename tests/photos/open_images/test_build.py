@@ -55,7 +55,7 @@ def csv_text(rows):
 
 
 class OpenImages(http.server.ThreadingHTTPServer):
-    """Serves `files`, path -> content, and the rows added to them; `faults` are taken one a request, by path."""
+    """Serves `files`, path -> content, and rows added to them; each request uses one of its path's `faults`."""
 
     daemon_threads, request_queue_size = True, 50
 
@@ -178,7 +178,7 @@ def bears(server):
 
 @pytest.fixture
 def recipe(server, tmp_path):
-    """Give a function that writes a config with the loopback server's addresses and reads it."""
+    """Return a function that writes a config with the loopback server's addresses and reads it."""
 
     def write(**changes):
         values = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
@@ -553,7 +553,7 @@ def test_a_broken_exif_is_replaced():
     assert upright(photo, "") == photo
 
 
-# --- words of strangers -------------------------------------------------------------------------------------------
+# --- untrusted text -----------------------------------------------------------------------------------------------
 
 HOSTILE = [
     "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "<script>alert(1)</script>", "](javascript:alert(1))", "\n# Head\n\n",
