@@ -127,7 +127,7 @@ def test_a_cpu_head_is_small_and_has_one_parameter_more_than_features_a_class(ru
         (["predict", "x.jpg", "--run", "runs/none"], 2, "no run in"),
         (["fetch", "nowhere", "--to", "there"], 2, "'nowhere'"),
         (["open-images", "--to", "there", "--config", "none.yaml"], 2, "none.yaml"),
-        (["intake", "empty", "--run", "runs/empty"], 2, "holds no class folders"),
+        (["intake", "empty", "--run", "runs/empty"], 2, "contains no class folders"),
         (["intake", "one", "--run", "runs/one"], 2, "only the class"),
         (["intake", "few", "--run", "runs/few"], 2, "has 2 good photos"),
         (["train", "--set", "checkpoint=page.ckpt", "--run", "runs/page"], 2, "web page"),

@@ -157,7 +157,7 @@ spanning = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=4)
 
 
 def group(class_names, seed, name):
-    """Give one photo of each class named, all of one group."""
+    """Return one photo of each class named, all of one group."""
     hashes = [hashlib.sha256(f"{seed} {name} {i}".encode()).hexdigest() for i in range(len(class_names))]
     return [
         {"path": f"{class_name}/{name} {i}.jpg", "class_name": class_name, "sha256": sha256, "group": min(hashes)[:16]}
@@ -166,7 +166,7 @@ def group(class_names, seed, name):
 
 
 def grouped(sizes_of, seed, spans=()):
-    """Give photos of classes with groups of these sizes, and of groups with so many photos in each of two classes."""
+    """Return photos of classes with groups of these sizes, and of groups with so many photos in each of two classes."""
     rows = [
         photo
         for class_name, of_class in sizes_of.items()

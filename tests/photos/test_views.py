@@ -31,14 +31,14 @@ def halves(first, second, width_px, height_px) -> Image.Image:
 
 
 def smooth_photo(width_px, height_px) -> Image.Image:
-    """Paint waves of some 30 px: what a photo without fine texture is like."""
+    """Paint waves of about 30 px, like a photo without fine texture."""
     y, x = np.mgrid[:height_px, :width_px]
     waves = [np.sin(x / 31 + y / 47), np.cos(x / 53 - y / 29), np.sin((x + y) / 37)]
     return Image.fromarray(np.uint8(np.rint(127.5 + 127.5 * np.stack(waves, axis=2))))
 
 
 def reference(photo: Image.Image) -> np.ndarray:
-    """Let scikit-image make the center view: float [299, 299, 3] in [0, 255]. Needs width - height to be even."""
+    """Compute the center view with scikit-image: float [299, 299, 3] in [0, 255]. Needs width - height to be even."""
     pixels = np.asarray(photo, dtype=np.float32) / 255
     height, width = pixels.shape[:2]
     side = min(height, width)

@@ -176,7 +176,7 @@ with run.alone():
     assert first.stdout.readline() == "has it\n"
     for later in (same, other):
         later.stdin.write("\n")
-        assert "waiting for another process that is at work on the run runs/new" in later.stderr.readline()
+        assert "waiting for another process that is working on the run runs/new" in later.stderr.readline()
     first.stdin.write("\n")
     assert first.wait(30) == 0
     same.stdin.write("\n")
