@@ -138,7 +138,7 @@ def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, caps
         pass
     for words, folder in ((["seed=1"], "runs/birds"), (["seed=1", "run=runs/birds"], None)):
         assert settings_from(None, words, folder) == birds.replace(seed=1)
-        assert capsys.readouterr().out == "settings of runs/birds: photos=birds epochs=5\n"
+        assert capsys.readouterr().out == "settings kept from runs/birds: photos=birds epochs=5\n"
     (tmp_path / "sample.yaml").write_text("photos: sample")
     assert settings_from("sample.yaml", ["epochs=50"], "runs/birds").photos == "sample"  # which `Run` refuses
     assert settings_from("sample.yaml", [f"photos={tmp_path}/birds"], "runs/birds").epochs == 200
@@ -147,7 +147,7 @@ def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, caps
 def test_what_is_removed_is_said(walked, capsys):
     walked.path("ladder").mkdir()  # of a ladder that was interrupted: it is in no receipt
     do(walked, "train", content="another")
-    assert "train gave something else, so ladder is removed" in capsys.readouterr().err
+    assert "the result of train has changed, so ladder is removed" in capsys.readouterr().err
     assert not walked.path("ladder").exists()
 
 
@@ -158,7 +158,11 @@ def test_a_stage_that_is_unknown_is_refused(run):
 
 
 def test_facts_of_a_stage_that_has_not_run_are_refused(run, refused):
-    with refused("'train'", str(run.folder)):
+    with refused("stage 'train'", str(run.folder), "has not run", "run 01_fetch (or `bears train --run"):
+        run.facts("train")
+    for stage in list(STAGES)[:2]:
+        do(run, stage)
+    with refused("stage 'train'", "run 03_split (or `bears split --run"):
         run.facts("train")
 
 
@@ -209,7 +213,7 @@ def test_a_run_that_is_not_there_is_refused_and_not_made(tmp_path, refused):
 
 
 def test_a_table_that_no_stage_wrote_is_refused(run, refused):
-    with refused("splits.csv", "run the stage"):
+    with refused("splits.csv is missing", "run 01_fetch"):
         run.table("splits.csv")
 
 
