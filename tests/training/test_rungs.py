@@ -313,7 +313,7 @@ def test_a_finished_state_is_not_trained_again_and_another_origin_starts_anew(cu
     assert fine_tune(again, drawn(network), LABELS, CONFIG, path, Origin({"seed": 0}))["history"] == first["history"]
     assert np.array_equal(again.kernel.numpy(), network.kernel.numpy())
     fine_tune(cut("head"), drawn(network), LABELS, CONFIG, path, Origin({"seed": 1}))
-    assert "(seed was 0, is now 1): it starts anew" in capsys.readouterr().out
+    assert "(seed was 0, is now 1); training starts from the beginning" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "foreign"])
@@ -370,7 +370,7 @@ def test_what_crosses_the_border_is_the_same_cached_or_not(borders, monkeypatch,
         if i % 3 == 2:
             path.unlink()
     assert np.array_equal(first[photos, views], found)
-    assert "made again" in capsys.readouterr().out
+    assert "computing it again" in capsys.readouterr().out
     assert np.array_equal(borders()[photos, views], found)
     assert not capsys.readouterr().out
 
