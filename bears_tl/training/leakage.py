@@ -51,9 +51,8 @@ def compare_splits(folder: str | Path, photos: list[dict], config: RunConfig, se
         features.append(thumbnail(image))
         of_copies.append(thumbnail(near_copy(image)))
     features = np.stack([*features, *of_copies])
-    copies = [
-        photo | {"sha256": photo["sha256"][::-1]} for photo in photos
-    ]  # another hash, so another position in the split
+    # Another hash gives another position in the split
+    copies = [photo | {"sha256": photo["sha256"][::-1]} for photo in photos]
     ungrouped = [photo | {"group": photo["sha256"]} for photo in [*photos, *copies]]
     grouped = [*photos, *copies]
     found = []
