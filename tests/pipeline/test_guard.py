@@ -1,4 +1,4 @@
-"""A run cannot be spoiled by mistake: by a notebook's defaults, by other photos, by a second process, by a folder."""
+"""A run cannot be damaged by a notebook's defaults, other photos, a second process or a wrong folder."""
 
 import os
 import subprocess

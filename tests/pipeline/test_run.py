@@ -1,4 +1,4 @@
-"""A run directory says what each stage found, and holds nothing that was made from something else."""
+"""A run directory records the result of each stage and holds nothing that is out of date."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def test_a_stage_enters_facts_hashes_and_seconds(run):
 def test_seconds_are_in_the_order_of_the_walk(run):
     for stage in reversed(STAGES):
         do(run, stage)
-        assert list(run.seconds()) == [stage]  # each change of an earlier stage took the later ones away
+        assert list(run.seconds()) == [stage]  # a change of an earlier stage removes all later ones
     for stage in STAGES:
         do(run, stage)
     assert list(run.seconds()) == list(STAGES)
@@ -133,7 +133,7 @@ def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, caps
     birds = settings_from(None, ["photos=birds", "epochs=5"], "runs/birds")
     assert birds == RunConfig(photos="birds", epochs=5, run="runs/birds") and capsys.readouterr().out == ""
     run = Run(birds)
-    assert settings_from(None, [], "runs/birds").photos == "sample"  # nothing of a run that did nothing is kept
+    assert settings_from(None, [], "runs/birds").photos == "sample"  # a run without stages keeps no settings
     with run.stage("fetch"):
         pass
     for words, folder in ((["seed=1"], "runs/birds"), (["seed=1", "run=runs/birds"], None)):
@@ -145,7 +145,7 @@ def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, caps
 
 
 def test_what_is_removed_is_said(walked, capsys):
-    walked.path("ladder").mkdir()  # of a ladder that was interrupted: it is in no receipt
+    walked.path("ladder").mkdir()  # left by an interrupted ladder, so it is in no receipt
     do(walked, "train", content="another")
     assert "the result of train has changed, so ladder is removed" in capsys.readouterr().err
     assert not walked.path("ladder").exists()
