@@ -51,7 +51,7 @@ _HOW_TO_RUN = {
     "learning_curves": ("08_beyond", "learning-curves"),
 }
 STAND_IN_NOTICE = (
-    "STAND-IN BODY: random, untrained weights. These results only show that the pipeline works; "
+    "STAND-IN BODY: random weights, not trained. These results only show that the pipeline works; "
     "they say nothing about transfer learning."
 )
 _PACKAGES = ("bears_tl", "tensorflow", "keras", "numpy", "pillow", "scikit-image")
