@@ -68,7 +68,7 @@ def test_what_is_no_view_is_refused(body, wrong):
 
 
 def test_slims_own_graph_gives_the_same_features(body, batch, workspace):
-    # A random body makes more of each rounding error than a trained one; the real weights below are held to 1e-5.
+    # A random body amplifies rounding errors more than a trained one; for real weights the bound below is 1e-5.
     assert close(body.features(batch), slim_features(workspace.checkpoint, batch), 1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Predictions come back from their table to the last bit, and the worst ones are found."""
+"""Predictions are read back from their table bit for bit, and the worst ones are found."""
 
 import numpy as np
 import pytest

@@ -140,7 +140,7 @@ def test_the_budget_is_that_of_an_empty_cache(run, monkeypatch):
 @pytest.mark.parametrize("make", [scratch.train, learning_curves.measure, transfer_seconds])
 def test_a_run_that_is_not_trained_is_refused(tmp_path, refused, make):
     run = Run(RunConfig(run=str(tmp_path / "run")))
-    with refused("not come to the stage 'train'"):
+    with refused("stage 'train'"):
         make(run)
     assert not run.folder.exists()
 
@@ -154,7 +154,7 @@ def test_a_run_that_was_not_trained_with_its_settings_is_refused(run, refused):
             make(Run.open(run.folder))
     stages.split(Run.open(run.folder, brightness=0.0))
     run.path("predictions.csv").write_text("path\n")
-    with refused("predictions.csv", "gone or was changed", "train the run again"):
+    with refused("predictions.csv", "is missing or was changed", "train the run again"):
         scratch.train(run)
 
 

@@ -1,4 +1,4 @@
-"""A split that tears copies apart flatters the head; a clean one does not."""
+"""A split with copies on both sides inflates accuracy; a clean split does not."""
 
 import numpy as np
 import pytest
