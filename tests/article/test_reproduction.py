@@ -84,7 +84,7 @@ def test_what_other_photos_weights_or_limits_gave_is_not_taken(run, made, tmp_pa
 
 
 def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, monkeypatch):
-    words = ["as-2019", "--run", "runs/walked", "--seeds", "2", "--turns", "mean", "--to", "there/t.csv"]
+    words = ["as-2019", "--run", "runs/walked", "--seeds", "2", "--switches", "mean", "--to", "there/t.csv"]
     monkeypatch.setattr("sys.argv", ["bears", *words])
     assert main() == 0
     rows = read_csv(tmp_path / "there/t.csv", switches.COLUMNS)
@@ -105,7 +105,7 @@ def test_the_help_names_every_switch(capsys):
     with pytest.raises(SystemExit):
         main(["as-2019", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{', '.join(switches.VARIANTS[1:-1])}, or all together: all" in said
+    assert f"{', '.join(switches.VARIANTS[1:-1])}; or all" in said
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_help_names_every_switch(capsys):
         (["--seeds", "0"], "--seeds 0"),
         (["--seeds", "1001"], "1 to 1000"),
         (["--to", "table.txt"], "'table.txt'"),
-        (["--turns", "dropuot"], "'dropuot'"),
+        (["--switches", "dropuot"], "'dropuot'"),
         (["--run", "runs/none"], "no run in 'runs/none'"),
         (["--seeds", "1"], "a.ckpt' is not a TensorFlow checkpoint"),
     ],
