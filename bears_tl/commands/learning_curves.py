@@ -9,7 +9,7 @@ def add(parser) -> None:
     add_run(parser)
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[5, 10, 20, 50], metavar="N",
-        help="training photos per class; all photos are always added (default: 5 10 20 50)",
+        help="training photos per class; all photos always come last (default: 5 10 20 50)",
     )  # fmt: skip
     seeds = "number of seeds, counted from the run's seed (default: %(default)s)"
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help=seeds)

@@ -13,7 +13,7 @@ from bears_tl.pipeline.run import Run
 
 @pytest.fixture
 def run(write_photos, tmp_path, monkeypatch):
-    """A run whose photos are taken in and whose checkpoint is found, in a folder of its own."""
+    """Give a run with photos taken in and a checkpoint found."""
     monkeypatch.chdir(tmp_path)
     folder, run = write_photos(black=6, brown=6), Run(RunConfig(run="runs/walked", seed=3))
     (tmp_path / "a.ckpt").write_text("weights")
@@ -97,7 +97,7 @@ def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, mo
     assert main(["as-2019", "--run", "runs/walked", "--seeds", "1"]) == 0
     assert run.path("as_2019/as_2019.csv").is_file()
     said = capsys.readouterr().out
-    assert "12 photos are few: batches of 4, where the article had 40" in said
+    assert "only 12 photos: batches of 4 instead of the article's 40" in said
     assert "seed 0, batch_norm: 6 of 12 test photos wrong" in said
 
 
