@@ -231,11 +231,11 @@ def train_and_test(
                 started = time.perf_counter()
                 for i, rows in enumerate(drawn[: None if iterations is None else iterations - len(iteration_seconds)]):
                     began = time.perf_counter()
-                    seen = network, rows, switches.train_views, f"{epoch} {i}"
-                    network.step(features_of(*seen, training=True), labels_of(rows))
+                    inputs = network, rows, switches.train_views, f"{epoch} {i}"
+                    network.step(features_of(*inputs, training=True), labels_of(rows))
                     iteration_seconds.append(time.perf_counter() - began)
                 with _timed(seconds, "epoch_ends"):
-                    shares = network.probabilities(features_of(*seen, training=False))
+                    shares = network.probabilities(features_of(*inputs, training=False))
                     accuracy = float((shares.argmax(axis=1) == labels_of(rows)).mean())
                     saved = network.save(Path(saved_folder), epoch)
                 history.append({"epoch": epoch, "last_batch_accuracy": accuracy})
@@ -246,8 +246,8 @@ def train_and_test(
                     break
             with _timed(seconds, "test"):
                 parts = [[test[i] for i in part] for part in judged_batches(len(test))]
-                seen = [features_of(network, rows, switches.test_views, "test", training=False) for rows in parts]
-                found = [network.probabilities(features) for features in seen]
+                features = [features_of(network, rows, switches.test_views, "test", training=False) for rows in parts]
+                found = [network.probabilities(of_batch) for of_batch in features]
     except KeyboardInterrupt:
         if memory is not None:  # the same call can continue from the memory
             raise

@@ -33,9 +33,7 @@ def matrix_rates(precision: str, side: int = 4096, tries: int = 5) -> list[float
     seconds = []
     for _ in range(tries + 1):
         started = time.perf_counter()
-        tf.linalg.matmul(matrix, matrix)[
-            0, 0
-        ].numpy()  # one value only: copying all would add the transfer from the GPU
+        tf.linalg.matmul(matrix, matrix)[0, 0].numpy()  # one value: copying all would add the transfer from the GPU
         seconds.append(time.perf_counter() - started)
     return (2 * side**3 / np.array(seconds[1:]) / 1e9).tolist()
 

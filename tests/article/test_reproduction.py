@@ -1,4 +1,4 @@
-"""The procedure of 2019 on a run: its table, what is refused, and that no stage of the run is touched."""
+"""The procedure of 2019 on a run: its table, its refusals, and that no stage of the run changes."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def run(write_photos, tmp_path, monkeypatch):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Replace the procedure by one that predicts "brown" at once, and give the list of its calls."""
+    """Replace the procedure with one that immediately predicts "brown", and give the list of its calls."""
     calls = []
 
     def train_and_test(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **limits):
@@ -88,7 +88,7 @@ def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, mo
     monkeypatch.setattr("sys.argv", ["bears", *words])
     assert main() == 0
     rows = read_csv(tmp_path / "there/t.csv", switches.COLUMNS)
-    assert [row["turned"] for row in rows] == ["none", "mean"]  # what it is compared with is always run
+    assert [row["turned"] for row in rows] == ["none", "mean"]  # the base always runs
     assert [(row["photos"], row["errors"], row["seeds"]) for row in rows] == 2 * [("24", "12", "2")]
     text = (tmp_path / "there/t.md").read_text(encoding="utf-8")
     assert text in capsys.readouterr().out and "12 of 24" in text and "STAND-IN" in text
