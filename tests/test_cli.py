@@ -141,7 +141,7 @@ def test_a_mistake_is_one_line_with_a_status(workspace, words, status, named):
         words = [*words, "--set", f"photos={workspace.photos}"]
     if words[0] == "train" and "--run" not in words:
         words = [*words, "--run", "runs/mistake"]
-    whole = words[0] == "fetch" or "checkpoint=other.ckpt" in words  # one without TensorFlow's start-up lines, one with
+    whole = words[0] == "fetch" or "checkpoint=other.ckpt" in words  # without and with TensorFlow's start-up lines
     done = (workspace.bears if whole else workspace.bears_here)(*words)
     assert done.returncode == status, done.stderr
     said = [line for line in done.stderr.splitlines() if not line.startswith("fetching ")]

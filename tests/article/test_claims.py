@@ -1,4 +1,4 @@
-"""The ledger is true: arithmetic is computed, what stands in the code is read there, and the tables follow it."""
+"""The ledger is correct: arithmetic is recomputed, constants are read from the code, and the tables match."""
 
 import dataclasses
 import itertools
@@ -33,8 +33,8 @@ def test_the_counts_are_arithmetic(claims):
     assert stated["grizzlies"] + stated["pandas"] + stated["polar bears"] == stated["photos"] == 919
     assert claims["training photos"].ours == int(stated["photos"] * (1 - 0.2)) == 735
     assert claims["test photos"].ours == stated["photos"] - 735 == 184
-    assert claims["share of the test photos"].ours == round(100 * 184 / 919, 2)
-    assert claims["iterations an epoch"].ours == 735 // stated["photos in a batch"]
+    assert claims["share of test photos"].ours == round(100 * 184 / 919, 2)
+    assert claims["iterations per epoch"].ours == 735 // stated["photos per batch"]
     assert claims["training time in the text"].ours == round(stated["training time"] / 60, 2)
 
 
@@ -49,13 +49,13 @@ def test_98_92_percent_is_two_wrong_photos_one_in_each_kind_of_batch(claims):
     assert printing == [(1, 1)]
     claim = claims["test accuracy"]
     assert claim.ours == round(100 * 182 / 184, 3) == claims["test accuracy in the text"].ours
-    assert f"{100 * 182 / 184:.2f}" == "98.91"  # so the mean over photos would have printed another number
+    assert f"{100 * 182 / 184:.2f}" == "98.91"  # the mean over photos would print another number
     low, high = wilson_interval(182, 184)
     assert f"{100 * low:.1f} to {100 * high:.1f} %" == "96.1 to 99.7 %" and "96.1 to 99.7 %" in claim.why
 
 
 def test_a_corrupt_test_photo_would_not_change_that():
-    """With 181 to 183 photos tested there are other numbers of batches of 19 and 18, and still one wrong in each."""
+    """With 181 to 183 test photos the batch counts differ, but there is still one wrong photo in each size."""
     for large in (1, 2, 3):
         means = {
             (i, j): f"{100 * (10 - i / 19 - j / 18) / 10:.2f}" for i in range(19 * large + 1) for j in range(1, 100)
@@ -65,13 +65,13 @@ def test_a_corrupt_test_photo_would_not_change_that():
 
 
 def test_0_974359_is_38_of_39_and_of_no_full_batch(claims):
-    assert f"{38 / 39:.6f}" == "0.974359" == str(claims["accuracy of one batch in training"].ours)
+    assert f"{38 / 39:.6f}" == "0.974359" == str(claims["accuracy of one training batch"].ours)
     printing = [(k, n) for n in range(1, 41) for k in range(n + 1) if f"{k / n:.6f}" == "0.974359"]
     assert printing == [(38, 39)]
 
 
 def test_what_the_views_say(claims):
-    assert claims["side of the input"].ours == IMAGE_SIZE_PX and claims["largest zoom"].ours == MAX_ZOOM
+    assert claims["input side"].ours == IMAGE_SIZE_PX and claims["largest zoom"].ours == MAX_ZOOM
 
 
 def test_half_of_the_views_are_mirrored(claims, monkeypatch):
@@ -87,8 +87,8 @@ def test_half_of_the_views_are_mirrored(claims, monkeypatch):
 def test_what_the_procedure_says(claims):
     from bears_tl.article import network, procedure
 
-    assert claims["epochs"].ours == procedure.EPOCHS and claims["photos in a batch"].ours == procedure.BATCH_SIZE
-    assert claims["batches of the test"].ours == procedure.TEST_BATCHES
+    assert claims["epochs"].ours == procedure.EPOCHS and claims["photos per batch"].ours == procedure.BATCH_SIZE
+    assert claims["test batches"].ours == procedure.TEST_BATCHES
     assert claims["classes of the ImageNet weights"].ours == network.IMAGENET_CLASSES
     rows = [{"sha256": f"{i:064x}", "class_name": "bear"} for i in range(919)]
     assert [len(part) for part in procedure.divide(rows, "plain", 0)] == [
@@ -103,10 +103,10 @@ def test_the_longest_way_through_the_body_has_47_convolutions(claims):
     from bears_tl.inception.backbone import build
 
     depth = {}
-    for layer in build().layers:  # sorted by depth: what a layer gets comes before it
+    for layer in build().layers:  # sorted by depth: inputs come before a layer
         parents = [node.operation.name for made in layer._inbound_nodes for node in made.parent_nodes]
         depth[layer.name] = max((depth[name] for name in parents), default=0) + isinstance(layer, keras.layers.Conv2D)
-    assert max(depth.values()) + 1 == claims["layers of Inception v3"].ours  # and the dense layer of the logits
+    assert max(depth.values()) + 1 == claims["layers of Inception v3"].ours  # plus the dense layer of the logits
 
 
 def test_six_predictions_are_shown(claims):

@@ -1,4 +1,4 @@
-"""Every alternative gives the features of the reference, whatever its settings, and in any number of photos."""
+"""Every alternative gives the reference features, with any settings and any number of photos."""
 
 import importlib.util
 import sys
@@ -44,7 +44,7 @@ def onnx(graph):
 
 
 def cosines(one, other):
-    """Compare what tells the photos apart: features of a random body have much in common, which is taken off."""
+    """Compare features after subtracting their mean, because features of a random body have much in common."""
     one, other = one - other.mean(axis=0), other - other.mean(axis=0)
     return (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
 
