@@ -323,7 +323,7 @@ def test_a_run_without_intake_is_said_in_a_line_whatever_is_pressed(count, stage
     for button in (None, cleaner.forth, cleaner.back):
         if button:
             button.click()
-        assert "the stage &#x27;intake&#x27;" in cleaner.message.value and 'role="alert"' in cleaner.message.value
+        assert "stage &#x27;intake&#x27; of run" in cleaner.message.value and 'role="alert"' in cleaner.message.value
     cleaner.save.click()
     cleaner.undo.click()
     assert cleaner.grid.children == ()
