@@ -1,4 +1,4 @@
-"""Every setting of a run, typed and checked. YAML key, notebook parameter and field are one name."""
+"""Every setting of a run, typed and checked. A setting has the same name in YAML, in notebooks and here."""
 
 import contextlib
 import dataclasses
@@ -11,8 +11,8 @@ from bears_tl.errors import InputError, reason_of
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
 DEPTHS = ("glimpse", "whole")
-# What a setting decides, in the order of the stages: the first of these that it changes; what comes later follows.
-# `nothing`: where a run lies, and how much of a study is made.
+# The first result that a setting changes, in the order of the stages; all later results depend on it as well.
+# `nothing`: settings that only say where a run is stored, or how much of a study is run.
 SUBJECTS = ("nothing", "photos", "split", "body", "views", "head", "after")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "nothing"}
 
@@ -24,90 +24,105 @@ def _setting(decides, default, help, low=None, high=None, choices=None):
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """The settings of one run; the metadata of each field says what it means and what range is allowed."""
+    """Hold the settings of one run; the metadata of each field has its description and its allowed range."""
 
-    run: str = _setting("nothing", "runs/sample", "folder that everything of this run is written to")
-    photos: str = _setting("photos", "sample", "sample | folder of class folders | archive | URL | Google Drive id")
+    run: str = _setting("nothing", "runs/sample", "folder that the run writes everything to")
+    photos: str = _setting(
+        "photos", "sample", "sample, a folder of class folders, an archive, a URL or a Google Drive id"
+    )
     checkpoint: str = _setting(
-        "body", "auto", "auto | random | path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
+        "body", "auto", "auto, random, or the path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)"
     )
     precision: str = _setting(
-        "body", "auto", "what the body computes in; auto: the fastest here, found out once", choices=PRECISIONS
+        "body",
+        "auto",
+        "number format that the body computes in; auto: the fastest on this machine, measured once",
+        choices=PRECISIONS,
     )
-    max_files: int = _setting("photos", 1_000_000, "an archive with more files and folders is refused", 1, 10**9)
-    max_bytes: int = _setting("photos", 200 * 10**9, "an archive that holds more bytes is refused", 1, 10**15)
-    min_side_px: int = _setting("photos", 64, "a photo with a shorter side is set aside", 1, 100_000)
+    max_files: int = _setting("photos", 1_000_000, "refuse an archive with more files and folders than this", 1, 10**9)
+    max_bytes: int = _setting(
+        "photos", 200 * 10**9, "refuse an archive that unpacks to more bytes than this", 1, 10**15
+    )
+    min_side_px: int = _setting(
+        "photos", 64, "set aside photos whose shorter side has fewer pixels than this", 1, 100_000
+    )
     allow_animated: bool = _setting(
-        "photos", False, "take the first frame of animated files instead of setting them aside"
+        "photos", False, "use the first frame of animated files instead of setting them aside"
     )
-    edits: str = _setting("photos", "data/edits.csv", "label corrections, applied at intake when there is such a file")
-    seed: int = _setting("split", 0, "every random choice follows from it", 0, 2**31 - 1)
+    edits: str = _setting(
+        "photos", "data/edits.csv", "table of label corrections, applied at intake if the file exists"
+    )
+    seed: int = _setting("split", 0, "seed of every random choice", 0, 2**31 - 1)
     test_fraction: float = _setting("split", 0.2, "share of each class kept for the test", 0.01, 0.8)
-    val_fraction: float = _setting("split", 0.1, "share of each class kept for early stopping", 0.01, 0.8)
-    max_zoom: float = _setting(
-        "views", 0.2, "a random view shows a box up to this much smaller than the largest one", 0.0, 0.9
+    val_fraction: float = _setting(
+        "split", 0.1, "share of each class kept for validation, which decides when to stop", 0.01, 0.8
     )
-    brightness: float = _setting("views", 0.0, "random views are up to this share darker or brighter; 0: off", 0.0, 1.0)
+    max_zoom: float = _setting(
+        "views", 0.2, "the box of a random view is smaller than the largest one by up to this share", 0.0, 0.9
+    )
+    brightness: float = _setting(
+        "views", 0.0, "random views are darker or brighter by up to this share; 0: off", 0.0, 1.0
+    )
     contrast: float = _setting(
-        "views", 0.0, "random views have up to this share less or more contrast; 0: off", 0.0, 1.0
+        "views", 0.0, "random views have less or more contrast by up to this share; 0: off", 0.0, 1.0
     )
     saturation: float = _setting(
-        "views", 0.0, "random views are up to this share less or more colourful; 0: off", 0.0, 1.0
+        "views", 0.0, "random views are less or more colourful by up to this share; 0: off", 0.0, 1.0
     )
     hue: float = _setting(
-        "views", 0.0, "hues of random views are turned by up to this share of the circle; 0: off", 0.0, 0.5
+        "views", 0.0, "random views have their hue rotated by up to this share of the colour circle; 0: off", 0.0, 0.5
     )
     rotation_degrees: float = _setting(
-        "views", 0.0, "random views are turned by up to this, either way; 0: off", 0.0, 180.0
+        "views", 0.0, "random views are rotated by up to this many degrees, either way; 0: off", 0.0, 180.0
     )
     erasing: float = _setting(
-        "views", 0.0, "half of the random views lack a rectangle of up to this share; 0: off", 0.0, 0.9
+        "views", 0.0, "half of the random views lose a rectangle of up to this share of the area; 0: off", 0.0, 0.9
     )
-    train_views: int = _setting("views", 1, "random views of each training photo; 0: train on the center view", 0, 100)
-    epochs: int = _setting("head", 200, "training stops after this many, or earlier", 1, 100_000)
-    patience: int = _setting("head", 20, "epochs without a lower validation loss before training stops", 1, 100_000)
-    batch_size: int = _setting("head", 40, "photos a training step", 1, 65_536)
-    learning_rate: float = _setting("head", 0.003, "Adam's step size", 1e-7, 1.0)
+    train_views: int = _setting("views", 1, "random views per training photo; 0: train on the center view", 0, 100)
+    epochs: int = _setting("head", 200, "largest number of epochs", 1, 100_000)
+    patience: int = _setting("head", 20, "stop after this many epochs without a lower validation loss", 1, 100_000)
+    batch_size: int = _setting("head", 40, "photos per training step", 1, 65_536)
+    learning_rate: float = _setting("head", 0.003, "step size of Adam", 1e-7, 1.0)
     label_smoothing: float = _setting(
         "head", 0.0, "share of each target that is spread evenly over all classes; 0: off", 0.0, 0.99
     )
     mixup: float = _setting(
-        "head", 0.0, "training features are mixed by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0
+        "head", 0.0, "mix the features of two training photos by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0
     )
     class_weights: str = _setting(
-        "head", "none", "balanced: in training, each class counts as much as any other", choices=CLASS_WEIGHTS
+        "head", "none", "balanced: every class has the same total weight in training", choices=CLASS_WEIGHTS
     )
     as_2019: str = _setting(
         "nothing",
         "glimpse",
-        "of the procedure of 2019, notebook 09 runs a glimpse, or the whole: hours",
+        "how much of the procedure of 2019 notebook 09 runs: glimpse takes minutes, whole takes hours",
         choices=DEPTHS,
     )
     beyond: str = _setting(
         "nothing",
         "glimpse",
-        "of what the article wished for, notebook 08 runs a glimpse, or the whole: hours",
+        "how much of its comparisons notebook 08 runs: glimpse takes minutes, whole takes hours",
         choices=DEPTHS,
     )
     fine_tune_learning_rate: float = _setting(
-        "after", 0.00003, "Adam's step size below the head, in the ladder", 1e-9, 1.0
+        "after", 0.00003, "step size of Adam for the layers below the head, in the ladder", 1e-9, 1.0
     )
-    fine_tune_epochs: int = _setting("after", 10, "a rung of the ladder is trained for this many, or fewer", 1, 100_000)
+    fine_tune_epochs: int = _setting("after", 10, "largest number of epochs per rung of the ladder", 1, 100_000)
     fine_tune_patience: int = _setting(
-        "after", 3, "epochs without a lower validation loss before a rung's training stops", 1, 100_000
+        "after", 3, "stop a rung after this many epochs without a lower validation loss", 1, 100_000
     )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
-        if self.test_fraction + self.val_fraction > 0.9 + 1e-9:  # 0.34 + 0.56 is a little more than 0.9 in binary
+        if self.test_fraction + self.val_fraction > 0.9 + 1e-9:  # in binary, 0.34 + 0.56 is slightly more than 0.9
             raise InputError(
-                f"test_fraction {self.test_fraction} and val_fraction {self.val_fraction} leave too little "
-                "to train on: their sum may be 0.9 at most"
+                f"test_fraction {self.test_fraction} and val_fraction {self.val_fraction} leave too few photos to "
+                "train on: lower them until their sum is at most 0.9"
             )
 
     def replace(self, **changes) -> "RunConfig":
-        """Copy with some fields changed.
+        """Copy the settings with some fields changed.
 
         Raises:
             InputError: an unknown field, a wrong type or a value out of range.
@@ -115,7 +130,7 @@ class RunConfig:
         return from_dict(dataclasses.asdict(self) | changes, "the settings")
 
     def as_dict(self) -> dict:
-        """Plain values, in the order of the fields."""
+        """Return plain values, in the order of the fields."""
         return dataclasses.asdict(self)
 
 
@@ -123,8 +138,8 @@ def from_dict(values: dict, origin: str) -> RunConfig:
     """Make a RunConfig from plain values.
 
     Args:
-        values: setting name to value; names left out keep their defaults.
-        origin: where the values come from, for messages.
+        values: setting name to value; the other settings keep their defaults.
+        origin: where the values come from, for error messages.
 
     Raises:
         InputError: an unknown name, a wrong type or a value out of range.
@@ -139,7 +154,7 @@ def from_dict(values: dict, origin: str) -> RunConfig:
 
 
 def deciding(*subjects: str) -> list[str]:
-    """List the settings that decide one of some subjects (see SUBJECTS), in the order of the fields."""
+    """List the settings that decide any of these subjects (see SUBJECTS), in the order of the fields."""
     return [field.name for field in dataclasses.fields(RunConfig) if field.metadata["decides"] in subjects]
 
 
@@ -147,20 +162,20 @@ def load(path: str | Path) -> RunConfig:
     """Read a YAML file of settings.
 
     Raises:
-        InputError: no such file, not YAML, not a mapping, or a setting that RunConfig refuses.
+        InputError: there is no such file, it is not a YAML mapping, or RunConfig refuses a setting.
     """
     return from_dict(read_yaml(path, "configs/sample.yaml"), str(path))
 
 
 def read_yaml(path: str | Path, example: str) -> dict:
-    """Read a YAML file of `setting: value` lines; an empty file has none.
+    """Read a YAML file of `setting: value` lines; an empty file gives no settings.
 
     Args:
         path: the file.
-        example: a file of its kind, for the message when there is no such file.
+        example: a valid file of this kind, named in the message when the file is missing.
 
     Raises:
-        InputError: no such file, not YAML, or not a mapping.
+        InputError: there is no such file, or it is not a YAML mapping.
     """
     import yaml
 
@@ -168,7 +183,7 @@ def read_yaml(path: str | Path, example: str) -> dict:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"no config at {str(path)!r}: name a YAML file such as {example}") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a 13th month
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or a 13th month
         raise InputError(f"config {str(path)!r} could not be read as YAML: {reason_of(error)}") from None
     if values is None:
         values = {}
@@ -178,14 +193,14 @@ def read_yaml(path: str | Path, example: str) -> dict:
 
 
 def parse_settings(pairs: list[str], option: str = "--set") -> dict:
-    """Turn `key=value` words of a command line into settings; values are read as YAML where the setting is no text.
+    """Turn `key=value` arguments into settings; values are read as YAML unless the setting is text.
 
     Args:
-        pairs: the words.
-        option: what they were given to, for messages.
+        pairs: the arguments.
+        option: the option they were given to, for error messages.
 
     Raises:
-        InputError: a word without `=` or a value that is not YAML.
+        InputError: an argument has no `=`, or its value is not YAML.
     """
     import yaml
 
@@ -195,7 +210,7 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict:
         if not equals:
             raise InputError(f"{option} {pair!r}: expected key=value, for example seed=1")
         if isinstance(RunConfig.__dataclass_fields__.get(name, types.SimpleNamespace(default=None)).default, str):
-            values[name] = text  # a path or an address is taken as it is: `a: b` and `*.zip` are not YAML
+            values[name] = text  # paths and addresses such as `a: b` and `*.zip` are not valid YAML
             continue
         try:
             values[name] = yaml.safe_load(text)
@@ -205,10 +220,10 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict:
 
 
 def check_checkpoint(setting: str) -> None:
-    """Refuse a path where there is no checkpoint, before minutes of work that need one.
+    """Check that a checkpoint exists, before minutes of work that need it.
 
     Raises:
-        InputError: no such file.
+        InputError: there is no such file.
     """
     if setting in ("auto", "random") or setting.startswith(("http://", "https://")):
         return
@@ -220,7 +235,7 @@ def check_checkpoint(setting: str) -> None:
 
 
 def _checked(field, value):
-    """Return the value in the field's type, or raise InputError."""
+    """Return the value as the field's type; raise InputError if it is not valid."""
     expected = type(field.default)
     if expected is float and isinstance(value, int | str) and not isinstance(value, bool):
         with contextlib.suppress(ValueError, OverflowError):

@@ -1,18 +1,23 @@
 # %% [markdown]
-# # 2. Augment: what the network sees of a photo
+# # 2. Augment: prepare photos for the network
 #
-# Inception v3 takes pictures of 299 x 299 px with levels in [-1, 1]. Photos have any size and shape, so each is seen
-# through a *view*: a square box of the photo, resized.
+# **Before you start:** run [01_fetch](01_fetch.ipynb) with the same `run`, or run `make train`.
+#
+# **You will learn** how a photo of any size becomes the input of the network, what augmentation changes, why it does
+# not prevent caching, and how to correct wrong labels.
+#
+# Inception v3 takes pictures of 299 x 299 px with levels in [-1, 1]. We cut a square box out of the photo and resize
+# it. The result is called a *view*:
 #
 # - The **center view** is the largest square in the middle. It is used for validation, test and prediction.
-# - A **random view** is what the article trained on: the largest square, shrunk by up to `max_zoom`, put anywhere,
-#   mirrored half of the time.
+# - A **random view** is used for training, as in the article. Its box is smaller than the largest square by up to
+#   `max_zoom`, lies anywhere in the photo, and is mirrored half of the time.
 #
-# On top of that, a random view may differ in brightness, contrast, colours and angle, and lack a part: each effect has
-# a strength, and all are off unless you set them.
+# A random view can also change brightness, contrast, colours and angle, or lose a rectangle. Each of these effects has
+# a strength. By default all are off.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -27,127 +32,136 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 01_fetch wrote to
-seed = 0  # every random choice follows from it
-max_zoom = 0.2  # a random view shows a box up to this much smaller than the largest one
-brightness = 0.0  # random views are up to this share darker or brighter; 0: off
-contrast = 0.0  # random views have up to this share less or more contrast; 0: off
-saturation = 0.0  # random views are up to this share less or more colourful; 0: off
-hue = 0.0  # hues of random views are turned by up to this share of the circle; 0: off
-rotation_degrees = 0.0  # random views are turned by up to this, either way; 0: off
-erasing = 0.0  # half of the random views lack a rectangle of up to this share; 0: off
-train_views = 1  # random views of each training photo; 0: train on the center view
+seed = 0  # seed of every random choice
+max_zoom = 0.2  # the box of a random view is smaller than the largest one by up to this share
+brightness = 0.0  # random views are darker or brighter by up to this share; 0: off
+contrast = 0.0  # random views have less or more contrast by up to this share; 0: off
+saturation = 0.0  # random views are less or more colourful by up to this share; 0: off
+hue = 0.0  # random views have their hue rotated by up to this share of the colour circle; 0: off
+rotation_degrees = 0.0  # random views are rotated by up to this many degrees, either way; 0: off
+erasing = 0.0  # half of the random views lose a rectangle of up to this share of the area; 0: off
+train_views = 1  # random views per training photo; 0: train on the center view
 
 # %%
 import numpy as np
 
 from bears_tl.judging import plots
 from bears_tl.photos.image import read_image
-from bears_tl.photos.views import CENTER, IMAGE_SIZE_PX, View, center_view, read_views
+from bears_tl.photos.views import CENTER, View, center_view, read_views, rising_strength
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.serving.cleaner import Cleaner
 
 # %% [markdown]
-# The settings of views are made here: they are kept in the run, and `05_train` goes by them. A run that has settings
-# already keeps them; only what you change above takes their place.
+# This notebook saves the settings of the views in the run, and notebook 05 trains with them. If the run already has
+# settings, it keeps them, except for those that you change above.
 
 # %%
-strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
-strengths |= {"rotation_degrees": rotation_degrees, "erasing": erasing}
-current_run = Run.open_or_start(run, seed=seed, max_zoom=max_zoom, train_views=train_views, **strengths)
-photo = artifacts.draw(current_run, current_run.table("photos.csv"), 1)[0]
+effects = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+effects |= {"rotation_degrees": rotation_degrees, "erasing": erasing}
+current_run = Run.open_or_start(run, seed=seed, max_zoom=max_zoom, train_views=train_views, **effects)
 current_run.keep_settings()
-config = current_run.config
+
+# %% [markdown]
+# ## The center view
 
 # %%
+photo = artifacts.draw(current_run, current_run.table("photos.csv"), 1)[0]
 path = artifacts.photo_folder(current_run) / photo["path"]
 original = np.asarray(read_image(path))
 center = read_views(path, [CENTER], photo["sha256"])[0]
-titles = [f"before: {original.shape[1]} x {original.shape[0]} px", f"after: {IMAGE_SIZE_PX} x {IMAGE_SIZE_PX} px"]
-figure = plots.photo_grid([original, center], titles, columns=2)
+height, width = original.shape[:2]
+titles = [f"photo: {width} x {height} px", f"center view: {center.shape[1]} x {center.shape[0]} px"]
+figure = plots.photo_grid([original, center], titles, columns=2, title="A photo and its center view", side_inches=2.6)
 
 # %% [markdown]
-# **What to see.** The photo before and after: the center view keeps the height of a wide photo and cuts its sides. A
-# bear at the very edge is lost; that is the price of a fixed square.
-#
-# ## The same photo in six random views
+# **What to see.** A wide photo keeps its full height and loses its sides. A tall photo loses its top and bottom. A bear
+# at the very edge may be lost.
 
 # %%
-strengths = {effect: getattr(config, effect) for effect in strengths}
+print(f"The center view shows {min(width, height) / max(width, height):.0%} of this photo.")
+
+# %% [markdown]
+# ## Random views
+
+# %%
+config = current_run.config
+strengths = {effect: getattr(config, effect) for effect in effects}
 views = [View(k, config.seed, config.max_zoom, **strengths) for k in range(6)]
 pictures = read_views(path, views, photo["sha256"])
-figure = plots.photo_grid(pictures, [f"view {view.k}" for view in views])
+figure = plots.photo_grid(pictures, [f"view {view.k}" for view in views], title="Six random views of the same photo")
 
 # %% [markdown]
-# **What to see.** Six boxes of different size and place, some mirrored. A bear is a bear in all of them, and that is
-# what the classifier learns from them.
+# **What to see.** The boxes differ in size and place, and about half of such views are mirrored. The class is the same
+# in all of them, so the classifier learns to ignore these differences.
 #
-# View *k* of a photo is random, but not different each time: it follows from the seed, the photo's content, *k* and the
-# strengths alone. So what the network computes for a view can be kept on disk and used again. Augmentation and the
-# feature cache go together.
+# A random view does not change from run to run. View *k* depends only on the seed, the photo's content, *k* and the
+# strengths. So the features that the network computes for a view can be cached on disk and used again. We check that
+# the order does not matter:
 
 # %%
-again = read_views(path, list(reversed(views)), photo["sha256"])[::-1]
-assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=True))
+backwards = read_views(path, views[::-1], photo["sha256"])
+assert np.array_equal(pictures, backwards[::-1])
 
 # %% [markdown]
-# ## Richer views
+# ## Stronger augmentation
 #
-# A strength is the most that an effect may do; how much of it a view gets is drawn. Here is one effect a row, at rising
-# strength: of eight views, the one that it changes most. The last row has all of them at once, at rising shares of the
-# strongest above.
+# A strength is the largest change that an effect may make. Each view draws its own change up to that limit. We show one
+# effect per row, with its strength rising from left to right, in a view that the effect changes much. The last row
+# combines all effects; its titles give the share of the largest strengths.
 
 # %%
-most = {"brightness": 0.5, "contrast": 0.5, "saturation": 1.0, "hue": 0.2, "rotation_degrees": 45.0, "erasing": 0.4}
+largest = {"brightness": 0.5, "contrast": 0.5, "saturation": 1.0, "hue": 0.2, "rotation_degrees": 45.0, "erasing": 0.4}
+rows = {effect: {effect: strength} for effect, strength in largest.items()} | {"all": largest}
+shares = [0, 0.2, 0.4, 0.6, 0.8, 1]
 pictures, titles = [], []
-for name, row in [*((effect, {effect: strength}) for effect, strength in most.items()), ("all", most)]:
-    pairs = [read_views(path, [View(k, config.seed), View(k, config.seed, **row)], photo["sha256"]) for k in range(8)]
-    k = int(np.argmax([abs(np.subtract(*pair, dtype=float)).mean() for pair in pairs]))
-    for share in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        view = View(k, config.seed, **{effect: share * strength for effect, strength in row.items()})
-        pictures += read_views(path, [view], photo["sha256"])
-        titles.append(f"{name} {share * row.get(name, 1):.2g}")
-figure = plots.photo_grid(pictures, titles)
+for name, row in rows.items():
+    pictures += rising_strength(path, photo["sha256"], row, shares, config.seed)
+    titles += [f"{name} {share * largest.get(name, 1):.2g}" for share in shares]
+figure = plots.photo_grid(pictures, titles, title="Each effect at rising strength")
 
 # %% [markdown]
-# **What to see.** Each row begins with the plain view and goes one way, since a strength only stretches what was drawn:
-# box, direction and place of the rectangle stay. Turned photos have no black corners: the photo goes on mirrored beyond
-# its border. The rectangle is noise, and half of all views have none.
+# **What to see.** Each row starts with the plain view and changes in one direction, because a higher strength only
+# scales the same random draw. Rotated photos have no black corners: the photo is mirrored beyond its border. The erased
+# rectangle is filled with noise, and half of all views have none.
 #
-# Ask of each row whether you would still name the animal without hesitation. Where you would not, the strength teaches
-# the network something that no photo will ask of it; and where colour is what tells the classes apart, as in white and
-# brown bears, much of `saturation` and `hue` takes it away.
+# Check in each row whether you still recognize the animal without hesitation. If you do not, the strength is too high:
+# the network would train on pictures that it never has to classify. If colour tells the classes apart, as with white
+# and brown bears, high `saturation` and `hue` remove useful information.
 
 # %% [markdown]
 # ## The levels that the network gets
 #
-# Feeding levels in [0, 255] or [0, 1] to a network that was trained on [-1, 1] is a classic and silent mistake.
+# The network was trained on levels in [-1, 1]. Feeding it levels in [0, 255] or [0, 1] is a common mistake, and no
+# error message reports it. So we check the range here.
 
 # %%
 levels = center_view(original)
 print(levels.shape, levels.dtype, f"from {levels.min():.3f} to {levels.max():.3f}")
 assert levels.shape == (299, 299, 3) and levels.dtype == np.float32
 assert -1 <= levels.min() <= levels.max() <= 1
-assert np.array_equal(center_view(original), center_view(original / 255)), "uint8 and float photos give the same view"
+assert np.array_equal(levels, center_view(original / 255)), "uint8 and float photos give the same view"
 
 # %% [markdown]
-# ## Labels that are wrong
+# ## Correct wrong labels
 #
-# No view mends a wrong label: a panda that lies among the polar bears is learned as a polar bear. So we look at a dozen
-# photos, each with the class that it has now. Where the class is wrong, choose another, say why in a few words, and
-# press *Save corrections*.
+# Augmentation cannot repair a wrong label: a panda in the folder of polar bears is learned as a polar bear. The next
+# cell shows a dozen photos with their classes. If a class is wrong, choose the right one, write a few words about why,
+# and press *Save corrections*.
 #
-# No photo is moved or changed. A correction is one line in a table, `data/edits.csv` unless the setting `edits` names
-# another. Run `01_fetch` again, and it applies the table to the photos with that content, whatever their names.
-# Nothing is written until you press the button.
+# Nothing is written before you press the button, and no photo is moved or changed. A correction is one line in the
+# table that the setting `edits` names (`data/edits.csv` by default). Run notebook 01 again to apply the table. It
+# identifies photos by their content, so a correction still applies after a file is renamed.
 
 # %%
 Cleaner(current_run, artifacts.draw(current_run, current_run.table("photos.csv"), 12))
 
 # %% [markdown]
-# **What to see.** Whole photos this time, for a bear at the edge counts as well. In the sample every label is right:
-# try a wrong one, save it, and *Undo* it. To look through all photos, give `Cleaner` the whole table: it shows twelve
-# a page.
+# **What to see.** These are whole photos, because you need to see a bear at the edge as well. In the painted sample all
+# labels are right: choose a wrong one, save it, and press *Undo*. To look through all photos, pass the whole table to
+# `Cleaner`, which shows twelve per page.
 #
-# **What we learned.** Every photo, whatever its size or kind, becomes the same kind of array; training and prediction
-# use the same code for it. On to `03_split`.
+# **What we learned.** Every photo, whatever its size or format, becomes the same kind of array. Training and prediction
+# use the same code for it. Random views are repeatable, so their features can be cached.
+#
+# Next: [03_split](03_split.ipynb) divides the photos into train, val and test.

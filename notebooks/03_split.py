@@ -1,16 +1,21 @@
 # %% [markdown]
-# # 3. Split: which photos are for what
+# # 3. Split: divide the photos into train, val and test
 #
-# - **train**: the head learns from these;
-# - **val** (validation): they decide when to stop;
-# - **test**: they are looked at once, at the end, and give the figure that we report.
+# **Before you start:** run [01_fetch](01_fetch.ipynb) with the same `run`, or run `make train`.
 #
-# A photo's place is decided by its content: within each class the photos are ranked by a hash of their bytes.
-# Renaming or moving files moves no photo to another split, and each class has exactly its share in each.
-# Near-duplicates, the same photo resized, cropped or mirrored, always lie in one split together.
+# **You will learn** how to divide photos so that the test result is honest: the same shares in every class, and no
+# copies of training photos in the test.
+#
+# - **train**: the head learns from these photos.
+# - **val** (validation): these photos decide when training stops.
+# - **test**: these photos are used once, at the end, for the accuracy that we report.
+#
+# The content of a photo decides its split. Within each class, the photos are sorted by a hash of their content. The
+# first ones are for the test, the last ones for validation, and the rest for training. Near-duplicates always go into
+# the same split.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -25,21 +30,25 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 01_fetch wrote to
-seed = 0  # another seed, another split
+seed = 0  # seed of every random choice
 test_fraction = 0.2  # share of each class kept for the test
-val_fraction = 0.1  # share of each class kept for early stopping
+val_fraction = 0.1  # share of each class kept for validation, which decides when to stop
 
 # %%
 import collections
 
+import numpy as np
+from IPython.display import Markdown
+
 from bears_tl.judging import plots
-from bears_tl.photos.splits import count_splits, split_photos
+from bears_tl.photos.image import read_image
+from bears_tl.photos.splits import count_moved, count_splits, has_exact_shares, keeps_groups_together, split_photos
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
+from bears_tl.training.leakage import compare_splits, first_of_each_class, near_copy
 
+# %%
 current_run = Run.open_or_start(run, seed=seed, test_fraction=test_fraction, val_fraction=val_fraction)
-config = current_run.config
-fractions = {"test_fraction": config.test_fraction, "val_fraction": config.val_fraction}
 rows = stages.split(current_run)
 rows[:2]
 
@@ -48,84 +57,90 @@ counts = count_splits(rows)
 figure = plots.count_bars(counts)
 
 # %% [markdown]
-# **What to see.** The same shares in every class. The article drew 80/20 from all photos at once, so that a class
-# could by chance be rare in the test, and it had no validation set to stop by.
+# **What to see.** Every class has the same shares. The article drew 20 % for the test from all photos at once, so a
+# class could be rare in the test by chance. It also had no validation photos to decide when to stop.
+#
+# Shares are exact to the nearest photo, or to the nearest group of near-duplicates:
 
 # %%
+config = current_run.config
+fractions = {"test_fraction": config.test_fraction, "val_fraction": config.val_fraction}
 for class_name, count in counts.items():
     total = sum(count.values())
     print(f"{class_name:>12}: " + ", ".join(f"{split} {n} ({n / total:.0%})" for split, n in count.items()))
-    # to the nearest photo, or to the nearest group of near-duplicates; a group in two classes goes with one of them
-    groups = collections.Counter(row["group"] for row in rows if row["class_name"] == class_name)
-    mixed = {row["group"] for row in rows if row["class_name"] != class_name}
-    room = max(groups.values()) + sum(size for group, size in groups.items() if group in mixed)
-    shares = {"test": config.test_fraction, "val": config.val_fraction}
-    assert all(abs(count[split] - share * total) <= room for split, share in shares.items())
+assert has_exact_shares(rows, **fractions)
 
 # %% [markdown]
 # ## Near-duplicates stay together
 #
-# `01_fetch` gave each photo a `group`. No group lies in two splits, so that no test photo was seen in training in
-# another size or cut.
+# Notebook 01 gave each photo a `group`. All photos of a group are in the same split. So no test photo was seen in
+# training in another size or crop.
 
 # %%
 sizes = collections.Counter(row["group"] for row in rows)
-for row in [row for row in rows if sizes[row["group"]] > 1][:20]:
+copies = [row for row in rows if sizes[row["group"]] > 1]
+for row in copies[:20]:
     print(row["group"], row["split"], row["path"])
-print(sum(size > 1 for size in sizes.values()), "groups of more than one photo")
-assert len({(row["group"], row["split"]) for row in rows}) == len(sizes)
+print(f"{len(copies)} of {len(rows)} photos have near-duplicates.")
+assert keeps_groups_together(rows)
 
 # %% [markdown]
-# ## What a leak would pretend
+# ## How much a leaky split inflates accuracy
 #
-# Scraped photos are full of copies. We add one to each photo: a little cropped, a little brighter, saved in poor
-# quality. Then we train our head twice: on a split that takes each picture by itself, and on one that keeps the two
-# together. The head sees thumbnails here, for the network comes only in `04_restore`.
+# Photos collected from the web are full of copies. We imitate this and add a copy of each photo: slightly cropped,
+# slightly brighter, saved at low quality.
 
 # %%
-from bears_tl.photos.image import read_image
-from bears_tl.training.leakage import compare_splits, near_copy
-
 original = read_image(artifacts.photo_folder(current_run) / rows[0]["path"])
-figure = plots.photo_grid([original, near_copy(original)], ["a photo", "a copy of it"], columns=2)
+titles = ["photo", "near-copy"]
+figure = plots.photo_grid([original, near_copy(original)], titles, 2, "A photo and its near-copy", side_inches=2.6)
 
 # %% [markdown]
-# **What to see.** Hardly a difference. Yet the bytes of the two files are not the same, so that looking for equal
-# files does not find them.
+# **What to see.** The two are hard to tell apart. Yet their files have different bytes, so a search for identical files
+# does not find such copies.
+#
+# Now we train the head twice. The *leaky* split treats each picture on its own, so a photo and its copy may fall into
+# different splits. The *clean* split keeps them together. Here the head gets 24 x 24 px thumbnails; the network arrives
+# in notebook 04.
 
 # %%
-few = [row for name in counts for row in [row for row in rows if row["class_name"] == name][:500]]  # of a large set
+few = first_of_each_class(rows, 500)  # enough for the comparison, also where there are many more photos
 found = compare_splits(artifacts.photo_folder(current_run), few, config, seeds=range(5))
 for row in found:
     print(f"seed {row['seed']}: leaky split {row['leaky']:.1%}, clean split {row['clean']:.1%}")
-leaky, clean = (sum(row[name] for row in found) / len(found) for name in ("leaky", "clean"))
-print(f"The leak pretends {leaky - clean:+.1%} of test accuracy: {leaky:.1%} instead of {clean:.1%}.")
+
+# %%
+leaky = np.mean([row["leaky"] for row in found])
+clean = np.mean([row["clean"] for row in found])
+Markdown(
+    f"On average, the leaky split reports a test accuracy of {leaky:.1%} and the clean split {clean:.1%}. "
+    f"The leak changes the result by {100 * (leaky - clean):+.1f} points."
+)
 
 # %% [markdown]
-# Nothing about the head is better in the first column: it was asked about photos that it had seen.
+# The head is no better with the leaky split. Its test contains copies of photos from training, so it measures memory.
 #
-# ## Names and places do not matter
+# ## Names and order do not matter
 #
-# We rename every photo and shuffle the list: each photo stays in its split, because only its content counts.
+# We rename every photo and reverse the list. Each photo stays in its split, because only its content counts.
 
 # %%
 renamed = [row | {"path": f"renamed/{number}.jpg"} for number, row in enumerate(reversed(rows))]
-split_of = {row["sha256"]: row["split"] for row in rows}
-again = split_photos(renamed, **fractions, seed=config.seed)
-assert all(row["split"] == split_of[row["sha256"]] for row in again)
+assert count_moved(rows, split_photos(renamed, **fractions, seed=config.seed)) == 0
 
 # %% [markdown]
-# ## A few photos more
+# ## Adding photos moves few others
 #
-# We add 10 photos (made up here: a split looks at hashes alone): only photos at the borders between two splits change
-# sides.
+# A growing collection should keep its test photos. We add 10 invented photos; the split needs only their hashes. Only
+# photos near the border between two splits can move.
 
 # %%
 more = [row | {"sha256": row["sha256"][::-1], "group": row["sha256"][::-1]} for row in rows[:10]]
-after = {row["sha256"]: row["split"] for row in split_photos([*rows, *more], **fractions, seed=config.seed)}
-moved = sum(after[sha256] != split for sha256, split in split_of.items())
-print(f"Adding {len(more)} photos to {len(rows)} moved {moved} of them to another split.")
+moved = count_moved(rows, split_photos([*rows, *more], **fractions, seed=config.seed))
+Markdown(f"Adding {len(more)} photos to {len(rows)} moved {moved} of them to another split.")
 
 # %% [markdown]
-# **What we learned.** The split is exact, repeatable, stable and without leaks: `splits.csv` has it for every photo.
-# On to `04_restore`.
+# **What we learned.** The split is exact in each class, repeatable, stable when photos are added, and free of leaks
+# through near-duplicates. `splits.csv` lists every photo with its split.
+#
+# Next: [04_restore](04_restore.ipynb) loads the network.

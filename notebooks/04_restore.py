@@ -1,17 +1,23 @@
 # %% [markdown]
-# # 4. Restore: a network that has already learned to see
+# # 4. Restore: load a network that can already see
 #
-# Inception v3 was trained on 1.3 million photos of 1,000 kinds of things. Its last layers know those kinds; the
-# layers below know edges, fur, eyes and snouts. We take everything up to the last 2,048 numbers, the *features*, and
-# leave it as it is.
+# **Before you start:** run [01_fetch](01_fetch.ipynb) and [03_split](03_split.ipynb) with the same `run`, or run
+# `make train`.
 #
-# The weights come from the checkpoint that TF-slim published in 2016: 94 pairs of a convolution and a batch
-# normalization. Since nothing of them will change, each batch normalization is folded into its convolution, and the
-# whole becomes a graph of constants, the fastest form there is. Without a file or a network, a *stand-in* with random
-# weights takes their place, and says so.
+# **You will learn** where the weights come from, what is in the checkpoint, and how to check that three
+# implementations of the network compute the same.
+#
+# Inception v3 was trained on 1.3 million photos of 1,000 kinds of things. Its last layer is specific to those kinds.
+# The layers below detect edges, textures and parts, which are useful for other photos too. We use everything up to the
+# last 2,048 numbers, the *features*, and never change it. We call this part the *body*.
+#
+# The weights come from the checkpoint that TF-slim published in 2016. It holds 94 convolutions, each followed by a
+# batch normalization. Because the body never changes, each batch normalization is folded into its convolution, and all
+# weights become constants of one graph. That is faster to run. If there is neither a file nor a network connection, a
+# *stand-in* with random weights is used, and a notice says so.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -26,86 +32,90 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 03_split wrote to
-checkpoint = "auto"  # auto, random, or the path or URL of a TF-slim Inception v3 checkpoint
-precision = "auto"  # what the body computes in: auto (the fastest here), float32, bfloat16 or float16
-seed = 0  # of the stand-in's weights
+checkpoint = "auto"  # auto, random, or the path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)
+precision = "auto"  # number format that the body computes in; auto: the fastest on this machine, measured once
+seed = 0  # seed of every random choice
 
 # %%
 import numpy as np
 
+from bears_tl.inception.architecture import BASE_VALUES, count_by_block
 from bears_tl.inception.backbone import Backbone
-from bears_tl.inception.slim import slim_features
+from bears_tl.inception.slim import SMALLEST_COSINE, slim_features, smallest_cosine
 from bears_tl.judging import plots
 from bears_tl.photos.views import scale
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
-current_run = Run.open_or_start(run, checkpoint=checkpoint, precision=precision, seed=seed)
-
 # %%
+current_run = Run.open_or_start(run, checkpoint=checkpoint, precision=precision, seed=seed)
 body = stages.restore(current_run)
 facts = current_run.facts("restore")
-print(f"{facts['kind']} weights, SHA-256 {facts['fingerprint'][:16]}..., {facts['path']}")
+print(f"Weights: {facts['kind']}, SHA-256 {facts['fingerprint'][:16]}..., {facts['path']}")
 print(f"The body computes in {body.precision}.")
 print(current_run.notice())
 
 # %% [markdown]
-# ## The inventory
+# ## What is in the checkpoint
 #
-# What the checkpoint holds is compared with what the body needs: a variable that is missing, left over or of another
-# shape stops the run and is named. Keras' Inception v3, filled from the same file, shows what is in it.
+# We compare the checkpoint with what the body needs. If a variable is missing, left over or has the wrong shape, the
+# run stops and names it. Keras' Inception v3, filled from the same file, shows how many numbers each block holds.
 
 # %%
 keras_body = Backbone.restore(facts["path"])
 values = keras_body.values()
-blocks = {}
-for name, value in values.items():
-    block = name.split("/")[1]
-    blocks[block] = blocks.get(block, 0) + value.size
+blocks = count_by_block(values)
 for block, count in blocks.items():
     print(f"{block:>14} {count:>12,}")
 print(f"{'all':>14} {sum(blocks.values()):>12,}")
-assert sum(blocks.values()) == 21_802_784 and len(values) == 376
+assert sum(blocks.values()) == BASE_VALUES
+assert len(values) == 4 * 94  # a kernel, an offset, a mean and a variance per convolution
 
 # %% [markdown]
 # ## The first filters
 
 # %%
-kernels = np.moveaxis(values["InceptionV3/Conv2d_1a_3x3/weights"], -1, 0)
-low, high = kernels.min(axis=(1, 2, 3), keepdims=True), kernels.max(axis=(1, 2, 3), keepdims=True)
-pictures = ((kernels - low) / (high - low + 1e-9) * 255).astype(np.uint8)
-figure = plots.photo_grid(list(pictures), [""] * len(pictures), columns=16)
+kernels = values["InceptionV3/Conv2d_1a_3x3/weights"]
+figure = plots.filter_grid(kernels, title=f"The {kernels.shape[-1]} filters of the first layer")
 
 # %% [markdown]
-# **What to see.** The 32 filters of the first layer, 3 x 3 pixels and 3 colours each. In trained weights there are
-# edges in all directions and blobs of colour; in the stand-in there is only noise.
+# **What to see.** Each filter is 3 x 3 pixels with three colours. Trained filters show edges in several directions and
+# blobs of colour. The stand-in's filters are noise.
 #
 # ## Three implementations, one result
 #
-# TF-slim's own graph of 2016, restored from the same file, is the judge: for the same photos Keras' body and our folded
-# one must give the same features.
+# TF-slim's own graph of 2016, restored from the same file, is the reference. For the same photos, Keras' body and our
+# folded body must compute the same features. A cosine of 1 means that two feature vectors have the same direction.
 
 # %%
-photos = artifacts.draw(current_run, current_run.table("splits.csv"), 4)
-pixels = np.stack(artifacts.pixels(current_run, photos))
-slims = slim_features(facts["path"], scale(pixels))
-ours = {"Keras": keras_body.features(scale(pixels)), f"folded, {body.precision}": body.infer(pixels)}
-for name, features in ours.items():
-    difference = np.abs(features - slims).max()
-    cosines = (features * slims).sum(axis=1) / np.linalg.norm(features, axis=1) / np.linalg.norm(slims, axis=1)
-    print(f"{name}: features up to {slims.max():.2f} differ by {difference:.1e} at most, cosine {cosines.min():.6f}")
-    assert cosines.min() > (0.999 if "float16" in name else 0.999999)
+pixels = artifacts.draw_pixels(current_run, 4)
+reference = slim_features(facts["path"], scale(pixels))
+reference.shape
+
+# %%
+features = keras_body.features(scale(pixels))
+cosine = smallest_cosine(features, reference)
+print(f"Keras: cosine {cosine:.6f} or more, largest difference {np.abs(features - reference).max():.1e}")
+assert cosine > SMALLEST_COSINE["float32"]
+
+# %%
+features = body.infer(pixels)
+cosine = smallest_cosine(features, reference)
+print(f"Folded body: cosine {cosine:.6f} or more, largest difference {np.abs(features - reference).max():.1e}")
+assert cosine > SMALLEST_COSINE[body.precision]
 
 # %% [markdown]
 # ## One by one or together
 #
-# In inference mode a photo's features do not depend on the other photos in its batch: not by a bit. The article fed
-# `training: True`, so that they did.
+# In inference mode the features of a photo do not depend on the other photos in its batch, not even in the last bit.
+# The article ran the network with `training: True`, where they do depend on them.
 
 # %%
-alone = np.concatenate([body.infer(view[np.newaxis]) for view in pixels])
-assert np.array_equal(alone, body.infer(pixels))
+alone = [body.infer(view[np.newaxis])[0] for view in pixels]
+assert np.array_equal(alone, features)
 
 # %% [markdown]
-# **What we learned.** The body is the network of 2016: in float32 to some millionths, in bfloat16, where that is faster
-# here, to a cosine of 0.999 or more. And it is frozen. On to `05_train`.
+# **What we learned.** The body computes the features of TF-slim's network of 2016, up to the rounding of its number
+# format. It is frozen, and it treats each photo independently.
+#
+# Next: [05_train](05_train.ipynb) trains a new last layer on these features.

@@ -1,14 +1,20 @@
 # %% [markdown]
 # # 5. Train: a new last layer
 #
-# The body turns a photo into 2,048 numbers. A new layer with a softmax turns those into a probability for each class;
-# it is all that we train: 2,048 x 3 weights and 3 biases, 6,147 parameters for three classes.
+# **Before you start:** run [01_fetch](01_fetch.ipynb), [03_split](03_split.ipynb) and [04_restore](04_restore.ipynb)
+# with the same `run`, or run `make train`.
 #
-# The body never changes, so each photo goes through it **once**. The features are kept on disk; training the head on
-# them takes seconds. The article sent every photo through the body again at each step.
+# **You will learn** how to train a classifier on the features of a frozen network, how to read learning curves, and how
+# to find a learning rate.
+#
+# The body turns a photo into 2,048 features. A new layer with a softmax, the *head*, turns them into one probability
+# per class. We train only the head.
+#
+# The body never changes, so each view of a photo goes through it **once**. The features are cached on disk, and
+# training the head on them takes seconds. The article sent every photo through the body again at each step.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -23,18 +29,19 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 04_restore wrote to
-seed = 0  # every random choice follows from it
-train_views = 1  # random views of each training photo; 0: train on the center view
-epochs = 200  # training stops after this many, or earlier
-patience = 20  # epochs without a lower validation loss before training stops
-batch_size = 40  # photos a training step
-learning_rate = 0.003  # Adam's step size
+seed = 0  # seed of every random choice
+train_views = 1  # random views per training photo; 0: train on the center view
+epochs = 200  # largest number of epochs
+patience = 20  # stop after this many epochs without a lower validation loss
+batch_size = 40  # photos per training step
+learning_rate = 0.003  # step size of Adam
 label_smoothing = 0.0  # share of each target that is spread evenly over all classes; 0: off
-mixup = 0.0  # training features are mixed by shares from Beta(mixup, mixup); 0: off
-class_weights = "none"  # balanced: in training, each class counts as much as any other
+mixup = 0.0  # mix the features of two training photos by shares from Beta(mixup, mixup); 0: off
+class_weights = "none"  # balanced: every class has the same total weight in training
 
 # %%
 import numpy as np
+from IPython.display import Markdown
 
 from bears_tl.judging import plots
 from bears_tl.pipeline import artifacts, stages
@@ -43,70 +50,105 @@ from bears_tl.pipeline.run import Run
 knobs = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "learning_rate": learning_rate}
 knobs |= {"label_smoothing": label_smoothing, "mixup": mixup, "class_weights": class_weights}
 current_run = Run.open_or_start(run, seed=seed, train_views=train_views, **knobs)
+
+# %% [markdown]
+# We keep the features of four photos, to check at the end that training did not change the body.
+
+# %%
 body = artifacts.load_body(current_run)
-pixels = np.stack(artifacts.pixels(current_run, artifacts.draw(current_run, current_run.table("splits.csv"), 4)))
+pixels = artifacts.draw_pixels(current_run, 4)
 before = body.infer(pixels)
 
 # %% [markdown]
-# ## Features: one pass, then the cache
+# ## Compute the features once
 
 # %%
 features = stages.features(current_run, body)
 for split, table in features.items():
     print(f"{split:>5}: {table.shape[0]} photos x {table.shape[1]} views x {table.shape[2]} features")
-print(f"{current_run.seconds()['features']:.1f} s; a second time they come from {artifacts.cache_folder()}")
+print(f"{current_run.seconds()['features']:.1f} s. The next time, they come from {artifacts.cache_folder()}.")
+
+# %% [markdown]
+# ## Train the head
 
 # %%
 head, history = stages.train(current_run, features)
-print(f"{head.parameters:,} parameters, {len(history)} epochs in {sum(row['seconds'] for row in history):.1f} s")
-assert head.parameters == 2049 * len(head.class_names)
+seconds = sum(row["seconds"] for row in history)
+print(f"{len(history)} epochs in {seconds:.1f} s")
+print(f"2,048 weights and a bias for each of {len(head.class_names)} classes: {head.parameters:,} parameters")
+assert head.parameters == (2048 + 1) * len(head.class_names)
 
 # %%
 figure = plots.learning_curves(history, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Both losses fall. Training goes on as long as the validation loss (orange) falls, and ends when it
-# has not for `patience` epochs; the weights of its lowest point (dashed) are kept. Where the blue curve goes on
-# falling and the orange one turns up, the head begins to learn the training photos by heart.
+# **What to see.** Both losses fall. Training continues while the validation loss (orange) reaches new lows. It stops
+# after `patience` epochs without one, or after `epochs`. The weights from the epoch with the lowest validation loss
+# (dashed line) are kept. If the training loss (grey) keeps falling while the validation loss rises, the head starts to
+# memorize the training photos. The loss has a logarithmic axis, because it falls by orders of magnitude.
+
+# %%
+losses = [row["val_loss"] for row in history]
+kept = int(np.argmin(losses))
+Markdown(
+    f"This run trained for {len(history)} epochs and kept the weights of epoch {history[kept]['epoch']}. "
+    f"The validation loss fell from {losses[0]:.2g} to {losses[kept]:.2g} nats."
+)
+
+# %% [markdown]
+# ## Find a learning rate
 #
-# ## Which learning rate
-#
-# The range test of Leslie Smith: a new head, a hundred steps, each with a learning rate 1.2 times the one before, until
-# the loss is four times its best.
+# The range test of Leslie Smith trains a new head for up to 100 steps. Each step uses a learning rate 1.2 times the one
+# before. The test ends when the smoothed loss exceeds four times its lowest value.
 
 # %%
 tested = stages.find_learning_rate(current_run, features)
-suggestions = {"falls fastest": tested.steepest, "a tenth of the minimum's": tested.tenth_of_minimum}
+suggestions = {"steepest fall": tested.steepest, "a tenth of the minimum's rate": tested.tenth_of_minimum}
 note = current_run.notice()
 figure = plots.learning_rate_range(tested.learning_rates, tested.losses, tested.smoothed, suggestions, note)
-assert tested.learning_rates.max() > current_run.config.learning_rate, "the loss diverged before this run's rate"
 
 # %% [markdown]
-# **What to see.** On the left the steps are too small to change anything; then the loss falls; on the right it jumps
-# up: the steps are too long. (On very few photos it may never.) A good learning rate lies where the loss falls, some
-# way before the minimum. The two orange lines are rules of thumb for that place; the smoothed loss lags behind the
-# steps, which draws both to the right. The default, 0.003, was not found by them but by training with many seeds.
+# **What to see.** On the left, the steps are too small to change the loss. In the middle, the loss falls. On the right,
+# it jumps because the steps are too large; with very few photos it may not. A good learning rate lies where the loss
+# falls, clearly below the rate of the minimum. The two orange lines are rules of thumb for it. The smoothed loss lags
+# behind, so both lines lie a little too far to the right. The default of 0.003 comes from training with many seeds, not
+# from these rules.
+
+# %%
+assert tested.learning_rates.max() > current_run.config.learning_rate, "the loss diverged below this run's rate"
+Markdown(
+    f"The rules suggest {tested.steepest:.2g} and {tested.tenth_of_minimum:.2g}; "
+    f"this run uses {current_run.config.learning_rate:g}."
+)
+
+# %% [markdown]
+# ## Would more epochs help?
 #
-# What more epochs change: early stopping ends training by itself. To train on regardless and compare the test lines:
+# Early stopping decides for you. To try it yourself, train for fixed numbers of epochs and compare the test results:
 #
 #     for n in 10 30 100; do
 #         bears train --config configs/sample.yaml --set epochs=$n --set patience=$n --run runs/epochs_$n | grep test:
 #     done
 #
-# ## The body was not touched
+# ## The body did not change
 #
-# It is a graph of constants: there is nothing in it that training could change. It sees what it saw before.
+# All weights of the body are constants, so training cannot change them. The same photos have the same features as
+# before:
 
 # %%
-assert np.array_equal(before, body.infer(pixels))
+after = body.infer(pixels)
+assert np.array_equal(before, after)
 
 # %% [markdown]
 # ## The same seed gives the same bits
 
 # %%
 again, _ = stages.train(current_run, features)
-assert np.array_equal(head.kernel, again.kernel) and np.array_equal(head.bias, again.bias)
+assert np.array_equal(head.kernel, again.kernel)
+assert np.array_equal(head.bias, again.bias)
 
 # %% [markdown]
-# **What we learned.** A few thousand parameters on good features train in seconds, repeatably. Whether they are any
-# good, the test photos will tell: on to `06_evaluate`.
+# **What we learned.** A head with a few thousand parameters trains in seconds on cached features, and the result is
+# repeatable. Whether it is good is decided by the test photos.
+#
+# Next: [06_evaluate](06_evaluate.ipynb) judges the head on the test photos.

@@ -1,11 +1,17 @@
 # %% [markdown]
-# # 6. Evaluate: how good is it, and how sure are we
+# # 6. Evaluate: how good is it, and how certain are we
 #
-# The test photos took no part in training or in the choice of when to stop. A share of so few photos is itself
-# uncertain, so it comes with its count and a 95 % interval (Wilson's).
+# **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [05_train](05_train.ipynb) with the same
+# `run`, or run `make train`.
+#
+# **You will learn** how to report an accuracy with its uncertainty, which classes are confused, and how to check
+# whether simple cues such as colour explain the result.
+#
+# The test photos played no part in training or in deciding when to stop. An accuracy measured on few photos is
+# uncertain. So we report it with the number of photos and a 95 % interval (Wilson's).
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -22,72 +28,99 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 run = "runs/sample"  # the folder that 05_train wrote to
 
 # %%
+from IPython.display import Markdown
+
 from bears_tl.judging import metrics, plots
-from bears_tl.judging.predictions import worst
+from bears_tl.judging.predictions import count_errors, worst
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
+# %%
 current_run = Run.open_or_start(run)
 result = stages.evaluate(current_run)
 print("test:", metrics.sentence(result["test"]))
 print("val: ", metrics.sentence(result["val"]))
 print(result["notice"])
 
+# %%
+test = result["test"]
+low, high = test["interval"]
+Markdown(
+    f"With {test['errors']} errors in {test['count']} test photos, the accuracy on new photos of this kind may well be "
+    f"anywhere from {low:.1%} to {high:.1%}."
+)
+
 # %% [markdown]
-# **What to see.** The interval is the honest part. With 24 photos and no error it still reaches down to 86 %: no
-# error in a small test does not mean no errors. The article's 98.92 % was a mean over ten unequal batches of randomly
-# cropped photos, without an interval.
+# A small test cannot prove much: even without a single error, the interval reaches clearly below 100 %. The article
+# reported 98.92 % without an interval. That was the mean over ten batches of unequal size, of randomly cropped photos.
 #
-# ## Which class is taken for which
+# ## Which classes are confused
 
 # %%
 class_names = result["class_names"]
-figure = plots.confusion(result["test"], class_names, result["notice"])
+figure = plots.confusion(test, class_names, result["notice"])
 
 # %% [markdown]
-# **What to see.** A row is a true class, a column what was predicted; everything off the diagonal is a mistake.
+# **What to see.** Each row is a true class and each column a predicted class. The diagonal counts the right
+# predictions; every other cell counts mistakes.
+#
+# The next cell prints two shares per class. *Precision*: of the photos predicted as this class, how many belong to it?
+# *Recall*: of the photos of this class, how many were predicted as it?
 
 # %%
-for class_name, values in result["test"]["per_class"].items():
+for class_name, values in test["per_class"].items():
     for quantity in ("precision", "recall"):
         share, (low, high) = values[quantity], values[f"{quantity}_interval"]
-        text = "none predicted" if share is None else f"{share:.1%} ({low:.1%} to {high:.1%})"
+        text = "no photo predicted" if share is None else f"{share:.1%} ({low:.1%} to {high:.1%})"
         print(f"{class_name:>12} {quantity:>9}: {text}")
 
 # %% [markdown]
-# *Precision*: of the photos called this class, how many are. *Recall*: of the photos of this class, how many were
-# called so.
-#
-# ## The worst
+# ## The most difficult test photos
 
 # %%
-tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
-figure = artifacts.prediction_figure(current_run, worst(tests, class_names, 6))
+predictions = current_run.table("predictions.csv")
+tests = [row for row in predictions if row["split"] == "test"]
+hardest = worst(tests, class_names, 6)
+title = f"The {len(hardest)} test photos with the lowest probability for their true class"
+figure = artifacts.prediction_figure(current_run, hardest, title)
 
 # %% [markdown]
-# **What to see.** The six test photos whose true class got the least probability: the mistakes first, then the narrow
-# escapes. Bears that are small, cut off or oddly lit are usual; a wrong label shows here as well.
+# **What to see.** The photos are sorted by the probability of their true class, lowest first. So mistakes are on the
+# left, followed by right predictions with low confidence. Typical reasons are small, cropped or unusually lit bears. A
+# wrong label shows up here as well.
 
 # %% [markdown]
-# ## Does colour alone do it?
+# ## Is colour alone enough?
 #
-# A classifier can be right for a wrong reason: polar bears lie on snow. So a layer like the head is trained on what has
-# nothing to do with bears: colours, the border, the size of image and file.
+# A classifier can be right for a wrong reason: polar bears often stand in snow. So we train a logistic regression on
+# numbers that say nothing about the shape of a bear: the colours of the whole photo, the colours of its border, the
+# size of the image, and the size of the file.
 
 # %%
-print("\n".join(result["warnings"]) or "No cue comes near.")
 figure = plots.cue_accuracies(current_run.table("cues.csv"), result["notice"])
 
 # %% [markdown]
-# **What to see.** How far each cue gets, with its interval; the line is the body's accuracy. A cue within five points
-# of it is a warning: this test cannot tell seeing bears from seeing that cue. On the painted sample colours come far,
-# for its bears differ in colour.
+# **What to see.** Each bar is the accuracy from one cue alone, with its interval. The orange line is the accuracy of
+# the head on the body's features. If a cue comes within five points of it, the run warns: this test cannot show that
+# the network recognizes more than that cue. On the painted sample, colour alone gets far because the bears differ in
+# colour.
 
 # %%
-for name, rows in (("test", tests), ("val", [r for r in current_run.table("predictions.csv") if r["split"] == "val"])):
-    errors = sum(row["predicted"] != row["class_name"] for row in rows)
-    assert (errors, len(rows)) == (result[name]["errors"], result[name]["count"])
+print("\n".join(result["warnings"]) or "No cue comes within five points of the body's accuracy.")
 
 # %% [markdown]
-# **What we learned.** A figure, its count and its interval, and where it fails. All of it is in `metrics.json` and
-# `figures/` of the run. On to `07_predict`.
+# ## Check the counts
+#
+# We count the errors again, directly from the table of predictions.
+
+# %%
+for split in ("test", "val"):
+    rows = [row for row in predictions if row["split"] == split]
+    assert len(rows) == result[split]["count"]
+    assert count_errors(rows) == result[split]["errors"]
+
+# %% [markdown]
+# **What we learned.** An accuracy needs its number of photos and its interval. We also know which photos are difficult
+# and how far simple cues get. Everything is saved in `metrics.json` and `figures/` of the run.
+#
+# Next: [07_predict](07_predict.ipynb) classifies photos of your own.

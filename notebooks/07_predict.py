@@ -1,10 +1,13 @@
 # %% [markdown]
 # # 7. Predict: use the classifier
 #
-# Six random photos of the test, as in the article, and then any photo you like.
+# **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [05_train](05_train.ipynb) with the same
+# `run`, or run `make train`.
+#
+# **You will learn** how to classify any photo, and what the probabilities do and do not tell you.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -19,27 +22,33 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 05_train wrote to
-seed = 0  # another seed, six other photos
+seed = 0  # seed of every random choice
 
 # %%
-from bears_tl.judging.predictions import class_names_of, probabilities_of
+from bears_tl.judging.predictions import ROUNDING, largest_difference
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.serving.predictor import Predictor, find_photos
 
+# %% [markdown]
+# ## Six random test photos
+#
+# The article ended with such a figure. Set another `seed` to see other photos.
+
+# %%
 current_run = Run.open_or_start(run, seed=seed)
 tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
 six = artifacts.draw(current_run, tests, 6)
-figure = artifacts.prediction_figure(current_run, six)
-print(current_run.notice())
+figure = artifacts.prediction_figure(current_run, six, "Random test photos with their predictions")
 
 # %% [markdown]
-# **What to see.** Above each photo its true class, below it a bar a class; the orange one is the prediction.
+# **What to see.** Above each photo are its true and its predicted class. Below it is one bar per class with its
+# probability; the predicted class is orange.
 #
 # ## Your own photos
 #
-# Put the path of a photo or of a folder into `mine`. Here it points at the six photos from above, so that we can
-# check that a photo alone gets what it got in the test: the same code reads, scales and judges it.
+# Put the path of a photo, or of a folder of photos, into the list `mine`. Here it holds the test photos from above, so
+# that we can check the result.
 
 # %%
 mine = [artifacts.photo_folder(current_run) / row["path"] for row in six]
@@ -48,15 +57,21 @@ predictions, unreadable = predictor.predict(find_photos(mine))
 for row in predictions:
     print(f"{row['path'].rsplit('/', 1)[-1]}: {row['predicted']}")
 
+# %% [markdown]
+# The same code reads, scales and classifies a photo here and in the test. So the probabilities agree, up to rounding:
+
 # %%
-class_names = class_names_of(six)
-difference = abs(probabilities_of(predictions, class_names) - probabilities_of(six, class_names)).max()
-print(f"Largest difference to the test's probabilities: {difference:.1e}")
-assert difference < 1e-4 and not unreadable
+difference = largest_difference(predictions, six)
+print(f"Largest difference from the probabilities in the test: {difference:.1e}")
+assert difference < ROUNDING and not unreadable
 
 # %% [markdown]
-# A softmax must choose one of the classes it knows: a photo of a cat gets a bear's name too, and often a high
-# probability. It says which class fits best, not whether any does.
+# The model must choose a known class: a cat gets a bear's name, often with high confidence. The probabilities tell you
+# which class fits best, not whether any class fits.
 #
-# **What we learned.** The classifier takes any photo, the same way it was tested. From the command line: `bears predict
-# FILE --run RUN`; with `--model mixed_7c` or `--model scratch` it is what 08_beyond trained that predicts.
+# On the command line, `bears predict FILE --run RUN` does the same. After notebook 08, `--model mixed_7c` and
+# `--model scratch` use the models that it trained.
+#
+# **What we learned.** The classifier accepts any photo and treats it exactly as it treated the test photos.
+#
+# Next: [08_beyond](08_beyond.ipynb) tries what could improve the classifier.

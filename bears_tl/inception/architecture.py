@@ -64,6 +64,15 @@ def _kernels() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def count_by_block(values: dict) -> dict[str, int]:
+    """Count the numbers in each block, in order: variable name, as TF-slim names it, to an array."""
+    counts = {}
+    for name, array in values.items():
+        block = name.split("/")[1]
+        counts[block] = counts.get(block, 0) + array.size
+    return counts
+
+
 _KERNELS = _kernels()
 CONVOLUTIONS = tuple(_KERNELS)
 # The variables of a convolution, in the order of Keras' weights (batch norm without a scale, as trained by slim).

@@ -9,6 +9,9 @@ import numpy as np
 
 from bears_tl.tensorflow import tf
 
+# The smallest cosine of a photo's features with TF-slim's that is expected of a body that computes in this precision.
+SMALLEST_COSINE = {"float32": 0.999999, "bfloat16": 0.999, "float16": 0.999}
+
 
 def import_slim():
     """Import TF-slim 1.1.0 under TensorFlow 2.16 or later.
@@ -56,3 +59,10 @@ def slim_features(path: str | Path, batch: np.ndarray) -> np.ndarray:
         with compat.Session() as session:
             compat.train.Saver(compat.global_variables()).restore(session, str(path))
             return session.run(features, {images: batch})
+
+
+def smallest_cosine(features: np.ndarray, reference: np.ndarray) -> float:
+    """Compare features, float [n, 2048], with reference features photo by photo: the smallest cosine, at most 1."""
+    products = (features * reference).sum(axis=1)
+    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
+    return float((products / lengths).min())

@@ -1,85 +1,125 @@
-"""Figures. Each function draws one and gives it back; `save` writes and closes it."""
+"""Figures. Each function draws one and returns it; `save` writes and closes it."""
 
+import base64
+import html
+import io
 import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bears_tl.files import atomic_path
 from bears_tl.judging import paired
 
-BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#8d99ae"
+# One palette for all figures. Blue and orange differ for colour-blind readers too; orange highlights, grey is context.
+BLUE, ORANGE, GREY, LIGHT, RED = "#2a6f97", "#e07a1f", "#8d99ae", "#eef0f3", "#b00020"
+SPLIT_COLOURS = {"train": GREY, "val": ORANGE, "test": BLUE}
+_WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
+
+
+class NotebookFigure(Figure):
+    """A figure with an alt text. Notebooks show it as HTML: JupyterLab and nbconvert ignore the alt text of a PNG."""
+
+    alt = ""
+
+    def _repr_html_(self) -> str:
+        png = io.BytesIO()
+        self.savefig(png, format="png", bbox_inches="tight")
+        source = base64.b64encode(png.getvalue()).decode()
+        return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{source}">'
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, whole or not at all, and close it."""
+    """Write a figure as PNG, completely or not at all, and close it."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
 
 
-def photo_grid(photos: list[np.ndarray], titles: list[str], columns: int = 6, title: str = "") -> Figure:
+def photo_grid(
+    photos: list[np.ndarray], titles: list[str], columns: int = 6, title: str = "", side_inches: float = 2.1
+) -> Figure:
     """Draw photos in rows.
 
     Args:
         photos: uint8 [height, width, 3] in [0, 255], of any sizes.
-        titles: one a photo; may hold line breaks.
-        columns: photos in a row.
+        titles: one per photo; may hold line breaks. Empty ones take no space.
+        columns: photos per row.
         title: of the whole figure.
+        side_inches: width of one photo.
     """
     rows = -(-len(photos) // columns)
-    lines = max(text.count("\n") for text in titles) + 1
-    size = (2.1 * columns, (2.1 + 0.2 * lines) * rows + (0.4 if title else 0))
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    lines = max(text.count("\n") + bool(text) for text in titles)
+    size = (side_inches * columns, (side_inches + 0.2 * lines) * rows + (0.4 if title else 0))
+    figure, axes = new_figure(rows, columns, figsize=size)
     for axis in axes.flat:
         axis.axis("off")
     for axis, photo, text in zip(axes.flat, photos, titles, strict=False):
         axis.imshow(photo)
-        axis.set_title(text, fontsize=9)
-    if title:
-        figure.suptitle(title, fontsize=11)
-    return figure
+        if text:
+            axis.set_title(text, fontsize=9)
+    names = ", ".join(dict.fromkeys(" ".join(text.split()) for text in titles if text))
+    shown = f"{len(photos)} pictures" + (f": {names}" if names else "")
+    return finish(figure, title, textwrap.shorten(shown, 400))
 
 
-def count_bars(counts: dict[str, dict[str, int]], title: str = "") -> Figure:
+def filter_grid(kernels: np.ndarray, title: str = "The filters of one layer", columns: int = 8) -> Figure:
+    """Draw the filters of a convolution on RGB, each stretched to the full range of levels.
+
+    Args:
+        kernels: float [height, width, 3, n filters].
+        title: of the whole figure.
+        columns: filters per row.
+    """
+    filters = np.moveaxis(kernels, -1, 0)
+    low, high = filters.min(axis=(1, 2, 3), keepdims=True), filters.max(axis=(1, 2, 3), keepdims=True)
+    pictures = ((filters - low) / (high - low + 1e-9) * 255).astype(np.uint8)
+    return photo_grid(list(pictures), [""] * len(pictures), columns, title, side_inches=0.9)
+
+
+def count_bars(counts: dict[str, dict[str, int]], title: str = "Photos per class and split") -> Figure:
     """Draw counts as grouped bars: class name to split to count."""
     splits = list(next(iter(counts.values())))
-    figure, axis = plt.subplots(figsize=(1.5 + 1.7 * len(counts), 3.2), layout="constrained")
+    figure, ((axis,),) = new_figure(figsize=(1.5 + 1.7 * len(counts), 3.4))
     places = np.arange(len(counts))
-    for i, (split, colour) in enumerate(zip(splits, (BLUE, GREY, ORANGE), strict=False)):
-        bars = axis.bar(
-            places + (i - 1) * 0.27, [counts[name][split] for name in counts], 0.25, label=split, color=colour
-        )
+    for i, split in enumerate(splits):
+        heights = [counts[name][split] for name in counts]
+        bars = axis.bar(places + (i - 1) * 0.27, heights, 0.25, label=split, color=SPLIT_COLOURS[split])
         axis.bar_label(bars, fontsize=8)
     axis.set_xticks(places, list(counts))
     axis.set_ylabel("photos")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
-    axis.set_title(title, fontsize=10, loc="left")
-    return figure
+    axis.legend(frameon=False, fontsize=8, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
+    shown = [f"{name}: " + ", ".join(f"{n} {split}" for split, n in count.items()) for name, count in counts.items()]
+    return finish(figure, title, "Bar chart. " + "; ".join(shown))
 
 
 def learning_curves(history: list[dict], note: str = "") -> Figure:
     """Draw loss and accuracy of training and validation by epoch, with the epoch whose weights were kept."""
     epochs = [int(row["epoch"]) for row in history]
-    kept = epochs[int(np.argmin([float(row["val_loss"]) for row in history]))]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
-    for axis, quantity, label in zip(axes, ("loss", "accuracy"), ("cross-entropy, nats", "accuracy"), strict=True):
-        for split, colour in (("train", BLUE), ("val", ORANGE)):
-            axis.plot(epochs, [float(row[f"{split}_{quantity}"]) for row in history], color=colour, label=split)
-        axis.axvline(kept, color=GREY, linewidth=1, linestyle="--", label=f"kept: epoch {kept}")
+    val_losses = [float(row["val_loss"]) for row in history]
+    kept = epochs[int(np.argmin(val_losses))]
+    figure, axes = new_figure(1, 2, figsize=(9, 3.6))
+    labels = ("cross-entropy (nats), log scale", "accuracy")
+    for axis, quantity, label in zip(axes.flat, ("loss", "accuracy"), labels, strict=True):
+        for split in ("train", "val"):
+            values = [float(row[f"{split}_{quantity}"]) for row in history]
+            axis.plot(epochs, values, color=SPLIT_COLOURS[split], label=split)
+        axis.axvline(kept, color="black", linewidth=1, linestyle="--", label=f"kept: epoch {kept}")
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylim(bottom=0)
-    axes[1].set_ylim(top=1.01)
-    axes[1].legend(frameon=False, loc="lower right")
-    add_note(figure, note)
-    return figure
+    axes[0, 0].set_yscale("log", nonpositive="clip")  # most of the fall would be hidden in a linear one
+    axes[0, 1].set_ylim(top=1.01)
+    axes[0, 1].legend(frameon=False, loc="lower right")
+    shown = (
+        f"Two line charts over {len(epochs)} epochs. The validation loss starts at {val_losses[0]:.2g} and is lowest, "
+        f"{min(val_losses):.2g}, at epoch {kept}"
+    )
+    return finish(figure, "Loss and accuracy during training", shown, note)
 
 
 def learning_rate_range(
@@ -91,52 +131,54 @@ def learning_rate_range(
         learning_rates: float [k], rising.
         losses: float [k], of each step.
         smoothed: float [k].
-        suggestions: what it is to a learning rate.
+        suggestions: name of a rule to the learning rate that it suggests.
         note: a line below, in red.
     """
-    figure, axis = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
-    axis.plot(learning_rates, losses, ".", color=GREY, markersize=4, label="of each step")
+    figure, ((axis,),) = new_figure(figsize=(6.5, 3.8))
+    axis.plot(learning_rates, losses, ".", color=GREY, markersize=4, label="loss of each step")
     axis.plot(learning_rates, smoothed, color=BLUE, label="smoothed")
     for (name, rate), style in zip(suggestions.items(), ("--", ":", "-."), strict=False):
         axis.axvline(rate, color=ORANGE, linestyle=style, label=f"{name}: {rate:.2g}")
     axis.set_xscale("log")
     axis.set_ylim(0, 1.5 * smoothed[0])  # what lies above has diverged
-    axis.set_xlabel("learning rate")
-    axis.set_ylabel("cross-entropy, nats")
-    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_xlabel("learning rate, log scale")
+    axis.set_ylabel("cross-entropy (nats)")
     axis.legend(frameon=False, fontsize=8, loc="lower left")
-    add_note(figure, note)
-    return figure
+    shown = (
+        f"Line chart for learning rates from {learning_rates[0]:.2g} to {learning_rates[-1]:.2g}. The smoothed loss "
+        f"is lowest at {learning_rates[int(np.argmin(smoothed))]:.2g}. Suggested: "
+        + ", ".join(f"{rate:.2g} ({name})" for name, rate in suggestions.items())
+    )
+    return finish(figure, "Range test: the loss as the learning rate rises", shown, note)
 
 
 def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
     """Draw rows of cues.csv: the accuracy of each cue with its interval, and the body's as a line."""
-    figure, axis = plt.subplots(figsize=(6.5, 1.2 + 0.45 * len(rows)), layout="constrained")
+    figure, ((axis,),) = new_figure(figsize=(6.5, 1.4 + 0.45 * len(rows)))
     places = np.arange(len(rows))[::-1]
     shares, low, high = (
         np.array([float(row[name]) for row in rows]) for name in ("accuracy", "interval_low", "interval_high")
     )
-    axis.barh(
-        places, shares, 0.6, color=BLUE, xerr=np.maximum([shares - low, high - shares], 0), ecolor=GREY, capsize=3
-    )
+    reach = np.maximum([shares - low, high - shares], 0)
+    axis.barh(places, shares, 0.6, color=BLUE, xerr=reach, ecolor="black", error_kw={"linewidth": 1}, capsize=3)
     body = float(rows[0]["body_accuracy"])
     axis.axvline(body, color=ORANGE, label=f"the body: {body:.1%}")
     names = [row["cue"].replace("_", " ") for row in rows]
-    axis.set_yticks(places, [f"{name}  {share:.1%}" for name, share in zip(names, shares, strict=True)])
+    labels = [f"{name}  {share:.1%}" for name, share in zip(names, shares, strict=True)]
+    axis.set_yticks(places, labels)
     axis.set_xlim(0, 1.01)
     axis.set_xlabel("accuracy on the test photos, with 95 % interval")
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1))
-    add_note(figure, note)
-    return figure
+    shown = f"Bar chart. {', '.join(labels)}; the body {body:.1%}"
+    return finish(figure, "Accuracy from simple cues alone", shown, note)
 
 
 def paired_changes(rows: list[dict], loss: str, note: str = "") -> Figure:
-    """Draw rows of `paired.compare`, the base first: photos that a variant wins and loses, and how it changes the loss.
+    """Draw rows of `paired.compare`, the base first: photos each variant wins and loses, and the change of its loss.
 
     Args:
         rows: values may be strings, those of a CSV file.
-        loss: which, such as "validation loss".
+        loss: which loss, such as "validation loss".
         note: a line below, in red.
     """
     base, *rows = rows
@@ -147,11 +189,11 @@ def paired_changes(rows: list[dict], loss: str, note: str = "") -> Figure:
     ]
     places = np.arange(len(rows))[::-1]
     height = 1.6 + 0.17 * sum(2 + name.count("\n") for name in names)
-    figure, (photos, change) = plt.subplots(1, 2, figsize=(10, height), sharey=True, layout="constrained")
+    figure, ((photos, change),) = new_figure(1, 2, figsize=(10, height + 0.3), sharey=True)
     most = max([3, *(int(row[name]) for row in rows for name in ("only_base_right", "only_variant_right"))])
     for name, sign, side, colour in (("base", -1, "right", ORANGE), ("variant", 1, "left", BLUE)):
         counts = np.array([int(row[f"only_{name}_right"]) for row in rows])
-        photos.barh(places, sign * counts, 0.6, color=colour, label=f"right with the {name} only")
+        photos.barh(places, sign * counts, 0.6, color=colour, label=f"only the {name} is right")
         for place, count in zip(places, counts, strict=True):
             photos.text(sign * count, place, f" {count} ", ha=side, va="center", fontsize=8)
     photos.set_xlim(-1.25 * most, 1.25 * most)
@@ -160,26 +202,27 @@ def paired_changes(rows: list[dict], loss: str, note: str = "") -> Figure:
     photos.set_xlabel(f"test photos of base and variant, all seeds\n(base: {wrong[0]})")
     photos.set_yticks(places, names, fontsize=8)
     photos.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    mean, low, high = (  # where base and variant have nothing in common there is no change
+    mean, low, high = (  # there is no change where base and variant share no photos
         np.array([float("nan" if row[name] == "" else row[name]) for row in rows])
         for name in ("loss_change", "change_low", "change_high")
     )
     spread = np.maximum([mean - low, high - mean], 0)
     change.errorbar(mean, places, xerr=spread, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
-    change.set_xlabel(f"{loss} less the base's, nats; mean, lowest\nand highest seed (left of the line is better)")
+    change.set_xlabel(f"{loss} minus the base's (nats): mean, lowest and\nhighest seed; left of the line is better")
     change.set_ylim(-0.6, len(rows) - 0.4)
     change.xaxis.set_major_locator(MaxNLocator(4))
     for axis in (photos, change):
         axis.axvline(0, color=GREY, linewidth=1)
-        axis.spines[["top", "right"]].set_visible(False)
-    add_note(figure, note)
-    return figure
+    shown = "; ".join(" ".join(name.split()) for name in names)
+    shown = f"Two charts, one row per variant. Base: {wrong[0]}" + (f"; {shown}" if shown else "")
+    return finish(figure, "Each variant against the base, on the same test photos", shown, note)
 
 
 def ladder(rows: list[dict], note: str = "") -> Figure:
     """Draw rows of ladder.csv: the accuracy of each rung on val and test, with intervals."""
-    figure, axis = plt.subplots(figsize=(max(4.5, 1.5 + 0.75 * len(rows)), 3.6), layout="constrained")
-    for shift, split, colour in ((-0.1, "val", ORANGE), (0.1, "test", BLUE)):
+    figure, ((axis,),) = new_figure(figsize=(max(4.5, 1.5 + 0.75 * len(rows)), 3.9))
+    for shift, split in ((-0.1, "val"), (0.1, "test")):
+        colour = SPLIT_COLOURS[split]
         shares, low, high = (
             np.array([float(row[f"{split}_{name}"]) for row in rows])
             for name in ("accuracy", "interval_low", "interval_high")
@@ -193,47 +236,47 @@ def ladder(rows: list[dict], note: str = "") -> Figure:
     names = [f"{row['rung']}\n{size}" for row, size in zip(rows, sizes, strict=True)]
     axis.set_xticks(range(len(rows)), names, fontsize=8)
     axis.set_xlim(-0.5, len(rows) - 0.5)
-    axis.set_xlabel("trained from here up, and how many values that are")
+    axis.set_xlabel("lowest trained block, and the number of trained values")
     axis.set_ylabel("accuracy, with 95 % interval")
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    add_note(figure, note)
-    return figure
+    tests = ", ".join(f"{row['rung']} {float(row['test_accuracy']):.1%}" for row in rows)
+    shown = f"Dots with error bars, one pair per rung. Test accuracy: {tests}"
+    return finish(figure, "Accuracy by how much of the network is trained", shown, note)
 
 
 def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
     """Draw rows of learning_curves.csv: test accuracy over training photos per class, transfer and scratch.
 
-    Dots are seeds, lines go through their means; bars are Wilson's 95 % interval, its ends averaged over seeds.
+    Dots are seeds, and lines connect their means. Bars are Wilson's 95 % interval, its ends averaged over seeds.
 
     Args:
-        rows: of one number of classes and one test.
-        classes: how many; where all photos train, a class has this part of them on average.
+        rows: all with the same classes and the same test photos.
+        classes: how many; a size in photos per class is the number of training photos divided by it.
         note: a line below, in red.
     """
-    figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    figure, ((axis,),) = new_figure(figsize=(7.5, 4.4))
     ways = {"transfer": ("a head on the frozen body", BLUE), "scratch": ("a network from scratch", ORANGE)}
     sizes = sorted({int(row["train_photos"]) for row in rows})
     last = {}
-    for road, (label, colour) in ways.items():
-        of_road = [row for row in rows if row["road"] == road]
-        beside = (0.985 if road == "transfer" else 1.015) / classes  # or the bars would lie on each other
+    for way, (label, colour) in ways.items():
+        of_way = [row for row in rows if row["road"] == way]
+        beside = (0.985 if way == "transfer" else 1.015) / classes  # keeps the two bars of a size apart
         axis.plot(
-            [int(row["train_photos"]) * beside for row in of_road],
-            [float(row["test_accuracy"]) for row in of_road],
+            [int(row["train_photos"]) * beside for row in of_way],
+            [float(row["test_accuracy"]) for row in of_way],
             "o", color=colour, markersize=3.5, alpha=0.5,
         )  # fmt: skip
         means, lows, highs = (
             np.array([
-                np.mean([float(row[column]) for row in of_road if int(row["train_photos"]) == size]) for size in sizes
+                np.mean([float(row[column]) for row in of_way if int(row["train_photos"]) == size]) for size in sizes
             ])
             for column in ("test_accuracy", "test_interval_low", "test_interval_high")
         )  # fmt: skip
         reach = np.maximum([means - lows, highs - means], 0)
         axis.errorbar(np.array(sizes) * beside, means, reach, color=colour, linewidth=2, elinewidth=1, capsize=3)
-        last[road] = (means[-1], label, colour)
+        last[way] = (means[-1], label, colour)
     higher, lower = sorted(last.values(), key=lambda end: end[0], reverse=True)
-    apart = higher[0] - lower[0] > 0.12  # or the labels would lie on each other
+    apart = higher[0] - lower[0] > 0.12  # otherwise the labels are moved apart
     for (share, label, colour), shift in ((higher, 14), (lower, -14)):
         place = (sizes[-1] / classes, share)
         axis.annotate(
@@ -246,73 +289,101 @@ def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
     axis.set_xticks([size / classes for size in sizes], [f"{size / classes:.3g}" for size in sizes])
     axis.minorticks_off()
     axis.set_ylim(0, 1.02)
-    axis.set_xlabel("training photos a class (on average), log scale")
+    axis.set_xlabel("training photos per class (mean), log scale")
     axis.set_ylabel(f"accuracy on {rows[0]['test_count']} test photos, with 95 % interval")
-    axis.set_title("What transfer buys", fontsize=11, loc="left")
-    axis.spines[["top", "right"]].set_visible(False)
-    add_note(figure, note)
-    return figure
+    ends = " and ".join(f"{label} {share:.1%}" for share, label, _ in (higher, lower))
+    shown = f"Two curves with error bars over {len(sizes)} sizes. With all photos: {ends}"
+    return finish(figure, "Test accuracy by number of training photos", shown, note)
 
 
 def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
-    """Draw the confusion matrix of what `metrics.judge` gave: counts, coloured by share of the true class."""
+    """Draw the confusion matrix that `metrics.judge` computed: counts, coloured by share of the true class."""
     matrix = np.array(judged["confusion"])
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = 2.2 + 0.75 * len(class_names)
-    figure, axis = plt.subplots(figsize=(size, size * 0.9), layout="constrained")
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure, ((axis,),) = new_figure(figsize=(size, size * 0.9 + 0.3))
+    axis.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):
         axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
     axis.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
     axis.set_yticks(range(len(class_names)), class_names)
-    axis.set_xlabel("predicted")
-    axis.set_ylabel("true")
-    axis.set_title(f"{judged['count'] - judged['errors']} of {judged['count']} right", fontsize=10)
-    add_note(figure, note)
-    return figure
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
+    axis.spines[:].set_visible(True)
+    right = f"{judged['count'] - judged['errors']} of {judged['count']} photos right"
+    mistakes = [
+        f"{count} {class_names[i]} predicted as {class_names[j]}"
+        for (i, j), count in np.ndenumerate(matrix)
+        if i != j and count
+    ]
+    return finish(figure, f"Confusion matrix: {right}", "; ".join(mistakes) or "No mistakes", note)
 
 
 def predictions(
-    photos: list[np.ndarray], titles: list[str], probabilities: np.ndarray, class_names: list[str], note: str = ""
+    photos: list[np.ndarray],
+    titles: list[str],
+    probabilities: np.ndarray,
+    class_names: list[str],
+    note: str = "",
+    title: str = "",
 ) -> Figure:
-    """Draw photos with a bar a class below each.
+    """Draw photos with one bar per class below each.
 
     Args:
         photos: uint8 [height, width, 3] in [0, 255].
-        titles: one a photo.
+        titles: one per photo.
         probabilities: float [n, n classes] in [0, 1].
         class_names: in the order of the columns.
         note: a line below, in red.
+        title: of the whole figure.
     """
     columns = min(6, len(photos))
     rows = -(-len(photos) // columns)
+    lines = max(text.count("\n") for text in titles)
     bar_height = 0.28 * len(class_names)
-    figure, axes = plt.subplots(
+    figure, axes = new_figure(
         2 * rows,
         columns,
-        figsize=(2.2 * columns, rows * (2.4 + bar_height)),
-        squeeze=False,
-        layout="constrained",
+        figsize=(2.2 * columns, rows * (2.4 + 0.2 * lines + bar_height) + (0.4 if title else 0)),
         gridspec_kw={"height_ratios": [2.2, bar_height] * rows},
     )
     for axis in axes.flat:
         axis.axis("off")
-    for i, (photo, title) in enumerate(zip(photos, titles, strict=True)):
+    for i, (photo, text) in enumerate(zip(photos, titles, strict=True)):
         above, below = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
         above.imshow(photo)
-        above.set_title(title, fontsize=9)
+        above.set_title(text, fontsize=9)
         places = np.arange(len(class_names))[::-1]
         colours = [ORANGE if j == probabilities[i].argmax() else GREY for j in range(len(class_names))]
-        below.barh(places, np.ones(len(places)), color="#eef0f3")
+        below.barh(places, np.ones(len(places)), color=LIGHT)
         below.barh(places, probabilities[i], color=colours)
         for place, name, share in zip(places, class_names, probabilities[i], strict=True):
             below.text(0.02, place, f"{name} {share:.1%}", va="center", fontsize=8)
         below.set_xlim(0, 1)
-    add_note(figure, note)
-    return figure
+    shown = f"{len(photos)} photos with one bar per class: " + "; ".join(" ".join(text.split()) for text in titles)
+    return finish(figure, title, textwrap.shorten(shown, 400), note)
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """Write a notice below a figure, in red; nothing where there is none."""
+    """Write a notice below a figure, in red; do nothing where there is none."""
     if note:
-        figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color="#b00020", wrap=True)
+        figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color=RED, wrap=True)
+
+
+def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigure, np.ndarray]:
+    """Start a figure that has an alt text, with axes [rows, columns]; `finish` completes it."""
+    figure, axes = plt.subplots(
+        rows, columns, FigureClass=NotebookFigure, squeeze=False, layout="constrained", **options
+    )
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def finish(figure: NotebookFigure, title: str, shown: str, note: str = "") -> Figure:
+    """Add the title and the note, and make the alt text of the title and what is shown."""
+    if title:
+        figure.suptitle(title, fontsize=11)
+    figure.alt = ". ".join(text.rstrip(".") for text in (title, shown, note) if text) + "."
+    add_note(figure, note)
+    return figure

@@ -3,6 +3,7 @@
 import numpy as np
 
 _PREFIX = "probability_"
+ROUNDING = 1e-4  # how far probabilities of the same photo may differ: the head's float32 sums may depend on the batch
 
 
 def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> dict:
@@ -38,6 +39,17 @@ def probabilities_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
 def labels_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
     """Return the index of each row's class in the class names: int64 [n]."""
     return np.array([class_names.index(row["class_name"]) for row in rows], dtype=np.int64)
+
+
+def count_errors(rows: list[dict]) -> int:
+    """Count the rows whose predicted class is not the true one."""
+    return sum(row["predicted"] != row["class_name"] for row in rows)
+
+
+def largest_difference(rows: list[dict], others: list[dict]) -> float:
+    """Compare two tables of predictions for the same photos: the largest difference of a probability, in [0, 1]."""
+    class_names = class_names_of(rows)
+    return float(np.abs(probabilities_of(rows, class_names) - probabilities_of(others, class_names)).max())
 
 
 def worst(rows: list[dict], class_names: list[str], count: int) -> list[dict]:

@@ -1,10 +1,9 @@
 """The verdict on a trained run in one figure: how often it is right, how confident it is, and what it might rely on."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bears_tl.judging.plots import BLUE, GREY, ORANGE, add_note
+from bears_tl.judging.plots import BLUE, GREY, ORANGE, finish, new_figure
 from bears_tl.judging.predictions import probabilities_of
 
 _LEAST = 1e-5  # probabilities closer to 0 or 1 are drawn at the border
@@ -21,15 +20,16 @@ def draw_verdict(test: dict, tests: list[dict], class_names: list[str], cues: li
         cues: the rows of cues.csv.
         note: a line below, in red.
     """
-    figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(12, 1.6 + 0.5 * max(len(class_names), len(cues))), width_ratios=(3, 5, 4), layout="constrained"
-    )
+    size = (12, 1.9 + 0.5 * max(len(class_names), len(cues)))
+    figure, ((left, middle, right),) = new_figure(1, 3, figsize=size, width_ratios=(3, 5, 4))
     figure.get_layout_engine().set(wspace=0.06)
     _draw_score(left, test)
     _draw_confidence(middle, tests, class_names)
     _draw_cues(right, test, cues)
-    add_note(figure, note)
-    return figure
+    low, high = test["interval"]
+    shown = f"{test['accuracy']:.1%} of {test['count']} test photos are right, 95 % interval {low:.1%} to {high:.1%}"
+    shown += "; simple cues: " + ", ".join(f"{row['cue']} {float(row['accuracy']):.0%}" for row in cues)
+    return finish(figure, "", shown, note)
 
 
 def _draw_score(axis, test: dict) -> None:
@@ -66,7 +66,6 @@ def _draw_confidence(axis, tests: list[dict], class_names: list[str]) -> None:
     axis.set_ylim(len(class_names) - 0.5, -0.5)
     axis.set_xlabel("probability of the true class")
     axis.set_title("How confident is it? One dot per test photo", loc="left", fontsize=10)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left")
 
 
@@ -85,4 +84,3 @@ def _draw_cues(axis, test: dict, cues: list[dict]) -> None:
     axis.set_xlim(right=1.01)
     axis.set_xlabel("test accuracy, 95 % interval")
     axis.set_title("Would a simple cue do as well?", loc="left", fontsize=10)
-    axis.spines[["top", "right"]].set_visible(False)

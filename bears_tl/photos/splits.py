@@ -66,6 +66,41 @@ def count_splits(rows: list[dict]) -> dict[str, dict[str, int]]:
     return {class_name: {split: counts[class_name, split] for split in SPLITS} for class_name in class_names}
 
 
+def count_moved(before: list[dict], after: list[dict]) -> int:
+    """Count the photos, by content, that two divisions put into different splits; photos in only one do not count."""
+    split_of = {row["sha256"]: row["split"] for row in before}
+    return sum(split_of.get(row["sha256"], row["split"]) != row["split"] for row in after)
+
+
+def has_exact_shares(rows: list[dict], test_fraction: float, val_fraction: float) -> bool:
+    """Check that each class has its share in test and val, to within one group of near-duplicates.
+
+    Args:
+        rows: of splits.csv.
+        test_fraction: share of each class in test.
+        val_fraction: share of each class in val.
+
+    Returns:
+        Whether no share is off by more photos than the largest group of the class holds. Groups with photos of two
+        classes are allowed on top, because such a group counts for one of them only.
+    """
+    for class_name, counts in count_splits(rows).items():
+        groups = collections.Counter(row["group"] for row in rows if row["class_name"] == class_name)
+        others = {row["group"] for row in rows if row["class_name"] != class_name}
+        allowed = max(groups.values()) + sum(size for group, size in groups.items() if group in others)
+        count = sum(counts.values())
+        for split, fraction in (("test", test_fraction), ("val", val_fraction)):
+            if abs(counts[split] - fraction * count) > allowed:
+                return False
+    return True
+
+
+def keeps_groups_together(rows: list[dict]) -> bool:
+    """Check that the photos of each group of near-duplicates are all in one split."""
+    split_of = {row["group"]: row["split"] for row in rows}
+    return all(split_of[row["group"]] == row["split"] for row in rows)
+
+
 def _groups(photos: list[dict], seed: int) -> list[_Group]:
     members = collections.defaultdict(list)
     for photo in photos:

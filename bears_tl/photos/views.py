@@ -183,6 +183,33 @@ def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> l
     return [_show(drafts[view.max_zoom], view, sha256) for view in views]
 
 
+def rising_strength(
+    path: str | Path, sha256: str, strengths: dict[str, float], shares: list[float], seed: int = 0, tries: int = 8
+) -> list[np.ndarray]:
+    """Render one view of a photo at rising strength, to show what effects do.
+
+    An effect may happen to do little in one view. So the view is chosen, among the first few, that the full strengths
+    change most.
+
+    Args:
+        path: the photo.
+        sha256: its content hash.
+        strengths: effect to its full strength, see `View`.
+        shares: of the full strengths, in [0, 1].
+        seed: of the views.
+        tries: how many views are tried.
+
+    Returns:
+        One uint8 [299, 299, 3] per share.
+    """
+    plain = read_views(path, [View(k, seed) for k in range(tries)], sha256)
+    full = read_views(path, [View(k, seed, **strengths) for k in range(tries)], sha256)
+    changes = [np.abs(np.subtract(one, other, dtype=float)).mean() for one, other in zip(plain, full, strict=True)]
+    k = int(np.argmax(changes))
+    scaled = [{effect: share * strength for effect, strength in strengths.items()} for share in shares]
+    return read_views(path, [View(k, seed, **strengths) for strengths in scaled], sha256)
+
+
 def _show(image: Image.Image, view: View, sha256: str) -> np.ndarray:
     """Render a view: first box and rotation, then colours, then erasing."""
     pixels = render(image, view.box(*image.size, sha256), view.change(sha256, "rotation_degrees"))

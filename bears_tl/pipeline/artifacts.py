@@ -118,11 +118,20 @@ def pixels(run: Run, rows: list[dict]) -> list[np.ndarray]:
     return [read_views(folder / row["path"], [CENTER], "")[0] for row in rows]
 
 
-def prediction_figure(run: Run, rows: list[dict]):
-    """Plot rows of predictions.csv: each photo with its true class and one bar per class."""
+def draw_pixels(run: Run, count: int) -> np.ndarray:
+    """Draw photos of splits.csv at random and read their center views: uint8 [count, 299, 299, 3]."""
+    return np.stack(pixels(run, draw(run, run.table("splits.csv"), count)))
+
+
+def prediction_figure(run: Run, rows: list[dict], title: str = "Test photos with their predictions"):
+    """Draw rows of predictions.csv: the photo, its true and predicted class, and one bar per class."""
     from bears_tl.judging import plots
 
     class_names = class_names_of(rows)
-    titles = [f"{row['class_name']}{'' if row['predicted'] == row['class_name'] else ': a mistake'}" for row in rows]
+    titles = [
+        f"true: {row['class_name']}\npredicted: {row['predicted']}"
+        + ("" if row["predicted"] == row["class_name"] else " (wrong)")
+        for row in rows
+    ]
     shares = probabilities_of(rows, class_names)
-    return plots.predictions(pixels(run, rows), titles, shares, class_names, run.notice())
+    return plots.predictions(pixels(run, rows), titles, shares, class_names, run.notice(), title)

@@ -30,6 +30,13 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     return scale(np.asarray(image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0))).ravel()
 
 
+def first_of_each_class(photos: list[dict], count: int) -> list[dict]:
+    """Choose the first photos of each class, up to a number: a comparison on a large set need not use all of it."""
+    class_names = sorted({photo["class_name"] for photo in photos})
+    members = [[photo for photo in photos if photo["class_name"] == name] for name in class_names]
+    return [photo for of_class in members for photo in of_class[:count]]
+
+
 def compare_splits(folder: str | Path, photos: list[dict], config: RunConfig, seeds: list[int]) -> list[dict]:
     """Add a near-copy of each photo, split without and with groups, and evaluate the head on both splits.
 
