@@ -1,32 +1,34 @@
-# `make help` lists what can be made. Everything runs in .venv, which is made from requirements.txt when it is needed;
-# what development adds comes from requirements-dev.txt.
+# `make help` lists the targets. Everything runs in .venv, which is created from requirements.txt on first use. Tools for
+# development come from requirements-dev.txt.
 CONFIG ?= configs/sample.yaml
 PHOTOS ?=
 CHECKPOINT ?=
 RUN ?=
 SET ?=
-# The first of these that is Python 3.11, 3.12 or 3.13; name another with `make train PYTHON=...`.
+# The first of these that is Python 3.11, 3.12 or 3.13; `make train PYTHON=...` chooses another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
 	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train beyond bench test check lab notebooks claims requirements clean
+.PHONY: help setup setup-dev train beyond bench test check lab notebooks docs requirements clean
 
-help:  ## list these commands
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
-	@echo 'For example: make train PHOTOS=~/Pictures/birds CHECKPOINT=random RUN=runs/birds SET="seed=1 epochs=30"'
+## First steps, e.g. make train PHOTOS=~/Pictures/birds RUN=runs/birds SET="seed=1 epochs=30"
 
-# Time stamps mean nothing after a checkout, so the files that .venv was made from are kept in it and compared.
-# Most modules are never imported, so each is compiled when it first is, whatever the shell says of that; and the C++
-# headers for operations of one's own (430 MB) are TensorFlow's, not ours.
+# Prints the "##" lines as titles, and each target with the text after its "##".
+help:  ## list these targets (default)
+	@awk -F ':[^#]*## ' '/^## / { print "\n" substr($$0, 4) } /^[a-z-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' Makefile
+
+# A checkout does not keep time stamps. So .venv keeps a copy of the files it was made from, and they are compared.
+# Most modules are never imported: --no-compile leaves compiling to the first import, and PYTHONDONTWRITEBYTECODE must
+# not prevent that. The C++ headers (430 MB) only serve to build custom TensorFlow operations, so they are removed.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-setup:  ## make or renew .venv with what the notebooks need (the other commands do it when it is needed)
+setup:  ## create or update .venv (the other targets do this when needed)
 	@cat requirements.txt pyproject.toml | cmp -s - .venv/made_from || { set -e; \
-	[ -n "$(PYTHON)" ] || { echo 'No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=...' >&2; exit 1; }; \
-	echo 'Making .venv with $(PYTHON): about 2 GB, some minutes, once.'; \
+	[ -n "$(PYTHON)" ] || { echo 'No Python 3.11, 3.12 or 3.13 was found: install one, or set PYTHON=/path/to/python' >&2; exit 1; }; \
+	echo 'Creating .venv with $(PYTHON): about 2 GB, a few minutes, only once.'; \
 	$(PYTHON) -m venv --clear .venv; \
 	$(PIP) -r requirements.txt; \
 	$(PIP) --no-deps -e .; \
@@ -34,49 +36,53 @@ setup:  ## make or renew .venv with what the notebooks need (the other commands 
 	$(BIN)/python -c 'import bears_tl.tensorflow'; \
 	cat requirements.txt pyproject.toml > .venv/made_from; }
 
-setup-dev: setup  ## add what development needs: JupyterLab, pytest, ruff, Ray and others (test, check, lab and notebooks do it)
-	@cmp -s requirements-dev.txt .venv/dev_made_from || { set -e; \
-	echo 'Adding what development needs to .venv: 0.6 GB, a minute, once.'; \
-	$(PIP) -r requirements-dev.txt; \
-	cp requirements-dev.txt .venv/dev_made_from; }
-
-train: setup  ## run notebooks 01 to 07 headless: make train [CONFIG=...] [PHOTOS=...] [CHECKPOINT=...] [RUN=...]
+train: setup  ## run notebooks 01 to 07: [CONFIG=] [PHOTOS=] [CHECKPOINT=] [RUN=] [SET=]
 	@$(BIN)/python scripts/run_notebooks.py --config $(CONFIG) $(OPTIONS)
-
-beyond: setup  ## then 08 and 09 on what that left: make beyond [CONFIG=...] [RUN=...] [SET=...]
-	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename $(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb))) \
-	--config $(CONFIG) $(OPTIONS)
-
-bench: setup  ## measure it against its alternatives: make bench [PHOTOS=...] [CHECKPOINT=...]
-	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
-
-test: check  ## ruff, then every test, the notebooks included
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
-
-check: setup-dev  ## ruff, the notebooks' two sides, and the table of claims
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/python scripts/sync_notebooks.py --check
-	@$(BIN)/python scripts/write_claims.py --check
 
 lab: setup-dev  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_fetch.ipynb
 
-notebooks: setup-dev  ## write notebooks/NAME.ipynb from notebooks/NAME.py
+## Studies, e.g. make beyond RUN=runs/birds
+
+beyond: setup  ## run notebooks 08 and 09 on a trained run: [CONFIG=] [RUN=] [SET=]
+	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename $(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb))) \
+	--config $(CONFIG) $(OPTIONS)
+
+bench: setup  ## run the benchmark: [PHOTOS=] [CHECKPOINT=]
+	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
+
+## Upkeep, e.g. make test
+
+setup-dev: setup  ## add development tools to .venv: JupyterLab, pytest, ruff, Ray
+	@cmp -s requirements-dev.txt .venv/dev_made_from || { set -e; \
+	echo 'Adding development tools to .venv: 0.6 GB, about a minute, only once.'; \
+	$(PIP) -r requirements-dev.txt; \
+	cp requirements-dev.txt .venv/dev_made_from; }
+
+test: check  ## run check, then all tests, including the notebooks
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+check: setup-dev  ## run ruff; check that the notebooks and the tables in docs/ are current
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python scripts/sync_notebooks.py --check
+	@$(BIN)/python scripts/write_docs.py --check
+
+notebooks: setup-dev  ## write every notebooks/NAME.ipynb from its NAME.py
 	@$(BIN)/python scripts/sync_notebooks.py
 
-claims: setup  ## write the table of results/claims.yaml to results/claims.md and README.md
-	@$(BIN)/python scripts/write_claims.py
+docs: setup  ## write the generated tables of results/ into docs/
+	@$(BIN)/python scripts/write_docs.py
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade pyproject.toml
 LOCKED := \# Exact versions for Python 3.11 to 3.13; written from pyproject.toml by `make requirements`. Do not edit by hand.
-requirements:  ## renew requirements.txt and requirements-dev.txt from the ranges in pyproject.toml (needs uv)
+requirements:  ## update requirements*.txt from pyproject.toml (needs uv)
 	@set -e; new=$$(mktemp -d); trap 'rm -r "$$new"' EXIT; \
 	$(LOCK) --output-file "$$new/all" > /dev/null; \
 	$(LOCK) --extra dev --constraint "$$new/all" --output-file "$$new/dev" > /dev/null; \
 	{ echo '$(LOCKED)'; cat "$$new/all"; } > requirements.txt; \
 	{ echo '$(LOCKED)'; echo '-r requirements.txt'; grep -vxFf "$$new/all" "$$new/dev"; } > requirements-dev.txt
 
-clean:  ## remove .venv, runs and caches; photos and checkpoints stay
+clean:  ## delete .venv, runs and caches; keep photos and checkpoints
 	rm -rf .venv data/cache .pytest_cache .ruff_cache *.egg-info
 	find runs -mindepth 1 ! -name README.md -delete

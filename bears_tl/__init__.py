@@ -1,1 +1,1 @@
-"""Transfer learning with a frozen Inception v3, done properly."""
+"""Transfer learning with a frozen Inception v3, on bears or on your own photos."""

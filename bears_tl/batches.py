@@ -1,4 +1,4 @@
-"""Batches: what is worked on at once, cut from what there is, and filled up where a size is fixed."""
+"""Cut rows into batches, and pad a batch to a fixed size."""
 
 from typing import TypeVar
 
@@ -8,15 +8,15 @@ Rows = TypeVar("Rows", np.ndarray, list)
 
 
 def batches_of(rows: Rows, size: int) -> list[Rows]:
-    """Cut an array or a list into batches of `size` rows, in order; the last may be smaller, and none is empty."""
+    """Cut an array or a list into batches of `size` rows, in order; the last one may be smaller, none is empty."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def padded(batch: np.ndarray, size: int) -> np.ndarray:
-    """Fill a batch, [n, ...] of any dtype, up to [size, ...] with zeros; a full one is given back as it is.
+    """Pad a batch, [n, ...] of any dtype, with zeros to [size, ...]; a full batch is returned unchanged.
 
-    One shape means the same kernels, and so the same bits for a photo in any company. Another would also have oneDNN
-    compile its kernels anew, a second or two.
+    With one fixed shape, TensorFlow always runs the same kernels, so a photo's result is the same to the bit in any
+    batch. It also saves a second or two: oneDNN compiles its kernels anew for each new shape.
     """
     if len(batch) == size:
         return batch

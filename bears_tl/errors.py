@@ -1,20 +1,20 @@
-"""What is raised for a user's mistake, and with which exit status a door reports it."""
+"""Errors caused by the user's input, and the exit status of the command line for each."""
 
-MAX_REASON_CHARACTERS = 300  # messages of TensorFlow and of decoders run to pages
+MAX_REASON_CHARACTERS = 300  # messages from TensorFlow and image decoders can run to pages
 
 
 class InputError(Exception):
-    """Bad input. The message is one line: the value, what was expected, what to do next."""
+    """Invalid input. The message is one line: the value, what was expected, what to do next."""
 
     exit_status = 2
 
 
 class NotReachableError(InputError):
-    """A source that could not be reached or fetched: no network, a missing server, an expired address."""
+    """A source could not be reached or downloaded: no network, a missing server, an expired address."""
 
     exit_status = 3
 
 
 def reason_of(error: Exception | str) -> str:
-    """Give what an error says on one line, cut where it is long; its kind where it says nothing."""
+    """Return an error's message on one line, cut if it is long; the name of its type if the message is empty."""
     return (" ".join(str(error).split()) or type(error).__name__)[:MAX_REASON_CHARACTERS]

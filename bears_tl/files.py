@@ -1,4 +1,4 @@
-"""Files that are whole or absent: hashes, atomic writes, the tables of a run."""
+"""Read and write files: hashes, atomic writes, JSON and CSV tables."""
 
 import contextlib
 import csv
@@ -16,18 +16,18 @@ from bears_tl.errors import InputError
 
 
 def sha256_of(path: str | Path) -> str:
-    """Hash a file's content: 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seeded_rng(seed: int, content: str, purpose: str):
-    """Give the generator for one purpose: a function of its arguments alone, so that no order or thread changes a draw.
+    """Return a random generator that depends only on the arguments, so that order and threads change no draw.
 
     Args:
         seed: the run's seed.
-        content: what the draw is about, a photo's SHA-256 for example, never its path.
-        purpose: what the draw is for.
+        content: identifies the subject of the draw, such as a photo's SHA-256; never a path.
+        purpose: keeps the draws for different purposes independent.
     """
     import numpy as np
 
@@ -37,9 +37,9 @@ def seeded_rng(seed: int, content: str, purpose: str):
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there takes the place of `path` when the block ends well.
+    """Yield a temporary path beside `path`; the file written there replaces `path` if the block succeeds.
 
-    The file is flushed to disk before it is renamed, so that after a crash `path` is the old file or the new one.
+    The file is flushed to disk before the rename. After a crash, `path` holds either the old file or the new one.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -55,20 +55,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        with contextlib.suppress(OSError):  # gone already, or its folder is no folder
+        with contextlib.suppress(OSError):  # already gone, or its parent is not a folder
             temporary.unlink()
 
 
 @contextlib.contextmanager
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`; it is renamed to `folder`, whole, when the block ends well.
+    """Yield a temporary folder beside `folder`; it is renamed to `folder` if the block succeeds.
 
     Raises:
-        InputError: `folder` is there already, the disk is full or the parent cannot be written.
+        InputError: `folder` already exists, the disk is full or the parent cannot be written.
     """
     folder = Path(folder)
     if os.path.lexists(folder):
-        raise InputError(f"{str(folder)!r} is there already: name another folder, or remove it")
+        raise InputError(f"{str(folder)!r} already exists: name another folder, or remove it")
     temporary = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         temporary.mkdir(parents=True)
@@ -81,33 +81,34 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def is_taken(path: str | Path) -> bool:
-    """Say whether something lies at a path: a file, or a folder that is not empty."""
+    """Return whether a path is taken by a file or by a folder that is not empty."""
     path = Path(path)
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def write_error(path: Path, error: OSError) -> InputError:
-    """Say in one line why `path` could not be written and what to do."""
+    """Return an InputError that says why `path` could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"no space left on the disk while writing {str(path)!r}: free some space and run again")
     return InputError(
-        f"{str(path)!r} could not be written ({error.strerror or error}): check its folder's rights or choose another"
+        f"{str(path)!r} could not be written ({error.strerror or error}): "
+        "check the permissions of its folder or choose another one"
     )
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def short_hash(value) -> str:
-    """Give 12 hexadecimal digits that stand for plain values, whatever the order of keys."""
+    """Hash plain JSON values to 12 hexadecimal digits; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write_json(path: str | Path, value) -> None:
-    """Write JSON with sorted keys, whole or not at all."""
+    """Write JSON with sorted keys, atomically."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
@@ -116,23 +117,23 @@ def read_json(path: str | Path):
     """Read a JSON file.
 
     Raises:
-        InputError: not there or not JSON.
+        InputError: the file does not exist or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
-        raise InputError(f"{str(path)!r} is not there: run the stage that writes it first") from None
+        raise InputError(f"{str(path)!r} does not exist: run the stage that writes it first") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} could not be read as JSON ({error}): remove it and make it anew") from None
+        raise InputError(f"{str(path)!r} could not be read as JSON ({error}): remove it and create it again") from None
 
 
 def write_csv(path: str | Path, columns: list[str], rows: Iterable[dict]) -> None:
-    """Write a UTF-8 table with a header, whole or not at all; keys that are no columns are left out.
+    """Write a UTF-8 table with a header, atomically; keys without a column are ignored.
 
-    Names of files that are not UTF-8 keep their bytes (surrogateescape).
+    File names that are not UTF-8 keep their bytes (surrogateescape).
     """
     lines: list[str] = []
-    # Python 3.11 quotes a field with \r in it only where \r is in the line terminator: that is written, then cut off
+    # Python 3.11 quotes a field containing \r only if the line terminator contains \r: write \r\n, then strip the \r.
     sink = types.SimpleNamespace(write=lines.append)
     writer = csv.DictWriter(sink, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
@@ -145,17 +146,17 @@ def read_csv(path: str | Path, columns: list[str]) -> list[dict]:
     """Read a table written by `write_csv`; every value is a string.
 
     Raises:
-        InputError: not there, not readable, or one of `columns` is missing.
+        InputError: the file does not exist, cannot be read or lacks one of `columns`.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
             names, rows = reader.fieldnames or [], list(reader)
     except FileNotFoundError:
-        raise InputError(f"{str(path)!r} is not there: run the stage that writes it first") from None
+        raise InputError(f"{str(path)!r} does not exist: run the stage that writes it first") from None
     except (OSError, csv.Error) as error:
-        raise InputError(f"{str(path)!r} could not be read as CSV ({error}): remove it and make it anew") from None
+        raise InputError(f"{str(path)!r} could not be read as CSV ({error}): remove it and create it again") from None
     missing = [column for column in columns if column not in names]
     if missing:
-        raise InputError(f"{str(path)!r} lacks the columns {', '.join(missing)}: remove it and make it anew")
+        raise InputError(f"{str(path)!r} lacks the columns {', '.join(missing)}: remove it and create it again")
     return rows

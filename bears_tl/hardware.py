@@ -1,4 +1,4 @@
-"""What a result was made on: processor, cores, system, versions of packages."""
+"""Describe what a result was computed on: processor, cores, system, package versions."""
 
 import contextlib
 import importlib.metadata
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def versions_of(*packages: str) -> dict[str, str]:
-    """Give the installed versions of packages; those that are not installed are left out."""
+    """Return the versions of packages; packages that are not installed are left out."""
     versions = {}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -22,12 +22,12 @@ def machine() -> dict:
 
 
 def processor() -> str:
-    """Name the processor."""
+    """Return the name of the processor."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def instruction_sets() -> set[str]:
-    """Name the instruction sets of an x86 processor as Linux does, such as avx512f; empty where they are not known."""
+    """Return the instruction sets of an x86 processor by their Linux names, such as avx512f; empty if unknown."""
     return set(_cpuinfo("flags").split())
 
 

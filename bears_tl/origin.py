@@ -1,4 +1,4 @@
-"""What something was made from: settings and hashes by name, so that it is never taken for something else."""
+"""Record which settings and hashes a result was computed from, so that it is never reused for different ones."""
 
 import dataclasses
 
@@ -8,27 +8,27 @@ from bears_tl.files import short_hash
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Settings and hashes by name, plain values as JSON holds them."""
+    """Settings and hashes by name, as plain JSON values."""
 
     parts: dict
 
     @classmethod
     def of(cls, config: RunConfig, *subjects: str, **parts) -> "Origin":
-        """Name the settings that decide some subjects (see `config.SUBJECTS`), and other parts such as hashes."""
+        """Collect the settings that affect some subjects (see `config.SUBJECTS`), and other parts such as hashes."""
         return cls({name: getattr(config, name) for name in deciding(*subjects)} | parts)
 
     @property
     def name(self) -> str:
-        """Give a short hash of all parts: a name for a folder, or a value in a table."""
+        """Return a short hash of all parts, to name a folder or to store in a table."""
         return short_hash(self.parts)
 
     def change_since(self, before: dict) -> str:
-        """Name the first part that is not what it was, with both values; empty where all are the same.
+        """Describe the first part that changed, with both values; "" if nothing changed.
 
-        A setting that is newer than what was made had its default then.
+        A setting missing from `before` did not exist yet: it counts as its default.
 
         Args:
-            before: the parts of another origin, as read from a file.
+            before: the parts of an earlier origin, as read from a file.
         """
         known = RunConfig().as_dict() | before
         changed = [name for name in self.parts if known.get(name) != self.parts[name]]

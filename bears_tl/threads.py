@@ -1,4 +1,4 @@
-"""Work in threads, kept in order and kept within memory."""
+"""Map a function over items in threads, in order and with bounded memory."""
 
 import collections
 import concurrent.futures
@@ -13,15 +13,15 @@ Result = TypeVar("Result")
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], ahead: int, threads: int | None = None
 ) -> Iterator[Result]:
-    """Yield function(item) in the order of the items, computed in threads, at most `ahead` items before they are used.
+    """Yield function(item) in the order of the items, computed in threads, at most `ahead` items in advance.
 
-    `Executor.map` takes all items at once, so that its memory grows with them when they are made faster than used.
+    `Executor.map` submits all items at once, so its memory grows if results are consumed more slowly than computed.
 
     Args:
-        function: what to do with an item; what it raises comes out where its result would.
-        items: taken one by one, as results are used.
-        ahead: how many may wait or be in work, 1 or more.
-        threads: how many; one a core by default.
+        function: applied to each item; an exception is raised in place of the item's result.
+        items: consumed one by one, as results are consumed.
+        ahead: how many items may be pending or running, 1 or more.
+        threads: number of threads; by default one per core.
     """
     waiting: collections.deque = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
@@ -32,6 +32,6 @@ def map_ahead(
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # the user left early: what has not begun is not begun
+        finally:  # if the caller stopped early, cancel what has not started
             for future in waiting:
                 future.cancel()

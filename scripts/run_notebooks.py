@@ -1,7 +1,7 @@
-"""Run notebooks in order, headless, and leave them in the run directory.
+"""Run notebooks in order, without a browser, and save the executed notebooks in the run directory.
 
-Without names: 01 to 07, which train a run with the settings of a config. Named: those; 08 and 09 need a run that is
-trained, and take its settings.
+Without names, notebooks 01 to 07 train a run with the settings of a config. With names, only those notebooks run.
+08 and 09 need a trained run and use its settings.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from bears_tl.errors import InputError
 from bears_tl.files import write_bytes
 from bears_tl.pipeline.run import Run, settings_from
 
-# Kernels that talk over files instead of TCP: no other user of the machine can listen, and no kernel warns of it. What
-# goes wrong in a cell is in the notebook: a kernel's own log has only the interruption that ends it.
+# Kernels communicate over sockets in the file system instead of TCP. So no other user of the machine can listen, and
+# kernels do not warn about it. Errors in a cell are in the notebook; a kernel's log would only add its interruption.
 _KERNELS = Config(
     {
         "KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"},
@@ -30,19 +30,19 @@ _KERNELS = Config(
     }
 )
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-BEYOND = ("08_beyond", "09_as_2019")  # they read what the others left and change nothing of it
+BEYOND = ("08_beyond", "09_as_2019")  # they read a trained run and do not change its training
 
 
 def main() -> int:
-    """Run them; exit status 1 when a cell fails, 2 or 3 for a user's mistake, wherever it is found."""
+    """Run the notebooks; exit status 1 if a cell fails, 2 or 3 for a user's mistake (also inside a notebook)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=f"for example {' '.join(BEYOND)}")
     parser.add_argument("--config", default="configs/sample.yaml", metavar="YAML")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; repeatable")
     parser.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a debugger that nobody asked for
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # hides a warning of the debugger in the kernel
     command = "make train"
     try:
         notebooks = choose(options.notebooks)
@@ -60,15 +60,15 @@ def main() -> int:
         print(f"{command}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print(f"{command}: interrupted; what was finished is kept", file=sys.stderr)
+        print(f"{command}: interrupted; finished work is kept", file=sys.stderr)
         return 130
 
 
 def choose(names: list[str]) -> list[Path]:
-    """Give the notebooks of these names, in the order of their numbers; without names, 01 to 07.
+    """Give the named notebooks in the order of their numbers; without names, 01 to 07.
 
     Raises:
-        InputError: there is no notebook of that name.
+        InputError: an unknown name.
     """
     known = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
     if unknown := [name for name in names if name not in known]:
@@ -77,10 +77,10 @@ def choose(names: list[str]) -> list[Path]:
 
 
 def trained(folder: str, changes: dict, notebooks: list[Path]) -> Run:
-    """Open the run that `make train` left, with its own settings and these changes.
+    """Open the run that `make train` created, with its own settings and these changes.
 
     Raises:
-        InputError: there is none, or it did not come to its end; or a change that these notebooks do not look at.
+        InputError: no run, an unfinished run, or a change that these notebooks do not use.
     """
     import papermill
 
@@ -91,41 +91,41 @@ def trained(folder: str, changes: dict, notebooks: list[Path]) -> Run:
     read = {name for notebook in notebooks for name in papermill.inspect_notebook(str(notebook))}
     if unread := sorted(set(changes) - read):
         names = " and ".join(notebook.stem for notebook in notebooks)
-        raise InputError(f"--set {unread[0]}: {names} take it from the run; train another run with it, or leave it out")
+        raise InputError(f"--set {unread[0]}: {names} use the run's own value; omit it, or train another run with it")
     run = Run.open(folder, **changes)
     if set(changes) - {"run"}:
-        run.keep_settings()  # a notebook cannot tell a value that is at its default from one that was not given
+        run.keep_settings()  # a notebook cannot distinguish a default value from a missing one
     return run
 
 
 def train(run: Run, notebooks: list[Path]) -> int:
-    """Run notebooks with a run's settings; exit status. Where no stage ended, the folder is left as it was before."""
+    """Run notebooks with a run's settings; exit status. If no stage finished, the run directory is restored."""
     config, receipt, status = run.path("config.json"), run.receipt(), 130
     before = config.read_bytes() if config.is_file() else None
-    run.keep_settings()  # for the notebooks to read
+    run.keep_settings()  # the notebooks read them
     try:
         status = run_all(run, notebooks)
         return status
     finally:
         if run.receipt() == receipt and before is not None:
             write_bytes(config, before)
-        elif run.receipt() == receipt and status != 1:  # a fault of ours: its notebook is worth a look
+        elif run.receipt() == receipt and status != 1:  # status 1 is a bug: keep the notebook for inspection
             shutil.rmtree(run.folder)
 
 
 def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int:
-    """Run notebooks in order and stop at the first that fails; exit status.
+    """Run notebooks in order, stop at the first failure, and give the exit status.
 
     Args:
-        run: where they are left, and the settings they are given.
-        notebooks: their .ipynb.
-        command: what messages begin with.
+        run: gives the settings and the folder of the executed notebooks.
+        notebooks: paths of the .ipynb files.
+        command: prefix of messages.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    for name in ("papermill", "asyncio"):  # what they log of a failure or an interruption is said here
+    for name in ("papermill", "asyncio"):  # their failures and interruptions are reported here instead
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     run.path("notebooks").mkdir(parents=True, exist_ok=True)
@@ -150,10 +150,10 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
         except (PapermillExecutionError, DeadKernelError) as error:
             print("failed", flush=True)
             if later:
-                print(f"{', '.join(later)} in {executed.parent} are of an earlier training.")
+                print(f"{', '.join(later)} in {executed.parent} are from an earlier training.")
             if isinstance(error, PapermillExecutionError):
                 return _explain(notebook, error, executed, command)
-            died = "its kernel died, perhaps for lack of memory; the notebook as far as it ran"
+            died = "its kernel died, perhaps for lack of memory; the notebook up to that point"
             print(f"{command}: {notebook.stem}: {died}: {executed}", file=sys.stderr)
             return 1
         print(f"{time.perf_counter() - notebook_started:.0f} s", flush=True)
@@ -164,19 +164,19 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
 
 
 def _explain(notebook: Path, error, executed: Path, command: str) -> int:
-    """Print where a notebook failed and why; a user's mistake in one line, anything else with its traceback."""
+    """Print where a notebook failed and why: one line for a user's mistake, otherwise with a traceback."""
     status = {"InputError": 2, "NotReachableError": 3}.get(error.ename, 1)
     place = f"{notebook.stem}, code cell {error.exec_count}"
     if status == 1:
         print(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)), file=sys.stderr)
     print(f"{command}: {place}: {error.ename}: {error.evalue}", file=sys.stderr)
     if status == 1:
-        print(f"{command}: the notebook as far as it ran: {executed}", file=sys.stderr)
+        print(f"{command}: the notebook up to that point: {executed}", file=sys.stderr)
     return status
 
 
 def _summarize_beyond(run: Run) -> None:
-    """Print, one line each, what the ladder and the network from scratch came to, as far as they were made."""
+    """Print the results of the ladder and of the network from scratch, one line each, if they exist."""
     from bears_tl.files import read_json
     from bears_tl.judging.metrics import sentence
 
@@ -191,13 +191,13 @@ def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.files import read_json
     from bears_tl.judging.metrics import sentence
 
-    if run.path("metrics.json").is_file():  # it is not after the first notebooks alone
+    if run.path("metrics.json").is_file():  # missing if only the first notebooks ran
         print(f"test: {sentence(read_json(run.path('metrics.json'))['test'])}")
         if run.notice():
             print(run.notice())
             if run.config.checkpoint == "auto":
-                print("Where trained ones cannot be fetched, put inception_v3_2016_08_28.tar.gz into checkpoints/.")
-    print(f"{seconds:.0f} s; everything is in {run.folder}")
+                print("If trained weights cannot be downloaded, put inception_v3_2016_08_28.tar.gz in checkpoints/.")
+    print(f"{seconds:.0f} s; all files are in {run.folder}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Write notebooks/NAME.ipynb from notebooks/NAME.py, the only side a person edits; `--check` only compares them.
+"""Write notebooks/NAME.ipynb from notebooks/NAME.py; `--check` only compares them. Edit only the .py files.
 
-The written side has no outputs and cell ids by position, so the same source always gives the same bytes.
+The .ipynb files have no outputs, and their cell ids are positions, so the same source always gives the same bytes.
 """
 
 import argparse
@@ -18,7 +18,7 @@ METADATA = {
 
 
 def to_ipynb(source: Path) -> str:
-    """Give the text of the .ipynb that belongs to a py:percent file."""
+    """Convert a py:percent file to the text of its .ipynb."""
     notebook = jupytext.read(source, fmt="py:percent")
     cells = []
     for number, cell in enumerate(notebook.cells):
@@ -31,9 +31,9 @@ def to_ipynb(source: Path) -> str:
 
 
 def main() -> int:
-    """Write or compare all notebooks; 1 when `--check` finds one that differs."""
+    """Write or compare all notebooks; exit status 1 if `--check` finds a difference or a .py is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing, name the notebooks that differ")
+    parser.add_argument("--check", action="store_true", help="write nothing, list the notebooks that differ")
     options = parser.parse_args()
     differing = []
     for source in sorted(NOTEBOOKS.glob("*.py")):
@@ -44,7 +44,7 @@ def main() -> int:
                 target.write_text(text, encoding="utf-8")
     orphans = [path.name for path in NOTEBOOKS.glob("*.ipynb") if not path.with_suffix(".py").is_file()]
     for name in orphans:
-        print(f"{name} has no .py beside it: write the .py, or remove it", file=sys.stderr)
+        print(f"{name} has no matching .py: add the .py or delete the .ipynb", file=sys.stderr)
     for name in differing:
         print(f"{name} {'differs from its .py: run `make notebooks`' if options.check else 'written'}")
     return int(bool(orphans or (options.check and differing)))

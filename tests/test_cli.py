@@ -38,7 +38,7 @@ def test_a_run_leaves_the_files_of_the_design(run):
     assert list(rows(run / "predictions.csv")[0])[:4] == ["path", "class_name", "split", "predicted"]
     assert (run / "quarantine.csv").read_text() == "path,class_name,reason,detail\n"
     assert {figure.name for figure in (run / "figures").iterdir()} == {
-        "confusion.png", "cues.png", "learning_curves.png", "six_random.png", "splits.png", "worst.png",
+        "confusion.png", "cues.png", "learning_curves.png", "six_random.png", "splits.png", "verdict.png", "worst.png",
     }  # fmt: skip
     assert not list(run.rglob("*.part"))
 
@@ -127,7 +127,7 @@ def test_a_cpu_head_is_small_and_has_one_parameter_more_than_features_a_class(ru
         (["predict", "x.jpg", "--run", "runs/none"], 2, "no run in"),
         (["fetch", "nowhere", "--to", "there"], 2, "'nowhere'"),
         (["open-images", "--to", "there", "--config", "none.yaml"], 2, "none.yaml"),
-        (["intake", "empty", "--run", "runs/empty"], 2, "holds no class folders"),
+        (["intake", "empty", "--run", "runs/empty"], 2, "contains no class folders"),
         (["intake", "one", "--run", "runs/one"], 2, "only the class"),
         (["intake", "few", "--run", "runs/few"], 2, "has 2 good photos"),
         (["train", "--set", "checkpoint=page.ckpt", "--run", "runs/page"], 2, "web page"),
@@ -141,7 +141,7 @@ def test_a_mistake_is_one_line_with_a_status(workspace, words, status, named):
         words = [*words, "--set", f"photos={workspace.photos}"]
     if words[0] == "train" and "--run" not in words:
         words = [*words, "--run", "runs/mistake"]
-    whole = words[0] == "fetch" or "checkpoint=other.ckpt" in words  # one without TensorFlow's start-up lines, one with
+    whole = words[0] == "fetch" or "checkpoint=other.ckpt" in words  # without and with TensorFlow's start-up lines
     done = (workspace.bears if whole else workspace.bears_here)(*words)
     assert done.returncode == status, done.stderr
     said = [line for line in done.stderr.splitlines() if not line.startswith("fetching ")]

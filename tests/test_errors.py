@@ -1,4 +1,4 @@
-"""What an error says inside a message of ours."""
+"""How another error's message is quoted in ours."""
 
 from bears_tl.errors import MAX_REASON_CHARACTERS, reason_of
 

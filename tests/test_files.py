@@ -1,4 +1,4 @@
-"""Files are whole or absent, tables keep every name, draws depend on what they are about and on nothing else."""
+"""Files are complete or absent, tables keep every name, and draws depend only on their arguments."""
 
 import errno
 import hashlib
@@ -150,7 +150,7 @@ def test_a_folder_that_is_there_is_kept(tmp_path, refused):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "mine").write_bytes(b"mine")
-    with refused("is there already", "folder"), atomic_folder(folder) as temporary:
+    with refused("already exists", "folder"), atomic_folder(folder) as temporary:
         (temporary / "other").write_bytes(b"other")
     assert os.listdir(tmp_path) == ["folder"] and os.listdir(folder) == ["mine"]
 
@@ -182,7 +182,7 @@ def test_a_table_that_fails_half_way_is_not_written(tmp_path):
 
 
 def test_a_table_that_is_absent_empty_or_lacks_a_column_is_refused(tmp_path, refused):
-    with refused("absent.csv", "is not there"):
+    with refused("absent.csv", "does not exist"):
         read_csv(tmp_path / "absent.csv", [])
     (tmp_path / "empty.csv").write_bytes(b"")
     with refused("empty.csv", "lacks the columns path"):
@@ -217,7 +217,7 @@ def test_what_is_not_json_is_refused(content, tmp_path, refused):
 
 
 def test_json_that_is_absent_is_refused(tmp_path, refused):
-    with refused("absent.json", "is not there"):
+    with refused("absent.json", "does not exist"):
         read_json(tmp_path / "absent.json")
     with refused("could not be read as JSON"):
         read_json(tmp_path)
@@ -234,7 +234,7 @@ def test_a_draw_depends_on_nothing_else():
     expected = first.random(5).tolist()
     seeded_rng(4, "content", "purpose").random(100)
     assert seeded_rng(3, "content", "purpose").random(5).tolist() == expected
-    # fixed for all machines and for all times: cached features and splits hang on it
+    # must never change on any machine: cached features and splits depend on it
     digest = hashlib.sha256(b"3|content|purpose").digest()
     assert first.bit_generator.seed_seq.entropy == int.from_bytes(digest[:16], "big")
 

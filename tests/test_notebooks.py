@@ -83,7 +83,7 @@ def test_the_notebooks_01_to_07_run_headless_in_order(workspace):
     done = run_notebooks(workspace, "runs/notebooks")
     assert done.returncode == 0, done.stdout + done.stderr
     expect_clean(workspace.folder / "runs/notebooks", TRAINING, done)
-    # and the stages without notebooks give the same bits
+    # the stages give the same bits without notebooks
     for file in ("head.npz", "predictions.csv", "splits.csv"):
         one, other = (workspace.folder / "runs" / name / file for name in ("notebooks", "trained"))
         assert one.read_bytes() == other.read_bytes(), file
@@ -103,7 +103,7 @@ def test_the_notebooks_08_and_09_change_nothing_of_the_training(workspace, sourc
         shutil.copy(ROOT / "results" / name, workspace.folder / "results")
     config = json.loads((run / "config.json").read_text()) | {"run": f"runs/{source.stem}"}  # of the copy
     write_json(run / "config.json", config)
-    receipt = run / "receipt.json"  # stages aside are added to it
+    receipt = run / "receipt.json"  # other stages are added to it
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path != receipt}
     stages = json.loads(receipt.read_text())["stages"]
     script, config = ROOT / "scripts/run_notebooks.py", ROOT / "configs/sample.yaml"
@@ -165,7 +165,7 @@ def test_any_other_failure_says_what_and_where(empty_workspace, tmp_path, cell, 
     assert done.returncode == 1 and done.stdout.endswith("01_broken ... failed\n")
     assert all(words in done.stderr for words in said)
     executed = tmp_path / "runs/broken/notebooks/01_broken.ipynb"
-    assert done.stderr.endswith(f"the notebook as far as it ran: {executed.relative_to(tmp_path)}\n")
+    assert done.stderr.endswith(f"the notebook up to that point: {executed.relative_to(tmp_path)}\n")
     counts = {cell.source: cell.get("execution_count") for cell in nbformat.read(executed, as_version=4).cells}
     assert counts["x = 1"] == 1
     assert done.stderr.count("\n") == 1 or cell == "1 / 0"
@@ -179,7 +179,7 @@ def test_ctrl_c_is_one_line_and_leaves_no_run_behind(empty_workspace, tmp_path):
     wait_for(tmp_path / "begun")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert process.stderr.read() == "make train: interrupted; what was finished is kept\n"
+    assert process.stderr.read() == "make train: interrupted; finished work is kept\n"
     assert not (tmp_path / "runs/broken").exists()
 
 
@@ -188,7 +188,7 @@ def write_notebook(path, *cells):
 
 
 def run_all(notebook, door="run_all"):
-    """Give a program that does what the script does, with other notebooks than ours."""
+    """Give a program that runs the script with other notebooks."""
     return f"""
 import runpy, sys
 from pathlib import Path
@@ -211,7 +211,7 @@ def wait_for(path, seconds=60):
 
 
 def expect_clean(run, sources, done):
-    """Every cell was executed, nothing was written to stderr, and a line a notebook was printed."""
+    """Every cell was executed, nothing was written to stderr, and one line per notebook was printed."""
     assert not done.stderr
     executed = sorted((run / "notebooks").glob("*.ipynb"))
     assert [path.stem for path in executed] == [source.stem for source in sources]

@@ -1,4 +1,4 @@
-"""What was made from one thing is never taken for what was made from another."""
+"""A result computed from one origin is never mistaken for that of another."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_an_origin_holds_the_settings_that_decide_and_nothing_else():
         ({"epochs": 7, "splits": "a"}, ""),
         ({"epochs": 7, "splits": "a", "older": 1}, ""),
         ({"epochs": 8, "splits": "a"}, "epochs was 8, is now 7"),
-        ({"splits": "a"}, "epochs was 200, is now 7"),  # the default that it had before there was such a setting
+        ({"splits": "a"}, "epochs was 200, is now 7"),  # the default, as the setting did not exist yet
         ({"epochs": 7}, "splits was None, is now 'a'"),
         ({}, "epochs was 200, is now 7"),
     ],

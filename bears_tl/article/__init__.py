@@ -1,1 +1,1 @@
-"""Everything about the article of 2019: its procedure, its seven choices, its claims."""
+"""The article of 2019: its procedure, its seven choices and its claims."""

@@ -1,4 +1,4 @@
-"""The article's features: several procedures of one comparison share what is computed already."""
+"""The article's features, kept so that the variants of one comparison can share them."""
 
 import hashlib
 import io
@@ -11,25 +11,25 @@ from bears_tl.files import write_bytes
 
 
 class FeatureMemory:
-    """A folder of float32 features, a file for what belongs together.
+    """A folder of float32 features, one file per name.
 
-    It is not the feature cache, whose features are of single photos and rounded: here a batch's statistics may be in
-    the features, and it is thrown away with the comparison.
+    Unlike the feature cache, it does not round, and it can hold the features of a whole batch, which may depend on the
+    statistics of that batch. It is deleted when a comparison has finished a seed.
     """
 
     def __init__(self, folder: str | Path):
-        """Use a folder: of one checkpoint and one implementation; it may not be there yet."""
+        """Use a folder for one checkpoint and one implementation; it need not exist yet."""
         self.folder = Path(folder)
 
     def find(self, names: list[str], compute: Callable[[list[int]], list[np.ndarray]]) -> list[np.ndarray]:
-        """Give what was computed under some names; what is not there is computed, at once, and kept.
+        """Give the features of some names; missing ones are computed in one call and kept.
 
         Args:
-            names: each holds everything that its features depend on.
-            compute: is given the places of the names that are not there, and gives features, float32 [n, 2048] each.
+            names: each must identify everything its features depend on.
+            compute: takes the positions of the missing names and gives their features, float32 [n, 2048] each.
 
         Raises:
-            InputError: the disk is full or the folder cannot be written.
+            InputError: the disk is full or the folder is not writable.
         """
         paths = [self.folder / f"{hashlib.sha256(name.encode()).hexdigest()}.npy" for name in names]
         missing = [place for place, path in enumerate(paths) if not path.is_file()]

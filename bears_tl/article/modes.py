@@ -1,4 +1,4 @@
-"""The alarm: does a body give the same features in the mode it is trained in and in the mode it is served in?"""
+"""The alarm: it fires when a body gives different features in training and in serving."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from bears_tl.errors import InputError
 
 ALARM_PHOTOS = 64
-# Rounding passes (bfloat16: cosine 0.9996 to float32, so a distance of 0.03), batch statistics do not.
+# Rounding stays below this (bfloat16: cosine 0.9996 to float32, a distance of 0.03); batch statistics exceed it.
 LARGEST_DISTANCE = 0.1
 
 
@@ -16,15 +16,15 @@ def mode_distance(
     serve_features: Callable[[np.ndarray], np.ndarray],
     batches: list[np.ndarray],
 ) -> float:
-    """Measure how far apart a body's features in two modes are.
+    """Measure the distance between a body's features in training and in serving.
 
     Args:
-        train_features: what a training step sees of a batch: float32 [n, 299, 299, 3] in [-1, 1] to float32 [n, depth].
-        serve_features: what the test and a user see of it.
-        batches: photos in batches as large as training's, since batch statistics depend on the size.
+        train_features: the body in a training step: float32 [n, 299, 299, 3] in [-1, 1] to float32 [n, depth].
+        serve_features: the same body in testing and prediction.
+        batches: photos in batches of the training size, because batch statistics depend on the size.
 
     Returns:
-        The mean over photos of |train - serve| / |serve|, Euclidean norms; 0 for the same features.
+        Mean over photos of |train - serve| / |serve| (Euclidean norms); 0 if the features are equal.
     """
     distances = []
     for batch in batches:
@@ -35,17 +35,17 @@ def mode_distance(
 
 
 def refuse_two_modes(distance: float, intended: bool = False) -> None:
-    """Refuse a body that would be trained in one mode and served in the other.
+    """Refuse a body that is trained in one mode and served in another.
 
     Args:
-        distance: what `mode_distance` gave.
-        intended: the two modes are meant, as in the procedure of 2019.
+        distance: result of `mode_distance`.
+        intended: accept different modes, as in the procedure of 2019.
 
     Raises:
-        InputError: the features differ by more than rounding explains, and that is not intended.
+        InputError: the features differ by more than rounding can explain, and this is not intended.
     """
     if not distance <= LARGEST_DISTANCE and not intended:  # NaN is refused too
         raise InputError(
-            f"the body's features in training differ from those in service by {distance:.0%} on average, expected "
-            f"{LARGEST_DISTANCE:.0%} or less: train on a frozen body in inference mode (batch_norm: stored)"
+            f"the body's features in training differ from those in serving by {distance:.0%} on average, expected "
+            f"{LARGEST_DISTANCE:.0%} or less: keep the frozen body in inference mode (batch_norm: stored)"
         )

@@ -1,8 +1,8 @@
-"""The article's procedure of 2019 as it was, and a switch for each of its departures from good practice.
+"""The article's procedure of 2019, with a switch for each of its departures from current practice.
 
-It follows the exercise that the article was made from (A. Geron, Hands-On Machine Learning, 1st edition, chapter 13).
-What is ours: it is seeded, a file is read once and a corrupt one refused (see `views`), and the alarm of `modes`
-looks on.
+It follows the exercise that the article is based on (A. Geron, Hands-On Machine Learning, 1st edition, chapter 13).
+Three things differ: it is seeded, each file is read once and a corrupt one is refused (see `views`), and the alarm of
+`modes` is checked.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ BATCH_SIZE = 40
 TEST_SHARE = 0.2
 TEST_BATCHES = 10
 STATE_NAME = "as_2019.json"
-# Every switch with its two positions: the article's, then good practice.
+# The two positions of each switch: the article's, then current practice.
 POSITIONS = {
     "batch_norm": ("batch", "stored"),
     "dropout": ("on", "off"),
@@ -42,19 +42,19 @@ POSITIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Switches:
-    """How the procedure runs; each default is the article's way.
+    """How the procedure runs; the defaults are the article's choices.
 
     Attributes:
-        batch_norm: batch: training steps use the batch's statistics, the test the stored ones; stored: both do.
+        batch_norm: batch: training uses the statistics of the batch, the test the stored ones; stored: both use these.
         dropout: on: a fifth of the features is dropped in training; off: none.
         train_views: random or center.
-        test_views: random: the test photos are cropped and mirrored at random, too; center: their middle is judged.
-        split: plain: a random fifth is the test, whatever its classes and copies; grouped: `split_photos`, each class
-            divided exactly and near-duplicates together. Its test is the test; its validation, which the article does
-            not have, joins training, so that both splits train on four fifths.
-        drawing: each_batch_anew: a batch is a sample of all training photos, so an epoch misses some and repeats
-            others; each_photo_once: an epoch is a shuffled pass, what does not fill a batch is left out.
-        mean: of_batches: the accuracies of ten batches of unequal size are averaged; of_photos: right photos by photos.
+        test_views: random: test photos are cropped and mirrored at random, too; center: their center is tested.
+        split: plain: the test is a random fifth, regardless of classes and copies; grouped: `split_photos`, which
+            splits each class in the same proportion and keeps near-duplicates together. Its validation photos, which
+            the article does not have, join training, so both splits train on four fifths.
+        drawing: each_batch_anew: each batch is sampled from all training photos, so an epoch misses some and repeats
+            others; each_photo_once: an epoch is a shuffled pass without the last, incomplete batch.
+        mean: of_batches: the mean accuracy of ten batches of unequal size; of_photos: correct photos / all photos.
     """
 
     batch_norm: str = "batch"
@@ -69,7 +69,7 @@ class Switches:
         """Check the positions.
 
         Raises:
-            InputError: a position that the switch does not have.
+            InputError: an unknown position.
         """
         for name, positions in POSITIONS.items():
             if getattr(self, name) not in positions:
@@ -80,23 +80,23 @@ class Switches:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What the procedure gave.
+    """The result of the procedure.
 
     Attributes:
-        test: the test photos' rows, in the order of the batches.
+        test: rows of the test photos, in batch order.
         class_names: sorted.
         probabilities: float32 [n test photos, n classes] in [0, 1].
-        hits: bool [n test photos], which are right.
-        accuracy: as the switch `mean` says, in [0, 1].
-        accuracy_of_batches: the plain mean of the ten batches' accuracies.
-        accuracy_of_photos: right photos by photos.
-        history: a row an epoch: epoch, last_batch_accuracy, seconds.
-        mode_distance: how far the body's features in training are from those in the test, see `modes`.
-        seconds: start (graph and checkpoint), epoch_ends (last batch's accuracy, saving), test, total (all of these and
-            the training steps); alarm, not part of the total.
-        iteration_seconds: of each training step with its reading.
-        planned_iterations: of the whole procedure; fewer were made where `iterations` limited it.
-        planned_epochs: likewise.
+        hits: bool [n test photos], True where correct.
+        accuracy: as the switch `mean` defines it, in [0, 1].
+        accuracy_of_batches: the plain mean of the ten batch accuracies.
+        accuracy_of_photos: correct photos / all photos.
+        history: one row per epoch: epoch, last_batch_accuracy, seconds.
+        mode_distance: distance between the body's features in training and in the test, see `modes`.
+        seconds: start (graph and checkpoint), epoch_ends (last batch's accuracy, saving), test, total (these and the
+            training steps); alarm, which is not part of the total.
+        iteration_seconds: of each training step, including reading its photos.
+        planned_iterations: of the whole procedure; `iterations` may stop it earlier.
+        planned_epochs: of the whole procedure.
     """
 
     test: list[dict]
@@ -115,14 +115,14 @@ class Result:
 
     @property
     def seconds_per_iteration(self) -> float:
-        """Give the mean over the iterations after the first, in which TensorFlow warms up; NaN with fewer than two."""
+        """Give the mean over all iterations but the first, which includes the warm-up; NaN for fewer than two."""
         return float(np.mean(self.iteration_seconds[1:])) if len(self.iteration_seconds) > 1 else math.nan
 
     def extrapolated_seconds(self) -> float:
-        """Say what the whole procedure takes, from the few iterations that were made.
+        """Estimate the seconds of the whole procedure from the iterations that ran.
 
-        It is start + planned iterations x seconds_per_iteration + planned epochs x mean end of an epoch + test, all
-        measured in this run; it is not the measurement of a whole run.
+        The sum is start + planned iterations x seconds_per_iteration + planned epochs x mean end of an epoch + test.
+        Each term is measured in this run; the whole is not.
         """
         steps = self.planned_iterations * self.seconds_per_iteration
         ends = self.planned_epochs * self.seconds["epoch_ends"] / len(self.history)
@@ -144,33 +144,33 @@ def train_and_test(
     """Train and test as in 2019.
 
     Args:
-        folder: that `path` of a photo is relative to.
+        folder: the folder that photo paths are relative to.
         photos: rows of photos.csv: path, class_name, sha256, and group for `split: grouped`.
         checkpoint_path: a TF-slim checkpoint of Inception v3, unpacked.
-        saved_folder: for the checkpoints of the last two epochs (109 MB each) and as_2019.json: how far it came.
-        switches: each departure from good practice.
-        seed: of the split, the new layer, the batches, the views and the dropout.
+        saved_folder: gets the checkpoints of the last two epochs (109 MB each) and the progress in as_2019.json.
+        switches: the choices of the procedure.
+        seed: for the split, the new layer, the batches, the views and dropout.
         epochs: 10 in the article.
         batch_size: 40 in the article.
-        iterations: stop after so many training steps, then test; what a benchmark extrapolates from.
-        memory: features that are there are not computed again, others are kept, those with stored statistics photo by
-            photo: what comes out is the same but for the last bits, the seconds are not. For this checkpoint only.
+        iterations: stop training after this many steps, then test; the benchmark extrapolates from them.
+        memory: reuses the features it has and keeps new ones, per photo where the statistics are the stored ones.
+            Predictions agree up to the last bits; the seconds do not. One memory per checkpoint.
 
     Raises:
-        InputError: too few photos, a photo that scikit-image cannot read, a checkpoint that does not fit, an
-            interrupted run in `saved_folder`, or an interruption now: what was saved last stays.
-        KeyboardInterrupt: interrupted, with a memory: the same again takes up what is remembered.
+        InputError: too few photos, a photo that scikit-image cannot read, a checkpoint that does not fit, or an
+            interrupted run in `saved_folder`. Also when interrupted without a memory; the last checkpoint is kept.
+        KeyboardInterrupt: interrupted with a memory; the next call reuses its features.
     """
     class_names = sorted({photo["class_name"] for photo in photos})
     train, test = divide(photos, switches.split, seed)
     per_epoch = len(train) // batch_size
     if len(class_names) < 2 or not per_epoch or not test:
         raise InputError(
-            f"{len(photos)} photos of {len(class_names)} classes are too few, expected two classes, {batch_size} or "
-            "more training photos for one batch and a photo to test: add photos or lower the batch size"
+            f"{len(photos)} photos of {len(class_names)} classes are too few, expected at least two classes, "
+            f"{batch_size} training photos (one batch) and one test photo: add photos or lower the batch size"
         )
     if epochs < 1 or (iterations is not None and iterations < 1):
-        raise InputError(f"epochs {epochs} and iterations {iterations} are out of range, expected 1 or more")
+        raise InputError(f"epochs {epochs} or iterations {iterations} is out of range, expected 1 or more")
     state = _start(Path(saved_folder), {"seed": seed, "epochs": epochs, "switches": dataclasses.asdict(switches)})
     seconds = dict.fromkeys(("start", "alarm", "epoch_ends", "test", "total"), 0.0)
     history, iteration_seconds = [], []
@@ -182,7 +182,7 @@ def train_and_test(
         return read_view(path, "center", None)
 
     def prepare(rows, views, purpose):
-        """Read photos, unless they are those that were read last."""
+        """Read photos, or reuse those of the last call."""
         what = views, purpose, [photo["sha256"] for photo in rows]
         if last.get("what") != what:
             paths = [Path(folder, photo["path"]) for photo in rows]
@@ -195,12 +195,12 @@ def train_and_test(
         return last["images"]
 
     def features_of(network, rows, views, purpose, training):
-        """Give the features of photos."""
+        """Compute the features of photos, or take them from memory."""
         if memory is None:
             return network.features(prepare(rows, views, purpose), training)
         view = f"{seed} {purpose}" if views == "random" else views
         shas = [photo["sha256"] for photo in rows]
-        if training and switches.batch_norm == "batch":  # then a photo's features depend on the others
+        if training and switches.batch_norm == "batch":  # a photo's features depend on its batch
             parts, names = [rows], [" ".join(["batch", view, *shas])]
         else:
             parts, names = [[photo] for photo in rows], [f"stored {view} {sha256}" for sha256 in shas]
@@ -231,11 +231,11 @@ def train_and_test(
                 started = time.perf_counter()
                 for i, rows in enumerate(drawn[: None if iterations is None else iterations - len(iteration_seconds)]):
                     began = time.perf_counter()
-                    seen = network, rows, switches.train_views, f"{epoch} {i}"
-                    network.step(features_of(*seen, training=True), labels_of(rows))
+                    inputs = network, rows, switches.train_views, f"{epoch} {i}"
+                    network.step(features_of(*inputs, training=True), labels_of(rows))
                     iteration_seconds.append(time.perf_counter() - began)
                 with _timed(seconds, "epoch_ends"):
-                    shares = network.probabilities(features_of(*seen, training=False))
+                    shares = network.probabilities(features_of(*inputs, training=False))
                     accuracy = float((shares.argmax(axis=1) == labels_of(rows)).mean())
                     saved = network.save(Path(saved_folder), epoch)
                 history.append({"epoch": epoch, "last_batch_accuracy": accuracy})
@@ -246,12 +246,12 @@ def train_and_test(
                     break
             with _timed(seconds, "test"):
                 parts = [[test[i] for i in part] for part in judged_batches(len(test))]
-                seen = [features_of(network, rows, switches.test_views, "test", training=False) for rows in parts]
-                found = [network.probabilities(features) for features in seen]
+                features = [features_of(network, rows, switches.test_views, "test", training=False) for rows in parts]
+                found = [network.probabilities(of_batch) for of_batch in features]
     except KeyboardInterrupt:
-        if memory is not None:  # who remembers can go on
+        if memory is not None:  # the same call can continue from the memory
             raise
-        raise InputError(f"interrupted: {_say(state, saved_folder)}") from None
+        raise InputError(f"interrupted: {_progress(state, saved_folder)}") from None
     seconds["total"] -= seconds["alarm"]
     write_json(Path(saved_folder, STATE_NAME), state | {"finished": True})
     probabilities = np.concatenate(found)
@@ -264,10 +264,10 @@ def train_and_test(
 
 
 def divide(photos: list[dict], split: str, seed: int) -> tuple[list[dict], list[dict]]:
-    """Divide photos into training and test, plain or grouped (see `Switches`); the order of `photos` does not matter.
+    """Divide photos into training and test, plain or grouped (see `Switches`), whatever their order.
 
     Raises:
-        InputError: grouped, and a class has fewer than three groups.
+        InputError: grouped, with fewer than three groups in a class.
     """
     photos = sorted(photos, key=lambda photo: photo["sha256"])
     order = seeded_rng(seed, "as 2019", "split").permutation(len(photos))
@@ -281,17 +281,17 @@ def divide(photos: list[dict], split: str, seed: int) -> tuple[list[dict], list[
 
 
 def judged_batches(count: int) -> list[np.ndarray]:
-    """Give the places of the test photos batch by batch: ten batches, none empty where there are fewer photos."""
+    """Give the positions of the test photos in ten batches, or in fewer if a batch would be empty."""
     return np.array_split(np.arange(count), min(TEST_BATCHES, count))
 
 
 def mean_of_batches(hits: np.ndarray) -> float:
-    """Give the article's figure: the plain mean over ten batches, of unequal size, of each one's share of hits [n]."""
+    """Compute the article's accuracy from hits, bool [n]: the plain mean over ten batches of unequal size."""
     return float(np.mean([hits[part].mean() for part in judged_batches(len(hits))]))
 
 
 def _draw(train: list[dict], batch_size: int, epochs: int, drawing: str, seed: int) -> Iterator[list[list[dict]]]:
-    """Yield each epoch's batches."""
+    """Yield the batches of each epoch."""
     rng = seeded_rng(seed, "as 2019", "batches")
     for _ in range(epochs):
         order = rng.permutation(len(train))
@@ -302,11 +302,11 @@ def _draw(train: list[dict], batch_size: int, epochs: int, drawing: str, seed: i
 
 
 def _start(folder: Path, settings: dict) -> dict:
-    """Refuse the folder of an interrupted run; clear that of a finished one."""
+    """Refuse the folder of an interrupted run; clear the folder of a finished one."""
     if (folder / STATE_NAME).is_file():
         state = read_json(folder / STATE_NAME)
         if not state.get("finished") and state.get("epochs_done"):
-            raise InputError(f"an interrupted run lies there: {_say(state, folder)}")
+            raise InputError(f"{str(folder)!r} holds an interrupted run: {_progress(state, folder)}")
     state = settings | {"epochs_done": 0, "finished": False}
     write_json(folder / STATE_NAME, state)
     for path in [*folder.glob(f"{SAVED_NAME}-*"), *folder.glob("checkpoint")]:
@@ -314,11 +314,11 @@ def _start(folder: Path, settings: dict) -> dict:
     return state
 
 
-def _say(state: dict, folder: str | Path) -> str:
+def _progress(state: dict, folder: str | Path) -> str:
     if not state["epochs_done"]:
-        return "no epoch was done and nothing is saved; start again"
-    done = f"{state['epochs_done']} of {state['epochs']} epochs are done, {state['saved']} stays in {str(folder)!r}"
-    return f"{done}; name another folder, or remove this one, to start again"
+        return "no epoch was finished and nothing was saved; start again"
+    done = f"{state['epochs_done']} of {state['epochs']} epochs are done, {state['saved']} is kept in {str(folder)!r}"
+    return f"{done}; choose another folder, or delete this one, to start again"
 
 
 @contextlib.contextmanager

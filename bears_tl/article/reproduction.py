@@ -1,4 +1,4 @@
-"""The procedure of 2019 on the photos and weights of a run; it writes below RUN/as_2019/ and changes no stage."""
+"""The procedure of 2019 on the photos and weights of a run. It writes to RUN/as_2019/ and changes no stage."""
 
 import datetime
 import os
@@ -16,20 +16,20 @@ from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 
 SEEDS = 5
-# The demonstration: two trainings of a few steps, in a minute or two on two cores.
+# The glimpse: two trainings of a few steps each, a minute or two on two cores.
 GLIMPSE_VARIANTS = ("none", "batch_norm", "mean")
 GLIMPSE_ITERATIONS = 4
 
 
 def features_in_two_modes(run: Run, most: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Show the same photos to the article's network as a training step does, and as the test does.
+    """Compute features of the same photos with the article's network in training and in testing.
 
     Args:
-        run: photos are taken in and a checkpoint is restored.
-        most: so many photos, drawn by the run's seed, in batches of up to 40.
+        run: a run with photos taken in and a checkpoint restored.
+        most: the number of photos at most, drawn with the run's seed; batches hold up to 40.
 
     Returns:
-        Two float32 [n photos, 2048]: with the statistics of the batch, and with the stored ones.
+        Two float32 [n photos, 2048]: with the statistics of the batch, and with the stored statistics.
     """
     from bears_tl.article.network import Network
     from bears_tl.article.procedure import BATCH_SIZE
@@ -38,7 +38,7 @@ def features_in_two_modes(run: Run, most: int = 64) -> tuple[np.ndarray, np.ndar
     photos = artifacts.draw(run, run.table("photos.csv"), most)
     images = scale(np.stack(artifacts.pixels(run, photos)))
     parts = np.array_split(images, -(-len(images) // BATCH_SIZE))
-    with Network(n_classes=2, seed=0) as network:  # the new layer is not looked at
+    with Network(n_classes=2, seed=0) as network:  # the new layer is not used
         network.restore_body(artifacts.checkpoint_facts(run)["path"])
         trained, served = (
             np.concatenate([network.features(part, training) for part in parts]) for training in (True, False)
@@ -47,7 +47,7 @@ def features_in_two_modes(run: Run, most: int = 64) -> tuple[np.ndarray, np.ndar
 
 
 def reproduce(run: Run, say: Callable[[str], None] = print) -> list[dict]:
-    """Make the table of switches as the run's setting `as_2019` says: a glimpse, or the whole.
+    """Compare the switches to the extent of the run's setting `as_2019`: glimpse or whole.
 
     Returns:
         Rows of `article.switches.compare`.
@@ -64,20 +64,20 @@ def compare(
     say: Callable[[str], None] = print,
     **limits,
 ) -> list[dict]:
-    """Train and test every variant with every seed on a run's photos and weights, and compare; it can be interrupted.
+    """Train and test each variant with each seed and compare them; the same call resumes after an interruption.
 
     Args:
-        run: photos are taken in and a checkpoint is restored.
-        seeds: each draws another split, and all else.
-        variants: of `article.switches.VARIANTS`, all without it; the article's own procedure is always among them.
-        say: is given a line a variant and seed.
+        run: a run with photos taken in and a checkpoint restored.
+        seeds: each gives another split and other random choices.
+        variants: some of `article.switches.VARIANTS`, by default all; the article's procedure is always included.
+        say: called with one line per variant and seed.
         limits: iterations, epochs and batch_size of `article.procedure.train_and_test`.
 
     Returns:
         Rows of `article.switches.compare`.
 
     Raises:
-        InputError: an unknown variant, a photo or checkpoint that is gone, or what `article.procedure.train_and_test`
+        InputError: an unknown variant, a missing photo or checkpoint, or what `article.procedure.train_and_test`
             refuses.
     """
     from bears_tl.article import procedure, switches
@@ -90,11 +90,11 @@ def compare(
         fewest = min(len(procedure.divide(photos, split, seed)[0]) for split in splits for seed in seeds)
         if fewest < procedure.BATCH_SIZE:
             limits["batch_size"] = max(fewest // 2, 1)
-            sizes = f"batches of {limits['batch_size']}, where the article had {procedure.BATCH_SIZE}"
-            say(f"{len(photos)} photos are few: {sizes}")
+            sizes = f"batches of {limits['batch_size']} instead of the article's {procedure.BATCH_SIZE}"
+            say(f"only {len(photos)} photos: {sizes}")
     made_from = {"photos.csv": sha256_of(run.path("photos.csv")), "checkpoint": checkpoint["fingerprint"]} | limits
     origin = Origin(made_from | {"columns": switches.PREDICTION_COLUMNS})
-    # One folder for one set of photos, weights and limits: what is finished there is read, never mixed up.
+    # One folder per combination of photos, weights and limits keeps finished results apart.
     saved = run.path("as_2019") / origin.name
     write_json(saved / "made_from.json", origin.parts)
     outcomes: dict[str, list[paired.Outcome]] = {name: [] for name in variants}
@@ -107,20 +107,20 @@ def compare(
 
 
 def write(run: Run, seeds: int, variants: list[str] | None, to: str | Path, command: str) -> str:
-    """Compare, and write the table: NAME.csv, NAME.md and NAME.png.
+    """Compare the switches and write the table: NAME.csv, NAME.md and NAME.png.
 
     Args:
-        run: photos are taken in and a checkpoint is restored.
-        seeds: how many, from 0 on.
+        run: a run with photos taken in and a checkpoint restored.
+        seeds: number of seeds, starting at 0.
         variants: see `compare`.
         to: NAME.csv.
-        command: what was typed, for NAME.md.
+        command: the command line, quoted in NAME.md.
 
     Returns:
-        What NAME.md holds.
+        The text of NAME.md.
 
     Raises:
-        InputError: see `compare`; seeds out of range, or a name that is not that of a table.
+        InputError: see `compare`; also seeds out of range, or `to` does not end in .csv.
     """
     to = paired.check_table(to, seeds)
     from bears_tl.article.switches import STUDY
@@ -128,7 +128,7 @@ def write(run: Run, seeds: int, variants: list[str] | None, to: str | Path, comm
     rows = compare(run, range(seeds), variants)
     today, hardware = datetime.date.today().isoformat(), f"{os.cpu_count()} cores of {processor()}"
     head = [
-        f"Made on {today} on {hardware}: `{command}`.",
+        f"Measured on {today} on {hardware}: `{command}`.",
         f"{run.facts('intake')['count']} photos; weights: {run.facts('restore')['kind']}; "
         f"{paired.say_seeds(0, seeds)}.",
     ]

@@ -1,4 +1,4 @@
-"""What each fault of 2019 costs: the article's procedure against the same with one switch changed, photo by photo."""
+"""The effect of each choice of 2019: the article's procedure against the same with one switch changed."""
 
 import dataclasses
 import shutil
@@ -16,7 +16,7 @@ from bears_tl.judging import paired
 from bears_tl.judging.metrics import losses
 from bears_tl.judging.predictions import labels_of
 
-ARTICLE, ALL = "none", "all"  # of the switches changed to good practice
+ARTICLE, ALL = "none", "all"  # which switches are changed to current practice
 VARIANTS = (ARTICLE, *POSITIONS, ALL)
 PREDICTION_COLUMNS = ["path", "class_name", "sha256", "predicted", "loss"]
 COLUMNS = [
@@ -25,11 +25,11 @@ COLUMNS = [
 ]  # fmt: skip
 STUDY = paired.Study(
     loss="test loss",
-    facts={"printed": paired.Fact("as 2019 would print it", ".2%", lambda shares: float(np.mean(shares)))},
+    facts={"printed": paired.Fact("printed accuracy", ".2%", lambda shares: float(np.mean(shares)))},
     reading="""\
-*none*, the base, is the procedure as it was; in each other row one switch is changed to good practice, in *all* every
-one. `split` changes which photos are tested: where only some are in both tests, only those are paired. *mean* changes
-no prediction, only the figure that is printed. The loss is that of a test photo, its change a mean over paired photos.
+*none*, the base, is the article's procedure. Each other row changes one switch to current practice; *all* changes all
+seven. `split` changes the test photos, so only photos in both tests are paired. *mean* changes no prediction, only how
+the printed accuracy is averaged. The loss is a mean over test photos; its change is a mean over paired photos.
 """,
     columns=COLUMNS,
     keys={
@@ -41,16 +41,16 @@ no prediction, only the figure that is printed. The loss is that of a test photo
 
 
 def switches_of(variant: str) -> Switches:
-    """Give the article's switches with one changed to good practice; `none` or `all` of them, too."""
+    """Give the article's switches with one changed to current practice, or `none` or `all` of them."""
     names = {ARTICLE: (), ALL: POSITIONS}.get(variant, (variant,))
     return dataclasses.replace(Switches(), **{name: POSITIONS[name][1] for name in names})
 
 
 def check_variants(variants: Iterable[str] | None) -> list[str]:
-    """Give the variants to compare, all without some, each once and the article's own procedure first.
+    """Give the variants to compare (None: all), each once, with the article's procedure first.
 
     Raises:
-        InputError: an unknown one.
+        InputError: an unknown variant.
     """
     variants = list(dict.fromkeys((ARTICLE, *(VARIANTS if variants is None else variants))))
     if unknown := [name for name in variants if name not in VARIANTS]:
@@ -68,24 +68,24 @@ def predict_all(
     say: Callable[[str], None] = print,
     **limits,
 ) -> dict[str, paired.Outcome]:
-    """Train and test every variant with one seed; what is finished already is read, not done again.
+    """Train and test each variant with one seed; finished variants are read, not repeated.
 
-    `mean` is not trained for itself: it changes no prediction, only what is printed of them. Features of a batch are
-    computed once and kept until the seed is done, so that a killed comparison loses little.
+    `mean` needs no training: it changes no prediction, only the printed accuracy. The features of a batch are kept
+    until the seed is done, so a killed comparison loses little work.
 
     Args:
-        folder: that `path` of a photo is relative to.
+        folder: the folder that photo paths are relative to.
         photos: rows of photos.csv.
         checkpoint_path: a TF-slim checkpoint of Inception v3, unpacked.
-        saved_folder: gets <variant>_<seed>.csv, the test's predictions in the order of the batches, and, while one is
-            trained, its checkpoints and features. One folder for one set of photos, checkpoint and limits.
-        seed: of the split, and all else.
-        variants: which of VARIANTS.
-        say: is given a line a variant.
+        saved_folder: gets <variant>_<seed>.csv, the test predictions in batch order, and, during training, checkpoints
+            and features. One folder per combination of photos, checkpoint and limits.
+        seed: for the split and all other random choices.
+        variants: some of VARIANTS.
+        say: called with one line per variant.
         limits: epochs, batch_size and iterations of `procedure.train_and_test`.
 
     Returns:
-        Variant to its outcome; photos are named by their content.
+        Variant to its outcome; photos are named by their SHA-256.
 
     Raises:
         InputError: what `procedure.train_and_test` refuses.
@@ -96,7 +96,7 @@ def predict_all(
         path = Path(saved_folder, f"{ARTICLE if name == 'mean' else name}_{seed}.csv")
         if not path.is_file():
             saved = path.with_suffix("")
-            shutil.rmtree(saved, ignore_errors=True)  # of one that was stopped; its features are remembered
+            shutil.rmtree(saved, ignore_errors=True)  # left by an interrupted training; its features are in the memory
             result = procedure.train_and_test(
                 folder, photos, checkpoint_path, saved, switches_of(name), seed, memory=memory, **limits
             )
@@ -110,10 +110,10 @@ def predict_all(
 
 
 def compare(outcomes: dict[str, list[paired.Outcome]]) -> list[dict]:
-    """Give rows of `paired.compare`, and the position of each variant's switch.
+    """Give the rows of `paired.compare`, with the position of each variant's switch.
 
     Args:
-        outcomes: variant, the article first, to its outcomes, one a seed.
+        outcomes: variant, the article first, to its outcomes, one per seed.
     """
     rows = paired.compare(outcomes, STUDY.facts)
     return [row | {"position": POSITIONS.get(row["variant"], ("", ""))[1]} for row in rows]

@@ -1,8 +1,8 @@
-"""A photo as the article of 2019 prepared it: read whole, one random box of it resized by scikit-image.
+"""A photo as the article of 2019 prepared it: a random square of it, resized with scikit-image.
 
-The article read with matplotlib, which gives the same pixels (compared on 549 real photos; those of a PNG as floats),
-and read each file twice, to leave corrupt ones out of the batch first. Here a file is read once, and a corrupt one is
-refused.
+The article read photos with matplotlib, which gives the same pixels (compared on 549 real photos; a PNG gives floats).
+It read each file twice, first to leave corrupt files out of the batch. Here each file is read once, and a corrupt file
+is refused.
 """
 
 from pathlib import Path
@@ -19,30 +19,30 @@ MAX_ZOOM = 0.2
 
 
 def prepare_image(image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-    """Cut the article's random box out of a photo and resize it with scikit-image.
+    """Cut the article's random square out of a photo and resize it with scikit-image.
 
-    The largest square is shrunk by a factor in [1, 1.2], placed at random and mirrored half of the time. `resize` is
-    used with its defaults (anti-aliased); it scales uint8 levels to [0, 1], and leaves floats as they are.
+    The largest square is shrunk by a factor in [1, 1.2], placed at random and mirrored half of the time. `resize`
+    runs with its defaults (anti-aliased): it scales uint8 levels to [0, 1] and leaves floats unchanged.
 
     Args:
-        image: uint8 [height, width, 3] in [0, 255], or any other type that scikit-image knows; floats in [0, 1].
-        rng: four numbers are drawn from it; None gives the centered box.
+        image: uint8 [height, width, 3] in [0, 255], or another type that scikit-image knows; floats in [0, 1].
+        rng: draws four numbers; None gives the centered square.
 
     Returns:
         float32 [299, 299, 3] in [-1, 1].
 
     Raises:
-        ValueError: floats out of [0, 1].
+        ValueError: floats outside [0, 1].
     """
     if image.dtype.kind == "f" and not (image.min() >= 0 and image.max() <= 1):
-        raise ValueError(f"float levels lie in [0, 1], not in [{image.min():.4g}, {image.max():.4g}]")
+        raise ValueError(f"float levels must be in [0, 1], not in [{image.min():.4g}, {image.max():.4g}]")
     height, width = image.shape[:2]
     side = min(height, width)
     if rng is None:
         top, left = (height - side) // 2, (width - side) // 2
     else:
         side = max(1, int(side / (1 + MAX_ZOOM * rng.random())))
-        # 0 to the last place but one, as numpy's randint is called in 2019
+        # never the last position, like the article's call of numpy's randint
         left, top = (int(rng.integers(max(1, whole - side))) for whole in (width, height))
     box = image[top : top + side, left : left + side]
     if rng is not None and rng.random() < 0.5:
@@ -54,18 +54,18 @@ def prepare_image(image: np.ndarray, rng: np.random.Generator | None) -> np.ndar
 def read_view(path: str | Path, views: str, rng: np.random.Generator) -> np.ndarray:
     """Read a photo as in 2019 and prepare one view of it.
 
-    EXIF orientation and ICC profiles are not looked at, alpha is cut off, grey becomes three equal colours.
+    EXIF orientation and ICC profiles are ignored, alpha is dropped, grey becomes three equal channels.
 
     Args:
-        path: a file that `skimage.io.imread` reads.
+        path: a file that `skimage.io.imread` can read.
         views: random or center.
-        rng: for the random view.
+        rng: for a random view.
 
     Returns:
         float32 [299, 299, 3] in [-1, 1].
 
     Raises:
-        InputError: not a photo, or one that scikit-image cannot read.
+        InputError: not a photo, or scikit-image cannot read it.
     """
     try:
         image = skimage.io.imread(path)
@@ -75,5 +75,5 @@ def read_view(path: str | Path, views: str, rng: np.random.Generator) -> np.ndar
         return prepare_image(image[..., :3], rng if views == "random" else None)
     except Exception as error:  # imageio's plugins raise many kinds
         raise InputError(
-            f"{str(path)!r} cannot be read as in 2019, with scikit-image ({reason_of(error)}): leave it out"
+            f"{str(path)!r} cannot be read with scikit-image, as in 2019 ({reason_of(error)}): leave it out"
         ) from None

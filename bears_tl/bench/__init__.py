@@ -1,1 +1,1 @@
-"""The benchmark: this body and its alternatives, each measured in a process of its own."""
+"""The benchmark: bears_tl and its alternatives, each measured in a separate process."""

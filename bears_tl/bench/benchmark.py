@@ -1,4 +1,4 @@
-"""The benchmark: contenders in processes of their own, interleaved and repeated, with their ratios to ours."""
+"""The benchmark: contenders in separate processes, interleaved and repeated, with their ratios to ours."""
 
 import contextlib
 import dataclasses
@@ -19,8 +19,8 @@ from bears_tl.files import write_bytes, write_json
 from bears_tl.hardware import versions_of
 from bears_tl.pipeline.run import Run
 
-PHOTOS = 128  # that a rate is taken from
-ITERATIONS_2019 = 5  # of the article's loop, the first of which warms up
+PHOTOS = 128  # a rate is measured on this many
+ITERATIONS_2019 = 5  # of the article's loop; the first one is the warm-up
 BATCH_SIZE_2019 = 40
 PIP_LINE = ".venv/bin/pip install -e '.[bench]'"
 
@@ -39,21 +39,21 @@ def measure(
     """Measure all contenders and write benchmark.json, benchmark.md and benchmark.png.
 
     Args:
-        photos: as the setting `photos`.
-        checkpoint: as the setting `checkpoint`.
-        peers: also the engines of the extra `bench`.
-        full: run the whole of the article's loop, not a few iterations.
+        photos: like the setting `photos`.
+        checkpoint: like the setting `checkpoint`.
+        peers: include the engines of the extra `bench`.
+        full: run the article's loop to its end instead of a few iterations, and TensorFlow's tutorial.
         rounds: how many times each contender is measured.
-        to: the folder to write to; benchmark.json and benchmark.md are renewed after each measurement.
-        say: is given a line a measurement.
-        sample: how many photos a rate is taken from.
-        batch_size_2019: of the article's loop.
+        to: the output folder; benchmark.json and benchmark.md are updated after each measurement.
+        say: called with one line per measurement.
+        sample: number of photos that a rate is measured on.
+        batch_size_2019: batch size of the article's loop.
 
     Returns:
-        What benchmark.json holds: see `report`.
+        The content of benchmark.json, see `report`.
 
     Raises:
-        InputError: a setting is refused, or ours fails on these photos.
+        InputError: a setting is refused, or bears_tl itself fails on these photos.
     """
     if rounds < 1:
         raise InputError(f"--rounds {rounds} is out of range, expected 1 or more")
@@ -67,7 +67,7 @@ def measure(
         result, _ = bench.work("bears_tl.bench.contenders", work="prepare")
         bench.task |= {"operations_per_photo": result["operations_per_photo"]}
 
-        left_out, names = _choose(peers, restored["precision"])
+        left_out, names = _choose(peers, full, restored["precision"])
         failed: dict[str, str] = {}
         settings = _tune(bench, names, failed, say)
         facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": result["gpus"]}
@@ -92,7 +92,7 @@ def measure(
 
 
 def profile(photos: str, checkpoint: str, to: str | Path, say: Callable[[str], None] = print) -> str:
-    """Run a whole `bears train` with an empty cache, and say where its seconds go; writes profile.md.
+    """Run `bears train` with an empty cache and report where its time goes; writes profile.md.
 
     Raises:
         InputError: a setting is refused.
@@ -108,14 +108,14 @@ def profile(photos: str, checkpoint: str, to: str | Path, say: Callable[[str], N
 
 
 def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: dict, rounds: int) -> dict:
-    """Say what was measured, on what, and what it comes to.
+    """Collect the measurements, their conditions and their summaries.
 
     Args:
-        task: what the contenders shared.
+        task: the inputs that the contenders share.
         prepared: a run on these photos.
-        measured: contender to its measurements, one a round.
-        facts: left_out and failed (contender to reason), settings (contender to what was best), gpus.
-        rounds: how many were begun.
+        measured: contender to its measurements, one per round.
+        facts: left_out and failed (contender to reason), settings (contender to its best settings), gpus.
+        rounds: number of rounds started.
 
     Returns:
         Plain values: contenders (each with label, group, ours, settings, note, rounds and summary, see
@@ -163,8 +163,8 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
 
 @contextlib.contextmanager
 def _bench(photos: str, checkpoint: str, say: Callable[[str], None]):
-    """Give a bench and a run on the photos, which is not counted: it fetches, restores and fills the warm cache."""
-    say("preparing: photos, weights and one uncounted training")
+    """Give a bench and an uncounted run on the photos, which fetches, restores and fills the warm cache."""
+    say("preparing: photos, weights and one training that is not measured")
     with tempfile.TemporaryDirectory(prefix="bears_benchmark_") as folder:
         bench = Bench(Path(folder), checkpoint, {"photos": photos})
         prepared = Run.open(bench.train("warm")["run"])
@@ -172,18 +172,21 @@ def _bench(photos: str, checkpoint: str, say: Callable[[str], None]):
         yield bench, prepared
 
 
-def _choose(peers: bool, precision: str) -> tuple[dict[str, str], list[str]]:
-    """Give the contenders that are left out, with the reason, and the names of those that run.
+def _choose(peers: bool, full: bool, precision: str) -> tuple[dict[str, str], list[str]]:
+    """Give the contenders to skip, each with the reason, and the names of those to run.
 
     Args:
-        peers: whether engines beside TensorFlow run.
-        precision: of ours; float16 runs where it is that, on older GPUs, and is slow elsewhere.
+        peers: whether engines other than TensorFlow run.
+        full: whether contenders that take minutes run.
+        precision: of our body; float16 runs only where it is chosen (older GPUs), because it is slow elsewhere.
     """
     left_out = {}
     for name, contender in CONTENDERS.items():
         missing = [package for package in contender.packages if importlib.util.find_spec(package) is None]
         if contender.packages and not peers:
             left_out[name] = "runs with --peers"
+        elif contender.minutes and not full:
+            left_out[name] = "runs with --full"
         elif missing:
             left_out[name] = f"{', '.join(missing)} not installed: {PIP_LINE}"
     other = {"ours_float16"} if precision != "float16" else set()
@@ -191,7 +194,7 @@ def _choose(peers: bool, precision: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _tune(bench: Bench, names: list[str], failed: dict[str, str], say: Callable[[str], None]) -> dict[str, dict]:
-    """Find the best settings of each contender that has some; those that fail are entered into `failed`."""
+    """Find the best settings of each contender that has a choice; adds those that fail to `failed`."""
     settings = {}
     for name in [name for name in names if name in TUNED]:
         try:
@@ -212,7 +215,7 @@ def _words(settings: dict) -> str:
 
 
 def _not_measured(task: dict, gpus: list[str]) -> list[str]:
-    missing = [] if gpus else ["a GPU, for none was found"]
+    missing = [] if gpus else ["a GPU (none was found)"]
     if task["iterations"] is not None:
-        missing.append("the whole of the article's loop and its test accuracy: that takes --full")
+        missing.append("the article's whole loop and its test accuracy (use --full)")
     return missing

@@ -1,4 +1,4 @@
-"""What the benchmark lets run against each other: each contender is measured in a process of its own.
+"""The contenders of the benchmark, each measured in a separate process.
 
 `python -m bears_tl.bench.contenders TASK` does one piece of work, described in a JSON file: see `main`.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from bears_tl.files import read_json, write_json
 
 WARM_UP_PHOTOS = 32
-LEAST_SECONDS = 2.0  # of steady work that a rate is taken from
+LEAST_SECONDS = 2.0  # of steady work per measured rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +24,17 @@ class Contender:
 
     Attributes:
         label: its name in tables.
-        group: what it is compared in, see `speed.GROUPS`.
-        ours: whether it is a part of bears_tl.
-        packages: what it needs beyond what is installed with bears_tl: the extra `bench`.
+        group: the table it belongs to, see `speed.GROUPS`.
+        ours: whether it is part of bears_tl.
+        packages: packages it needs from the extra `bench`.
+        minutes: whether it takes minutes, and so runs only with --full.
     """
 
     label: str
     group: str
     ours: bool = False
     packages: tuple[str, ...] = ()
+    minutes: bool = False
 
 
 CONTENDERS = {
@@ -52,8 +54,9 @@ CONTENDERS = {
     "train_cold": Contender("bears train, nothing cached", "training", ours=True),
     "train_warm": Contender("bears train, features cached", "training", ours=True),
     "as_2019": Contender("the article's loop", "training"),
+    "tutorial": Contender("TensorFlow's tutorial, 10 epochs", "training", minutes=True),
 }
-# Those that choose among settings before the rounds; tf_data takes what is best for Keras.
+# These are tuned before the rounds; tf_data uses the best settings of Keras.
 TUNED = [name for name, contender in CONTENDERS.items() if contender.group == "body"]
 
 
@@ -64,10 +67,10 @@ def main(path: str) -> None:
         path: a JSON file with
             work: prepare, tune or measure; contender: a name in `CONTENDERS`, not for prepare;
             result: the JSON file to write; started: time.time() when the process was started;
-            folder: of the work files (pixels.npy, body.pb, body.onnx); photos: the photo folder; rows: all its good
-            photos (path, class_name, sha256, group); sample: as many of them as rates are taken from;
-            checkpoint, fingerprint; cache: a filled cache folder; settings: what `tune` chose; operations_per_photo;
-            precision: of ours; for the article's loop iterations (None: all) and batch_size.
+            folder: of the work files (pixels.npy, body.pb, body.onnx); photos: the photo folder; rows: all its valid
+            photos (path, class_name, sha256, group, split); sample: those of them that rates are measured on;
+            checkpoint, fingerprint; cache: a filled cache folder; settings: chosen by `tune`; operations_per_photo;
+            precision: of our body; for the article's loop, iterations (None: all) and batch_size.
     """
     task = read_json(path)
     work = {"prepare": _prepare, "tune": _tune, "measure": _measure}[task["work"]]
@@ -75,7 +78,7 @@ def main(path: str) -> None:
 
 
 def _prepare(task: dict) -> dict:
-    """Read the pixels that bodies are measured with; count operations."""
+    """Save the pixels for measuring bodies, and count operations."""
     from bears_tl.bench import bound
 
     np.save(_file(task, "pixels.npy"), np.stack([pixels for pixels in _read_all(task)]))
@@ -83,7 +86,7 @@ def _prepare(task: dict) -> dict:
 
 
 def _tune(task: dict) -> dict:
-    """Find a contender's best settings: the fastest on a few photos, the best of three tries."""
+    """Find a contender's fastest settings on a few photos (best of three tries)."""
     name = task["contender"]
     if name.startswith("ours"):
         body = _our_body(task, name.removeprefix("ours_"))
@@ -92,7 +95,7 @@ def _tune(task: dict) -> dict:
     _convert(task)
     pixels = np.load(_file(task, "pixels.npy"))[:WARM_UP_PHOTOS]
     candidates, seconds = _candidates(name), []
-    for settings in candidates:  # one after the other: an engine may hold a gigabyte
+    for settings in candidates:  # one at a time, because an engine may need a gigabyte
         features = _open_body(task | {"settings": settings})
         features(pixels)
         seconds.append(min(_seconds_of(lambda features=features: features(pixels)) for _ in range(3)))
@@ -112,6 +115,7 @@ def _measure(task: dict) -> dict:
         "ours_reading": _measure_reading,
         "scikit_image": _measure_scikit_image,
         "as_2019": _measure_2019,
+        "tutorial": _measure_tutorial,
     }
     return single[name](task)
 
@@ -134,7 +138,7 @@ def _measure_bound(task: dict) -> dict:
 
 
 def _measure_files(task: dict) -> dict:
-    """Extract features as `bears features` does, each time into a cache that is empty."""
+    """Extract features as `bears features` does, each time into an empty cache."""
     from bears_tl.features.cache import FeatureCache
     from bears_tl.features.extract import extract
     from bears_tl.photos.views import CENTER
@@ -161,7 +165,7 @@ def _measure_tf_data(task: dict) -> dict:
     read = []
     rate = _rate(lambda: read.append(len(pipeline.features(_paths(task)))), len(task["sample"]))
     skipped = len(task["sample"]) - read[0]
-    note = f"{skipped} photos not decoded" if skipped else ""
+    note = f"{skipped} photos could not be decoded" if skipped else ""
     return {"value": rate * read[0] / len(task["sample"]), "start_seconds": start_seconds, "note": note}
 
 
@@ -201,6 +205,14 @@ def _measure_2019(task: dict) -> dict:
     return facts | {"value": imported_seconds + result.seconds["total"], "note": f"{right}; {rate}"}
 
 
+def _measure_tutorial(task: dict) -> dict:
+    from bears_tl.bench import tutorial
+
+    right, count = tutorial.train_and_test(task["photos"], task["rows"], task["checkpoint"])
+    facts = {"test_accuracy": right / count, "test_count": count}
+    return facts | {"value": time.time() - task["started"], "note": f"{right} of {count} test photos right"}
+
+
 def _candidates(name: str) -> tuple[dict, ...]:
     if name == "keras_predict":
         from bears_tl.bench.peers import KerasPredict
@@ -212,7 +224,7 @@ def _candidates(name: str) -> tuple[dict, ...]:
 
 
 def _convert(task: dict) -> None:
-    """Make the file that an engine reads, unless it is there."""
+    """Write the file that an engine reads, if it is missing."""
     name, graph, onnx = task["contender"], _file(task, "body.pb"), _file(task, "body.onnx")
     if name.startswith(("openvino", "onnxruntime")) and not graph.exists():
         from bears_tl.bench import peers
@@ -225,11 +237,11 @@ def _convert(task: dict) -> None:
 
 
 def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
-    """Give the function from pixels, uint8 [n, 299, 299, 3], to features, float32 [n, 2048], of a contender."""
+    """Give a contender's function from pixels, uint8 [n, 299, 299, 3], to features, float32 [n, 2048]."""
     engine, _, precision = task["contender"].partition("_")
     if engine == "ours":
         body = _our_body(task, precision)
-        body.tune()  # remembered
+        body.tune()  # reads the saved plan
         return body.infer
     if engine == "keras":
         from bears_tl.bench.peers import KerasPredict
@@ -264,7 +276,7 @@ def _file(task: dict, name: str) -> Path:
 
 
 def _rate(work: Callable[[], object], count: int) -> float:
-    """Repeat some work on `count` photos until LEAST_SECONDS are over; photos per second."""
+    """Repeat work on `count` photos for at least LEAST_SECONDS and give photos per second."""
     times, seconds = 0, 0.0
     while seconds < LEAST_SECONDS:
         times, seconds = times + 1, seconds + _seconds_of(work)

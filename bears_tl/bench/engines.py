@@ -1,6 +1,6 @@
-"""Inference engines other than TensorFlow on the same frozen graph: what the benchmark holds ours against.
+"""Inference engines other than TensorFlow, on the same frozen graph, for comparison in the benchmark.
 
-This file does not import TensorFlow: memory and start-up of each engine shall be its own.
+This file does not import TensorFlow, so that memory and start-up time are those of the engine alone.
 """
 
 import os
@@ -15,7 +15,7 @@ from bears_tl.inception.architecture import FEATURES
 
 
 class OpenVino:
-    """OpenVINO on the CPU in its throughput mode: as many requests at the same time as it thinks best."""
+    """OpenVINO on the CPU in throughput mode: it chooses the number of parallel requests."""
 
     CANDIDATES = tuple({"batch_size": size} for size in (1, 4, 8, 16))
 
@@ -23,15 +23,15 @@ class OpenVino:
         """Compile a frozen graph.
 
         Args:
-            path: what `peers.freeze` wrote.
+            path: a file written by `peers.freeze`.
             precision: float32 or bfloat16.
-            batch_size: photos a request; fixed shapes are its fastest.
+            batch_size: photos per request; fixed shapes are fastest.
 
         Raises:
-            RuntimeError: OpenVINO has no such precision on this machine.
+            RuntimeError: OpenVINO does not support this precision on this machine.
         """
-        # At its import OpenVINO reports to its maker unless a file in the user's home forbids it. Without this package
-        # it takes a stub of its own, which sends nothing.
+        # On import, OpenVINO sends telemetry unless a file in the user's home forbids it. If this package is missing,
+        # it uses its own stub, which sends nothing.
         sys.modules["openvino_telemetry"] = None
         import openvino
 
@@ -62,7 +62,7 @@ class OpenVino:
 
 
 class OnnxRuntime:
-    """ONNX Runtime on the CPU: one stream on all cores, or one a core."""
+    """ONNX Runtime on the CPU: one stream on all cores, or one stream per core."""
 
     CANDIDATES = (
         *({"batch_size": size, "streams": 1} for size in (1, 4, 8, 16)),
@@ -70,12 +70,12 @@ class OnnxRuntime:
     )
 
     def __init__(self, path: str | Path, batch_size: int, streams: int):
-        """Load what `peers.convert_to_onnx` wrote.
+        """Load a file written by `peers.convert_to_onnx`.
 
         Args:
             path: the file.
-            batch_size: photos a call.
-            streams: calls at the same time, which share the cores.
+            batch_size: photos per call.
+            streams: number of parallel calls, which share the cores.
         """
         import onnxruntime
 

@@ -1,6 +1,6 @@
-"""The alternatives on TensorFlow, from photos to features, and the graph that other engines are given.
+"""The alternatives on TensorFlow, from photos to features, and the graph for other engines.
 
-Each is what its guides teach, with the best of its settings (`CANDIDATES`); the benchmark holds ours against them.
+Each follows its official guides, with the best of its settings (`CANDIDATES`); the benchmark compares them with ours.
 """
 
 import warnings
@@ -22,12 +22,12 @@ class KerasPredict:
     CANDIDATES = tuple({"batch_size": size, "jit": jit} for size in (8, 32) for jit in (False, True))
 
     def __init__(self, checkpoint: str | Path, batch_size: int, jit: bool):
-        """Fill Keras' model from a checkpoint.
+        """Load Keras' model from a checkpoint.
 
         Args:
             checkpoint: a TF-slim checkpoint.
-            batch_size: photos a step.
-            jit: compile with XLA, which Keras does by default where it can.
+            batch_size: photos per step.
+            jit: compile with XLA, the default of Keras where possible.
         """
         self.model, self._batch_size = Backbone.restore(checkpoint).model, batch_size
         self.model.compile(jit_compile=jit)
@@ -38,45 +38,45 @@ class KerasPredict:
 
 
 class TfData:
-    """tf.data reads, crops and resizes photos beside `model.predict`, as the guides of TensorFlow teach it.
+    """tf.data reads, crops and resizes photos in parallel with `model.predict`, as in the TensorFlow guides.
 
-    https://www.tensorflow.org/tutorials/load_data/images; cropping and resizing are those of
+    See https://www.tensorflow.org/tutorials/load_data/images; cropping and resizing follow
     `keras.utils.image_dataset_from_directory(crop_to_aspect_ratio=True)`: the center square, without anti-aliasing.
     """
 
     CANDIDATES = KerasPredict.CANDIDATES
 
     def __init__(self, checkpoint: str | Path, batch_size: int = 32, jit: bool = False):
-        """Fill Keras' model from a checkpoint; see `KerasPredict`."""
+        """Load Keras' model from a checkpoint; see `KerasPredict`."""
         self._body, self._batch_size = KerasPredict(checkpoint, batch_size, jit), batch_size
 
     def features(self, paths: list[Path]) -> np.ndarray:
         """Compute features of photo files.
 
         Args:
-            paths: the photos; tf.io knows JPEG, PNG, GIF and BMP. Others, and what it cannot decode, are left out.
+            paths: the photos; tf.io reads JPEG, PNG, GIF and BMP. Other files and undecodable ones are skipped.
 
         Returns:
             float32 [n, 2048], n at most the number of photos.
         """
         photos = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-        photos = photos.filter(lambda path: True)  # so that Keras does not count on each of them
+        photos = photos.filter(lambda path: True)  # hides the count, so Keras does not expect every photo
         photos = photos.map(_read, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
         photos = photos.batch(self._batch_size).prefetch(tf.data.AUTOTUNE)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Your input ran out of data")  # Keras, where a number was not announced
+            warnings.filterwarnings("ignore", "Your input ran out of data")  # from Keras, if the count is unknown
             return self._body.model.predict(photos, verbose=0)
 
     def warm_up(self, pixels: np.ndarray) -> None:
-        """Let TensorFlow trace and compile what it needs for batches of the size that will come."""
+        """Let TensorFlow trace and compile for the batch size to come."""
         self._body.features(pixels)
 
 
 def freeze(checkpoint: str | Path, path: str | Path) -> None:
     """Write Keras' body as a GraphDef of constants, from uint8 pixels [n, 299, 299, 3] to float32 features [n, 2048].
 
-    It is not the graph that ours runs (`frozen.freeze`): other engines are given the network as published, to fold it
-    in their own way.
+    Our own body runs another graph (`frozen.freeze`). Other engines get the network as published and fold it their own
+    way.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -91,11 +91,11 @@ def freeze(checkpoint: str | Path, path: str | Path) -> None:
 
 
 def convert_to_onnx(frozen: str | Path, path: str | Path) -> None:
-    """Write what `freeze` wrote as ONNX; needs the package tf2onnx, and some 20 seconds."""
+    """Convert a file written by `freeze` to ONNX; needs the package tf2onnx and about 20 seconds."""
     import tf2onnx
 
     graph = tf.compat.v1.GraphDef.FromString(Path(frozen).read_bytes())
-    output = graph.node[-1].name  # the identity that a frozen function ends with
+    output = graph.node[-1].name  # a frozen function ends with an identity node
     with atomic_path(path) as temporary:
         tf2onnx.convert.from_graph_def(
             graph, input_names=[f"{PIXELS}:0"], output_names=[f"{output}:0"], opset=18, output_path=str(temporary)

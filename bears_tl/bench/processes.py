@@ -1,4 +1,4 @@
-"""The bench that contenders are measured on: processes that are run to their end, their seconds and their memory."""
+"""Runs contenders as processes and measures their seconds and their memory."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from bears_tl.files import read_json, write_json
 
 
 class ContenderError(InputError):
-    """A process failed; the message is the last line that it wrote."""
+    """A process failed; the message is its last line of output."""
 
     def __init__(self, line: str, status: int):
         line = line.strip().removeprefix("bears: ").removeprefix("bears_tl.errors.InputError: ")
@@ -22,17 +22,17 @@ class ContenderError(InputError):
 
 @dataclasses.dataclass
 class Bench:
-    """A folder to work in and what all contenders share."""
+    """A work folder and the inputs that all contenders share."""
 
     folder: Path
     checkpoint: str  # the setting
     task: dict = dataclasses.field(default_factory=dict)
 
     def train(self, cache: str) -> dict:
-        """Run `bears train` as a whole process.
+        """Run `bears train` in a process.
 
         Args:
-            cache: the name of its cache folder; a new one is empty.
+            cache: name of its cache folder; `new` gives an empty one.
         """
         run = self.folder / "runs" / f"{time.time_ns()}"
         settings = {"photos": self.task["photos"], "checkpoint": self.checkpoint}
@@ -44,12 +44,12 @@ class Bench:
         return facts | {"value": ended["seconds"], "peak_rss_bytes": ended["peak_rss_bytes"], "run": str(run)}
 
     def work(self, module: str, cache: str = "warm", **task) -> tuple[dict, dict]:
-        """Let a module do one piece of work in a process; gives its result, and what the process took.
+        """Run a module on one task in a process; gives its result, and the seconds and memory it took.
 
         Args:
-            module: is run with the path of a JSON file, the task.
+            module: gets the path of the task, a JSON file, as its argument.
             cache: see `train`.
-            task: goes into the file.
+            task: added to the shared task.
         """
         result = self.folder / "result.json"
         result.unlink(missing_ok=True)
@@ -66,10 +66,10 @@ class Bench:
         return result | {"peak_rss_bytes": ended["peak_rss_bytes"]}
 
     def _process(self, words: list[str], cache: str) -> dict:
-        """Run a module of Python to its end, on the cache of a name; `new` is one that was never used.
+        """Run a Python module to its end with the named cache; `new` gives an empty one.
 
         Raises:
-            ContenderError: it failed.
+            ContenderError: the process failed.
         """
         folder = self.folder / (f"cache_{time.time_ns()}" if cache == "new" else cache)
         environment = os.environ | {"BEARS_TL_CACHE": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -81,7 +81,7 @@ class Bench:
             try:
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
-            finally:  # interrupted
+            finally:  # after an interruption
                 if process.returncode is None:
                     process.kill()
                     process.wait()
@@ -89,7 +89,7 @@ class Bench:
             output.seek(0)
             lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
         if process.returncode:
-            silent = f"a process ended with exit status {process.returncode} and said nothing"
+            silent = f"a process ended with exit status {process.returncode} and no output"
             raise ContenderError(lines[-1] if lines else silent, process.returncode)
         unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, see getrusage(2)
         return {"seconds": seconds, "peak_rss_bytes": usage.ru_maxrss * unit}

@@ -1,6 +1,6 @@
-"""Where the seconds of a whole `bears train` go: imports and work of each stage, and what lies between them.
+"""Profile of `bears train`: seconds of imports and of work for each stage, and for the rest.
 
-`python -m bears_tl.bench.profile TASK` runs all stages of one run with a watch on it.
+`python -m bears_tl.bench.profile TASK` runs all stages of one run and times them.
 """
 
 import builtins
@@ -12,14 +12,14 @@ import time
 from bears_tl.files import read_json, write_json
 from bears_tl.pipeline.run import STAGES, Run
 
-_OUTSIDE = "outside of the stages"
+_OUTSIDE = "outside the stages"
 
 
 class Watch:
-    """Sums up the seconds that imports of other packages take, by the stage that is at work and by package."""
+    """Sums the seconds spent on importing other packages, by current stage and by package."""
 
     def __init__(self):
-        """Take the place of `import`."""
+        """Replace `import` with a timed one."""
         self.part = _OUTSIDE
         self.by_part: dict[str, float] = {}
         self.by_package: dict[str, float] = {}
@@ -41,7 +41,7 @@ class Watch:
 
 
 class WatchedRun(Run):
-    """A run that says to its watch which stage is at work."""
+    """A run that tells its watch the current stage."""
 
     watch: Watch
 
@@ -55,11 +55,11 @@ class WatchedRun(Run):
 
 
 def main(path: str) -> None:
-    """Run all stages with a watch on them.
+    """Run all stages and write their times.
 
     Args:
-        path: a JSON file with settings: of the run; result: the JSON file to write; started: time.time() when the
-            process was started.
+        path: a JSON file with settings of the run, result (the JSON file to write) and started (time.time() at the
+            start of the process).
     """
     task = read_json(path)
     begun = time.time()
@@ -83,20 +83,20 @@ def main(path: str) -> None:
 
 
 def table(result: dict, whole: float) -> str:
-    """Write what `main` found as Markdown.
+    """Format the result of `main` as Markdown.
 
     Args:
-        result: of `main`.
-        whole: seconds from the start of the process to its end.
+        result: written by `main`.
+        whole: seconds from start to end of the process.
     """
     imports, stages = result["imports"], result["stages"]
     outside = result["seconds"] - sum(stages.values())
-    rows = [("start of Python", result["start_of_python"], 0.0)]
+    rows = [("Python start-up", result["start_of_python"], 0.0)]
     rows += [(name, stages[name], imports.get(name, 0.0)) for name in STAGES if name in stages]
     rows += [(_OUTSIDE, outside, imports.get(_OUTSIDE, 0.0))]
-    rows += [("end of Python", whole - result["start_of_python"] - result["seconds"], 0.0)]
-    rows += [("**whole**", whole, sum(imports.values()))]
-    lines = ["| part of `bears train` | seconds | share | of which imports, s |", "| --- | --- | --- | --- |"]
+    rows += [("Python shutdown", whole - result["start_of_python"] - result["seconds"], 0.0)]
+    rows += [("**total**", whole, sum(imports.values()))]
+    lines = ["| part of `bears train` | seconds | share | of these, imports, s |", "| --- | --- | --- | --- |"]
     lines += [f"| {name} | {seconds:.2f} | {seconds / whole:.0%} | {taken:.2f} |" for name, seconds, taken in rows]
     longest = sorted(result["packages"].items(), key=lambda pair: -pair[1])[:6]
     lines += ["", "Imports: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in longest) + "."]

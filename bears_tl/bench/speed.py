@@ -1,29 +1,28 @@
-"""What a benchmark's measurements say: medians, ratios taken round by round, a table and a figure."""
+"""Summary of a benchmark: medians, ratios per round, a table and a figure."""
 
 import statistics
 
-# What is compared, in the order of the table: title, unit, and whether more is better.
+# The groups of contenders, in table order: title, unit, and whether higher is better.
 GROUPS = {
     "body": ("The body alone: pixels to features", "photos/s", True),
-    "bound": ("The machine's bound: its rate in matrix products over the GFLOP of a photo", "photos/s", True),
+    "bound": ("Upper bound: the machine's matrix-product rate divided by GFLOP per photo", "photos/s", True),
     "files": ("Photo files to features", "photos/s", True),
     "reading": ("Reading: photo files to pixels", "photos/s", True),
-    "training": ("The whole: photos to a judged test", "s", False),
+    "training": ("End to end: photos to a tested model", "s", False),
 }
 
 
 def summarize(measurements: list[dict], ours: list[dict], more_is_better: bool) -> dict:
-    """Sum up one contender.
+    """Summarize one contender.
 
     Args:
-        measurements: one a round: round, value, start_seconds (may be absent) and peak_rss_bytes.
-        ours: those of the contender that it is compared with.
-        more_is_better: of the value: photos per second, or seconds.
+        measurements: one per round: round, value, start_seconds (may be absent) and peak_rss_bytes.
+        ours: measurements of our contender, for comparison.
+        more_is_better: True if the value is photos per second, False if it is seconds.
 
     Returns:
-        median, low and high of the values; ratios, how many times faster ours was, one for each round in which both
-        were measured, and ratio, their median (None without such a round); medians of start_seconds and
-        peak_rss_bytes.
+        median, low and high of the values; ratios: how many times faster ours was in each round that has both
+        measurements; ratio: their median, or None; medians of start_seconds and peak_rss_bytes.
     """
     values = [row["value"] for row in measurements]
     value_of_ours = {row["round"]: row["value"] for row in ours}
@@ -38,37 +37,37 @@ def summarize(measurements: list[dict], ours: list[dict], more_is_better: bool) 
 
 
 def table(report: dict) -> str:
-    """Write a report as Markdown: a head with machine, photos and command, then a table a group.
+    """Format a report as Markdown: machine, photos and command, then one table per group.
 
     Args:
-        report: what `benchmark.report` gave, see there.
+        report: result of `benchmark.report`.
     """
     machine, photos = report["machine"], report["photos"]
     hardware = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_bytes'] / 2**30:.0f} GiB"
     lines = [
         f"Measured on {report['date']} on {hardware}, {', '.join(machine['gpus']) or 'no GPU'}: `{report['command']}`.",
-        f"Rounds: {report['rounds']}, each contender once a round, in a process of its own. "
-        "Median (lowest to highest); ratios are taken round by round.",
-        f"{photos['count']} photos, the rates are of {photos['sample']} of them; weights: "
-        f"{report['checkpoint']['kind']}; {report['operations_per_photo'] / 1e9:.1f} GFLOP a photo.",
+        f"{report['rounds']} rounds; each contender runs once per round, in a separate process. Values are the median "
+        "(lowest to highest); ratios are computed per round.",
+        f"{photos['count']} photos; rates are measured on {photos['sample']} of them. Weights: "
+        f"{report['checkpoint']['kind']}. {report['operations_per_photo'] / 1e9:.1f} GFLOP per photo.",
     ]
     lines += [f"**{report['notice']}**"] if report["notice"] else []
     for group, (title, unit, _) in GROUPS.items():
         rows = [row for row in report["contenders"].values() if row["group"] == group and row["summary"]]
         if rows:
-            columns = [unit, "ours is faster by", "start, s", "peak memory, MB", ""]
-            columns[1] = {"bound": "share that ours reaches"}.get(group, columns[1])
+            columns = [unit, "speedup of ours", "start-up, s", "peak memory, MB", "notes"]
+            columns[1] = {"bound": "share reached by ours"}.get(group, columns[1])
             lines += ["", f"| {title} | {' | '.join(columns)} |", "| --- " * 6 + "|", *map(_row, rows)]
     lines.append("")
-    lines += [f"- Left out: {label} ({reason})." for label, reason in report["left_out"].items()]
+    lines += [f"- Skipped: {label} ({reason})." for label, reason in report["left_out"].items()]
     lines += [f"- Failed: {label} ({reason})." for label, reason in report["failed"].items()]
     lines += [f"- Not measured: {what}." for what in report["not_measured"]]
     return "\n".join(lines) + "\n"
 
 
 def figure(report: dict):
-    """Draw a bar a contender, a panel a group; the whiskers reach from the lowest to the highest round."""
-    import matplotlib.pyplot as plt  # here: the peak memory of a process counts what its parent held
+    """Draw one bar per contender and one panel per group; whiskers span the lowest to the highest round."""
+    import matplotlib.pyplot as plt  # here, because a child process inherits the peak memory of its parent
 
     from bears_tl.judging.plots import BLUE, GREY, ORANGE
 
@@ -99,7 +98,7 @@ def figure(report: dict):
                 textcoords="offset points", va="center", fontsize=8,
             )  # fmt: skip
         axis.set_yticks(places, [row["label"] for row in rows], fontsize=8)
-        axis.set_title(f"{title}, {unit} ({'more' if more_is_better else 'less'} is better)", fontsize=9, loc="left")
+        axis.set_title(f"{title}, {unit} ({'higher' if more_is_better else 'lower'} is better)", fontsize=9, loc="left")
         axis.tick_params(axis="x", labelsize=8)
         axis.margins(x=0.12)
         axis.spines[["top", "right"]].set_visible(False)

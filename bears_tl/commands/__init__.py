@@ -1,1 +1,1 @@
-"""The verbs of the command line: a file each, its docstring the summary, `add` its options, `run` a thin call."""
+"""The verbs, one file each: docstring for the help, `EXAMPLE` command, `add` for options, `run` for a thin call."""

@@ -1,17 +1,21 @@
-"""Run the article's procedure, and what each of its faults costs."""
+"""Run the 2019 procedure, with each choice replaced in turn."""
 
 from bears_tl.commands.options import add_run, command_line
+
+EXAMPLE = "bears as-2019 --run runs/sample --seeds 1 --switches batch_norm mean"
 
 
 def add(parser) -> None:
     add_run(parser)
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="from 0 on; default: %(default)s")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="use seeds 0 to N - 1 (default: %(default)s)")
     parser.add_argument(
-        "--turns", nargs="+", metavar="SWITCH",
-        help="changed to good practice one at a time: batch_norm, dropout, train_views, test_views, split, drawing, "
-        "mean, or all together: all; default: each",
+        "--switches", nargs="+", metavar="SWITCH",
+        help="the choices to replace with current practice, one at a time: batch_norm, dropout, train_views, "
+        "test_views, split, drawing, mean; or all, for all of them at once (default: each, then all)",
     )  # fmt: skip
-    parser.add_argument("--to", metavar="NAME.csv", help="NAME.md and NAME.png, too; default: RUN/as_2019/as_2019.csv")
+    parser.add_argument(
+        "--to", metavar="NAME.csv", help="also writes NAME.md and NAME.png (default: RUN/as_2019/as_2019.csv)"
+    )
 
 
 def run(options) -> None:
@@ -20,4 +24,4 @@ def run(options) -> None:
 
     run = Run.open(options.run)
     to = options.to or run.path("as_2019") / "as_2019.csv"
-    print(reproduction.write(run, options.seeds, options.turns, to, command_line()), end="")
+    print(reproduction.write(run, options.seeds, options.switches, to, command_line()), end="")

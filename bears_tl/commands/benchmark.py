@@ -1,16 +1,19 @@
-"""Measure this against its alternatives, and write a table."""
+"""Measure bears_tl against its alternatives and write a table."""
+
+EXAMPLE = "bears benchmark --photos my_photos --checkpoint auto --to results"
 
 
 def add(parser) -> None:
-    photos, checkpoint = (f"like the setting {name}; default: %(default)s" for name in ("photos", "checkpoint"))
+    photos, checkpoint = (f"same as the setting {name} (default: %(default)s)" for name in ("photos", "checkpoint"))
     parser.add_argument("--photos", default="sample", metavar="SOURCE", help=photos)
     parser.add_argument("--checkpoint", default="random", metavar="SOURCE", help=checkpoint)
-    parser.add_argument("--peers", action="store_true", help="also OpenVINO and ONNX Runtime, the extra `bench`")
-    parser.add_argument("--full", action="store_true", help="the article's loop as a whole, not extrapolated: minutes")
-    rounds = "measure each so often; default: %(default)s"
+    parser.add_argument("--peers", action="store_true", help="include OpenVINO and ONNX Runtime (the extra `bench`)")
+    full = "train the article's loop to its end, and TensorFlow's tutorial: minutes each"
+    parser.add_argument("--full", action="store_true", help=full)
+    rounds = "how many times to measure each contender (default: %(default)s)"
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help=rounds)
-    parser.add_argument("--profile", action="store_true", help="only show where the seconds of `bears train` go")
-    parser.add_argument("--to", default="results", metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--profile", action="store_true", help="only show where `bears train` spends its time")
+    parser.add_argument("--to", default="results", metavar="FOLDER", help="output folder (default: %(default)s)")
 
 
 def run(options) -> None:

@@ -1,19 +1,25 @@
-"""Measure what settings bring: trials against a base, over seeds."""
+"""Compare settings with a base over several seeds."""
 
 from bears_tl.commands.options import command_line
 
+EXAMPLE = "bears compare --try 'epochs=10 patience=10' --to epochs.csv"
+
 
 def add(parser) -> None:
-    parser.add_argument("--config", metavar="YAML", help="the base's settings; without it, the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one of them; may be repeated")
+    parser.add_argument("--config", metavar="YAML", help="settings of the base (default: the built-in defaults)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of the base; repeatable"
+    )
     parser.add_argument(
         "--try", dest="trials", action="append", required=True, metavar="'KEY=VALUE ...'",
-        help="a trial: the base with these settings in place of its own; may be repeated",
+        help="a trial: the base with these settings changed; repeatable",
     )  # fmt: skip
-    seeds = "from the base's seed on; default: %(default)s"
+    seeds = "number of seeds, counted from the base's seed (default: %(default)s)"
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help=seeds)
-    parser.add_argument("--to", required=True, metavar="NAME.csv", help="the table; NAME.md and NAME.png lie beside it")
-    parser.add_argument("--run", metavar="FOLDER", help="where the trained runs lie; default: runs/compare/NAME")
+    parser.add_argument(
+        "--to", required=True, metavar="NAME.csv", help="the table; NAME.md and NAME.png are written next to it"
+    )
+    parser.add_argument("--run", metavar="FOLDER", help="folder of the trained runs (default: runs/compare/NAME)")
 
 
 def run(options) -> None:

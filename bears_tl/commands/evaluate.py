@@ -1,6 +1,8 @@
-"""Judge a run's predictions: metrics.json and figures."""
+"""Evaluate a run: metrics.json and figures."""
 
 from bears_tl.commands.options import add_run as add  # noqa: F401
+
+EXAMPLE = "bears evaluate --run runs/sample"
 
 
 def run(options) -> None:

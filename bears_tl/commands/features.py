@@ -1,12 +1,14 @@
-"""Run the photos through the body once and cache their features."""
+"""Compute and cache the features of a run's photos."""
+
+EXAMPLE = "bears features --run runs/sample"
 
 
 def add(parser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", metavar="RUN", help="run directory, for example runs/sample")
-    what.add_argument("--info", action="store_true", help="list what the cache holds, and compute nothing")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="this process, or a cluster of Ray")
-    parser.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster; without it, Ray's own rules hold")
+    what.add_argument("--info", action="store_true", help="list the contents of the cache and compute nothing")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="this process or a Ray cluster")
+    parser.add_argument("--address", metavar="HOST:PORT", help="address of the Ray cluster (default: as Ray decides)")
     parser.add_argument(
         "--photos-url", metavar="URL", help="read the photos from a copy of the folder, for example s3://bucket/folder"
     )
@@ -31,6 +33,6 @@ def _describe_cache() -> None:
     found = describe(artifacts.cache_folder())
     for row in found:
         size = f"{row['bytes'] / 1e6:,.1f} MB"
-        print(f"{row['name']}: {row['rows']:,} features of one view each in {row['shards']:,} shards, {size}")
+        print(f"{row['name']}: {row['rows']:,} one-view features in {row['shards']:,} shards, {size}")
     if not found:
-        print(f"no features in {str(artifacts.cache_folder())!r} yet")
+        print(f"no features in {str(artifacts.cache_folder())!r} yet: `bears train` computes them")

@@ -1,10 +1,12 @@
-"""Bring photos to a folder of class folders."""
+"""Copy photos into a folder with one folder per class."""
+
+EXAMPLE = "bears fetch sample --to my_photos"
 
 
 def add(parser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="sample, an archive (path or URL), or a Google Drive id")
-    parser.add_argument("--to", required=True, metavar="FOLDER", help="a folder that is not there yet")
-    parser.add_argument("--sha256", metavar="HEX", help="refuse an archive with another SHA-256")
+    parser.add_argument("source", metavar="SOURCE", help="sample, an archive (path or URL) or a Google Drive id")
+    parser.add_argument("--to", required=True, metavar="FOLDER", help="a new folder")
+    parser.add_argument("--sha256", metavar="HEX", help="expected SHA-256 of the archive; any other is refused")
 
 
 def run(options) -> None:

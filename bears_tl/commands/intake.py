@@ -1,10 +1,12 @@
-"""Judge every file of a photo folder: photos.csv and quarantine.csv."""
+"""Check every file of a folder: photos.csv, quarantine.csv."""
 
 from bears_tl.commands.options import add_run
 
+EXAMPLE = "bears intake my_photos --run runs/mine"
+
 
 def add(parser) -> None:
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", help="photos, one folder per class")
     add_run(parser)
 
 

@@ -1,11 +1,15 @@
-"""Fine-tune a trained run, from its head down: ladder.csv and a figure."""
+"""Fine-tune a trained run block by block: ladder.csv, figure."""
 
 from bears_tl.commands.options import add_run
+
+EXAMPLE = "bears ladder --run runs/sample --rungs head mixed_7c"
 
 
 def add(parser) -> None:
     add_run(parser)
-    parser.add_argument("--rungs", nargs="+", metavar="RUNG", help="head, mixed_7c ... mixed_5b, all; default: each")
+    parser.add_argument(
+        "--rungs", nargs="+", metavar="RUNG", help="head, mixed_7c ... mixed_5b, all (default: every rung)"
+    )
 
 
 def run(options) -> None:

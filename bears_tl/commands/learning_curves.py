@@ -1,15 +1,18 @@
-"""Compare transfer and scratch with few photos, more, and all: what transfer buys."""
+"""Compare transfer and scratch as training photos increase."""
 
 from bears_tl.commands.options import add_budget, add_run
+
+EXAMPLE = "bears learning-curves --run runs/sample --sizes 5 10 --seeds 1"
 
 
 def add(parser) -> None:
     add_run(parser)
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[5, 10, 20, 50], metavar="N",
-        help="training photos a class, besides all; default: 5 10 20 50",
+        help="training photos per class; all photos always come last (default: 5 10 20 50)",
     )  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="from the run's on; default: %(default)s")
+    seeds = "number of seeds, counted from the run's seed (default: %(default)s)"
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help=seeds)
     add_budget(parser)
 
 

@@ -1,13 +1,17 @@
-"""Build a photo folder with licences from Open Images V7."""
+"""Build a folder of licensed photos from Open Images V7."""
+
+EXAMPLE = "bears open-images --to data/cats_dogs --class Cat Dog --per-class 100"
 
 
 def add(parser) -> None:
-    parser.add_argument("--to", required=True, metavar="FOLDER", help="a folder that is not there yet")
-    parser.add_argument("--config", default="configs/open_images.yaml", metavar="YAML", help="default: %(default)s")
-    parser.add_argument("--per-class", type=int, metavar="N", help="at most so many photos a class")
+    parser.add_argument("--to", required=True, metavar="FOLDER", help="a new folder")
+    parser.add_argument(
+        "--config", default="configs/open_images.yaml", metavar="YAML", help="recipe (default: %(default)s)"
+    )
+    parser.add_argument("--per-class", type=int, metavar="N", help="at most N photos per class")
     parser.add_argument(
         "--class", dest="classes", nargs="+", action="extend", metavar="NAME",
-        help="a class of Open Images in place of the config's; FOLDER=NAME gives its folder another name",
+        help="Open Images classes to use instead of the config's; FOLDER=NAME also sets the folder's name",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Options that several verbs have, and how a verb's command line is quoted in what it writes."""
+"""Options shared by several verbs, and the command line that reports quote."""
 
 import argparse
 import shlex
@@ -11,13 +11,15 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:
-    """Add how long a network from scratch is trained: a time or a number of epochs."""
+    """Add the training budget of a network from scratch: seconds or epochs."""
     budget = parser.add_mutually_exclusive_group()
-    time = "time for a network from scratch; default: what the transfer run takes"
+    time = "training time of a network from scratch (default: the time of the transfer run)"
     budget.add_argument("--seconds", type=float, metavar="S", help=time)
-    budget.add_argument("--epochs", type=int, metavar="N", help="so many in place of a time; the same bits each time")
+    budget.add_argument(
+        "--epochs", type=int, metavar="N", help="train for N epochs instead; the result is reproducible"
+    )
 
 
 def command_line() -> str:
-    """Quote the command line of this process."""
+    """Give the command line of this process, quoted for a shell."""
     return shlex.join(["bears", *sys.argv[1:]])

@@ -6,13 +6,15 @@ import sys
 from bears_tl.commands.options import add_run
 from bears_tl.errors import InputError
 
+EXAMPLE = "bears predict my_photos/cat.jpg --run runs/sample"
+
 
 def add(parser) -> None:
-    parser.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER")
+    parser.add_argument("photos", nargs="+", metavar="FILE_OR_FOLDER", help="photos or folders of photos")
     add_run(parser)
-    models = "head, a rung of its ladder (mixed_7c ...; of the rung head: ladder_head) or scratch; default: %(default)s"
+    models = "head, a rung of the ladder (ladder_head, mixed_7c ...) or scratch (default: %(default)s)"
     parser.add_argument("--model", default="head", metavar="NAME", help=models)
-    parser.add_argument("--json", action="store_true", help="print JSON, one object a photo")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per photo")
 
 
 def run(options) -> int:
@@ -32,5 +34,5 @@ def run(options) -> int:
         else:
             print(f"{row['path']}: {row['predicted']} {shares.max():.1%}")
     for row in unreadable:
-        print(f"bears: {row['path']!r} is not a readable photo ({row['detail']})", file=sys.stderr)
+        print(f"bears: {row['path']!r} is not a readable photo ({row['detail']}); it was skipped", file=sys.stderr)
     return InputError.exit_status if unreadable else 0

@@ -1,8 +1,10 @@
-"""Remove cached features and bodies that no run to keep uses."""
+"""Delete cached features that the runs you keep do not use."""
+
+EXAMPLE = "bears prune --keep runs/*"
 
 
 def add(parser) -> None:
-    which = "run directories or folders of them: runs/*"
+    which = "run directories, or folders that contain them; what they use stays in the cache"
     parser.add_argument("--keep", nargs="+", required=True, metavar="RUN", help=which)
 
 

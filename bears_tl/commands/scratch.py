@@ -1,6 +1,8 @@
-"""Train a small network from scratch on a trained run's photos."""
+"""Train a small network from scratch on a run's photos."""
 
 from bears_tl.commands.options import add_budget, add_run
+
+EXAMPLE = "bears scratch --run runs/sample"
 
 
 def add(parser) -> None:
@@ -16,5 +18,5 @@ def run(options) -> None:
     result = scratch.train(Run.open(options.run), options.seconds, options.epochs)
     planned = result["planned_epochs"]
     print(f"{result['parameters']:,} parameters, {result['epochs']} of {planned} planned epochs", end="")
-    print(f" in {result['seconds']:.1f} s; the same again: --epochs {planned}")
+    print(f" in {result['seconds']:.1f} s; to repeat it exactly: --epochs {planned}")
     print(f"test: {sentence(result['test'])}")

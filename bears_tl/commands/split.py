@@ -1,6 +1,8 @@
-"""Divide the photos into train, val and test: splits.csv."""
+"""Split the photos into train, val and test: splits.csv."""
 
 from bears_tl.commands.options import add_run as add  # noqa: F401
+
+EXAMPLE = "bears split --run runs/sample"
 
 
 def run(options) -> None:

@@ -1,10 +1,19 @@
-"""Run every stage, from the photos to judged predictions."""
+"""Run every stage, from photos to evaluated predictions."""
+
+EXAMPLE = "bears train --set photos=my_photos --set epochs=50 --run runs/mine"
 
 
 def add(parser) -> None:
-    parser.epilog = "Settings and their meanings: bears_tl/config.py. For example: --set epochs=50 --set photos=birds"
-    parser.add_argument("--config", metavar="YAML", help="settings; without it, those of the run, or the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
+    parser.add_argument(
+        "--config", metavar="YAML", help="settings file (default: an existing run's settings, else built-in)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting; repeatable; bears_tl/config.py lists them",
+    )
     parser.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
 
 

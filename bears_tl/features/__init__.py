@@ -1,1 +1,1 @@
-"""Features of photos: computed once by the body, kept in a cache on disk."""
+"""Features of photos: computed once by the body and cached on disk."""

@@ -1,4 +1,4 @@
-"""The feature cache: append-only shards on disk, found by photo and view, read row by row."""
+"""The feature cache: append-only shards on disk, indexed by photo and view, read row by row."""
 
 import contextlib
 import dataclasses
@@ -17,15 +17,15 @@ from bears_tl.lock import one_at_a_time
 from bears_tl.photos import views
 from bears_tl.photos.views import View
 
-SHARD_ROWS = 256  # what a killed run loses at most; a shard is 1 MiB
+SHARD_ROWS = 256  # the most that a killed run loses; a shard is 1 MiB
 _ROW_BYTES = 2 * FEATURES  # float16
-_ROWS_A_SHARD = 1 << 20  # a row's place is one number: shard * this + row
+_SHARD_STRIDE = 1 << 20  # a row's place is one number: shard * this + row
 MISSING = -1
 
 
 @dataclasses.dataclass
 class _Shard:
-    """A file of features, or features in memory when no file could be written."""
+    """A file of features, or features in memory if no file could be written."""
 
     path: Path
     offset: int = 0  # of the first row in the file
@@ -34,21 +34,21 @@ class _Shard:
 
 
 class FeatureCache:
-    """Features on disk, found by (photo's SHA-256, view) within a folder for (weights' fingerprint, precision).
+    """Features on disk, indexed by (photo's SHA-256, view), in one folder per (weights' fingerprint, precision).
 
-    A shard is an uncompressed .npz of keys, uint8 [n, 32], and features, float16 [n, 2048], written whole. It is read
-    once to verify zip's checksums when it is first used; one that fails, or is of another version, is named and its
-    features are computed again. Rows are then read where they lie, so that memory holds some 0.2 kB a row and no more.
-    Processes that fill one cache at the same time do not meet: each adds files.
+    A shard is an uncompressed .npz of keys, uint8 [n, 32], and features, float16 [n, 2048], written atomically. Its zip
+    checksums are verified on first use. If that fails, or if the shard is of another version, a message names it and
+    its features are computed again. Rows are read directly from the file, so memory holds only about 0.2 kB per row.
+    Several processes can fill one cache at the same time, because each adds its own files.
     """
 
     def __init__(self, folder: str | Path, fingerprint: str, precision: str):
-        """Open the cache of one body, or start it.
+        """Open or create the cache of one body.
 
         Args:
-            folder: where the caches of all bodies lie.
+            folder: the folder with the caches of all bodies.
             fingerprint: the SHA-256 of the body's checkpoint.
-            precision: what the body computes in.
+            precision: the precision of the body.
         """
         self.folder = Path(folder) / f"{fingerprint[:16]}-{precision}"
         self._shards: list[_Shard] = []
@@ -60,20 +60,20 @@ class FeatureCache:
         return len(self._places)
 
     def places(self, photos: list[str], views: list[View]) -> np.ndarray:
-        """Look up features and verify the shards they lie in.
+        """Look up features and verify their shards.
 
         Args:
-            photos: SHA-256 of each photo.
-            views: of each photo.
+            photos: the SHA-256 of each photo.
+            views: the views of each photo.
 
         Returns:
-            int64 [n photos, n views]: what `read` takes, MISSING where there is none.
+            int64 [n photos, n views], places to pass to `read`; MISSING where the cache has no features.
         """
         keys = [[key(sha256, view) for view in views] for sha256 in photos]
         while True:
             found = np.array([[self._places.get(key, MISSING) for key in row] for row in keys], np.int64)
             found = found.reshape(len(photos), len(views))
-            used = [self._shards[number] for number in np.unique(found[found != MISSING] // _ROWS_A_SHARD)]
+            used = [self._shards[number] for number in np.unique(found[found != MISSING] // _SHARD_STRIDE)]
             if not [shard for shard in used if not shard.verified and not self._verify(shard)]:
                 return found
 
@@ -87,10 +87,10 @@ class FeatureCache:
             float16 [n, 2048].
 
         Raises:
-            InputError: a shard is gone: another process has pruned the cache.
+            InputError: a shard is missing, because another process has pruned the cache.
         """
         features = np.empty((len(places), FEATURES), np.float16)
-        numbers, rows = np.divmod(places, _ROWS_A_SHARD)
+        numbers, rows = np.divmod(places, _SHARD_STRIDE)
         for number in np.unique(numbers):
             shard, here = self._shards[number], np.flatnonzero(numbers == number)
             if shard.rows is not None:
@@ -104,35 +104,35 @@ class FeatureCache:
                             raise OSError("cut off")
             except OSError as error:
                 raise InputError(
-                    f"{str(shard.path)!r} can no longer be read ({error}), the cache was changed: run again"
+                    f"{str(shard.path)!r} cannot be read ({error}), because the cache was changed meanwhile: run again"
                 ) from None
         return features
 
     def put(self, rows: list[tuple[str, View]], features: np.ndarray) -> None:
-        """Keep features, float16 [n, 2048], of n (SHA-256, view) pairs.
+        """Store features, float16 [n, 2048], of n (SHA-256, view) pairs.
 
-        Where no file can be written (a full disk, a folder that is closed to us) they are kept in memory, for this
-        process alone, and a line says so, once.
+        If no file can be written (full disk, no permission), they are kept in memory for this process only. A message
+        says so once.
         """
         keys = [key(sha256, view) for sha256, view in rows]
         path = self.folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npz"
         try:
             _write(path, keys, features)
         except InputError as error:
-            if not any(shard.rows is not None for shard in self._shards):  # said once
-                print(f"Features are not kept for the next time: {error}")
+            if not any(shard.rows is not None for shard in self._shards):  # print it once
+                print(f"Features are not kept for later runs: {error}")
             self._add(_Shard(path, verified=True, rows=features), keys)
         else:
             self._enter(path)
 
     def prune(self, keep: set[bytes]) -> int:
-        """Write the rows to keep anew, in full shards, and remove all others; one process at a time.
+        """Rewrite the rows to keep in full shards and remove all others; one process at a time.
 
         Args:
-            keep: what `key` gives for them.
+            keep: the keys of the rows to keep, see `key`.
 
         Returns:
-            How many rows were removed.
+            The number of removed rows.
 
         Raises:
             InputError: the folder cannot be written.
@@ -157,7 +157,7 @@ class FeatureCache:
             return removed
 
     def _enter(self, path: Path) -> None:
-        """Read which rows a shard holds, and where they begin."""
+        """Index the rows of a shard and find where they begin in the file."""
         try:
             with zipfile.ZipFile(path) as archive:
                 with archive.open("keys.npy") as file:
@@ -167,23 +167,23 @@ class FeatureCache:
                     header_bytes = file.tell()
                 entry = archive.getinfo("features.npy")
             expected = ((len(keys), FEATURES), False, np.float16, (len(keys), 32), zipfile.ZIP_STORED)
-            if (shape, order, dtype, keys.shape, entry.compress_type) != expected or not 0 < len(keys) < _ROWS_A_SHARD:
-                raise ValueError(f"of another version: {dtype} {list(shape)}")
+            if (shape, order, dtype, keys.shape, entry.compress_type) != expected or not 0 < len(keys) < _SHARD_STRIDE:
+                raise ValueError(f"another version: {dtype} {list(shape)}")
             offset = _data_offset(path, entry) + header_bytes
         except FileNotFoundError:
-            return  # pruned by another process just now
+            return  # another process has just pruned it
         except Exception as error:  # zipfile and NumPy raise many kinds on broken files
             self._refuse(path, error)
             return
         self._add(_Shard(path, offset), [row.tobytes() for row in keys])
 
     def _add(self, shard: _Shard, keys: list[bytes]) -> None:
-        first = len(self._shards) * _ROWS_A_SHARD
+        first = len(self._shards) * _SHARD_STRIDE
         self._shards.append(shard)
         self._places.update(zip(keys, range(first, first + len(keys)), strict=True))
 
     def _verify(self, shard: _Shard) -> bool:
-        """Read a shard once and compare its checksums; one that fails is left out."""
+        """Verify the checksums of a shard once; return whether it can be used."""
         if shard.verified:
             return True
         try:
@@ -192,20 +192,20 @@ class FeatureCache:
                     raise ValueError(f"the checksum of {broken} is wrong")
         except Exception as error:
             number = self._shards.index(shard)
-            self._places = {key: at for key, at in self._places.items() if at // _ROWS_A_SHARD != number}
+            self._places = {key: at for key, at in self._places.items() if at // _SHARD_STRIDE != number}
             self._refuse(shard.path, error)
             return False
         shard.verified = True
         return True
 
     def _refuse(self, path: Path, error: Exception) -> None:
-        print(f"The cache shard {path} cannot be used ({error}): its features are computed again.")
-        with contextlib.suppress(OSError):  # a folder that is closed to us: named again next time
+        print(f"The cache shard {path} cannot be used ({error}); its features are computed again.")
+        with contextlib.suppress(OSError):  # without permission the file stays, and the next run prints this again
             path.unlink(missing_ok=True)
 
 
 def key(sha256: str, view: View) -> bytes:
-    """Give the 32 bytes that features are found by: of the photo's content, the view, and the versions of the code."""
+    """Return the 32-byte key of features: a hash of the photo's content, the view and the versions of the code."""
     return hashlib.sha256(f"{sha256}|{view}|{views.VERSION}|{architecture.VERSION}".encode()).digest()
 
 
@@ -228,17 +228,17 @@ def _write(path: Path, keys: list[bytes], features: np.ndarray) -> None:
 
 
 def _header(file) -> tuple:
-    """Read an .npy header: shape, whether in Fortran's order, dtype."""
+    """Read an .npy header: shape, whether in Fortran order, dtype."""
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
-        raise ValueError(f"of another version: .npy {version}")
+        raise ValueError(f"another version: .npy {version}")
     return np.lib.format.read_array_header_1_0(file)
 
 
 def _data_offset(path: Path, entry: zipfile.ZipInfo) -> int:
-    """Find where a member's data begin: behind its local header, whose name and extra field have their own lengths.
+    """Find where a zip member's data begin: after its local header, which has its own name and extra field lengths.
 
-    APPNOTE.TXT 4.3.7, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
+    See APPNOTE.TXT 4.3.7, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
     """
     with open(path, "rb") as file:
         header = os.pread(file.fileno(), 30, entry.header_offset)

@@ -1,4 +1,4 @@
-"""The same features from many machines: Ray Data reads photos in tasks, and an actor a worker holds the body."""
+"""Compute features on many machines: Ray Data reads photos in tasks, and each worker is an actor with the body."""
 
 import contextlib
 import io
@@ -20,19 +20,19 @@ from bears_tl.photos.storage import read_photo
 from bears_tl.photos.views import IMAGE_SIZE_PX, View
 from bears_tl.tensorflow import quiet_stderr
 
-_BLOCK_VIEWS = 128  # what a task reads and a body is given at once, 34 MB; a worker that dies loses a few blocks
+_BLOCK_VIEWS = 128  # per task and per call of a body, 34 MB; a worker that dies loses a few blocks
 
 
 class Worker:
-    """An actor of Ray: one machine's or one GPU's body, opened once."""
+    """A Ray actor: the body of one machine or one GPU, opened once."""
 
     def __init__(self, graph, precision: str, tune: bool):
         """Open the body.
 
         Args:
             graph: Ray's reference to the bytes of the frozen graph.
-            precision: what it computes in.
-            tune: whether to find out first how it is fed the fastest here.
+            precision: the precision of the graph.
+            tune: whether to find the fastest batch size and number of streams first.
         """
         import ray
 
@@ -43,12 +43,12 @@ class Worker:
             self.body.tune()
 
     def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Put features, float16 [n, 2048], in the place of pixels, uint8 [n, 299, 299, 3]."""
+        """Replace the pixels of a block, uint8 [n, 299, 299, 3], with features, float16 [n, 2048]."""
         pixels, good = block.pop("pixels"), block["error"] == ""
         features = np.zeros((len(pixels), FEATURES), np.float16)
         try:
             features[good] = self.body.features(pixels[good])
-        except InputError as error:  # the weights are broken
+        except InputError as error:  # broken weights
             block["error"] = np.full(len(pixels), str(error), object)
         return block | {"features": features}
 
@@ -61,26 +61,27 @@ def compute(
     address: str | None = None,
     worker: type = Worker,
 ) -> Iterator[tuple]:
-    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], in the order in which they are finished.
+    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], in the order of completion.
 
-    A worker that dies is started again, and what it had in work is done again; Ray Data sees to that. An error of a
-    photo travels as a value: an exception would be wrapped, logged and, as Ray cannot know better, tried again.
+    If a worker dies, Ray Data restarts it and repeats its unfinished work. An error about a photo is returned as a
+    value, because Ray would wrap and log an exception and retry the task.
 
     Args:
-        graph: the frozen graph, which travels through Ray's object store: workers need no file of it.
-        folder: of the photos, on a disk that all workers see, or its address, see `storage.read_photo`.
-        missing: photos, and which of their views.
-        precision: what the graph computes in.
-        address: of a cluster; without it Ray's own rules hold: RAY_ADDRESS, a cluster on this machine, a new one.
+        graph: the frozen graph; it is sent through Ray's object store, so workers need no file.
+        folder: the photo folder, on a disk that all workers can read, or its address, see `storage.read_photo`.
+        missing: photos, and which of their views to compute.
+        precision: the precision of the graph.
+        address: the address of a cluster; without it Ray's rules apply: RAY_ADDRESS, a cluster on this machine, or a
+            new one.
         worker: the class of the actors.
 
     Raises:
-        InputError: a photo can no longer be read or was changed, or Ray gave up; what was finished came before.
+        InputError: a photo cannot be read or was changed, or Ray failed; finished features are yielded first.
         NotReachableError: there is no cluster at the address.
     """
     views = list({view: None for _, todo in missing for view in todo})
 
-    def read(block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:  # it travels by value: no task imports TensorFlow
+    def read(block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:  # pickled by value: tasks import no TensorFlow
         rows = []
         for path, sha256, todo in zip(block["path"], block["sha256"], block["todo"], strict=True):
             try:
@@ -95,7 +96,7 @@ def compute(
     with _connected(address) as (ray, ending):
         gpus, machines, cores = _resources(ray)
         workers = gpus or machines
-        # A block for each body and more even of few photos, and never more views than a task should hold.
+        # Small enough that few photos still make several blocks per body, and that no task holds too many views
         block_photos = min(len(missing) // (4 * cores), _BLOCK_VIEWS * len(missing) // total)
         table = ray.data.from_arrow(_tables(missing, views, max(block_photos, 1)))
         done = table.map_batches(read, batch_size=None).map_batches(
@@ -108,11 +109,11 @@ def compute(
             },
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_gpus=1 if gpus else 0,
-            num_cpus=0,  # its threads share the cores with the reading, as those of one machine alone do
+            num_cpus=0,  # its threads share the cores with the readers, as on a single machine
         )
         blocks = iter(done.iter_batches(batch_size=None, batch_format="numpy"))
         ending.callback(blocks.close)
-        with quiet_stderr():  # Ray's C++ warns of what Ray Data itself does when it starts actors
+        with quiet_stderr():  # Ray's C++ code warns about what Ray Data does when it starts actors
             first = next(blocks)
         for block in itertools.chain([first], blocks):
             good = block["error"] == ""
@@ -124,7 +125,7 @@ def compute(
 
 
 def _tables(missing: list[tuple[dict, list[View]]], views: list[View], photos: int) -> list:
-    """Write what is to do as tables of some photos each; views by their numbers."""
+    """Split the work into tables of `photos` photos each; views are given by number."""
     import pyarrow
 
     numbers = {view: number for number, view in enumerate(views)}
@@ -141,7 +142,7 @@ def _tables(missing: list[tuple[dict, list[View]]], views: list[View], photos: i
 
 
 def _resources(ray) -> tuple[int, int, int]:
-    """Count the GPUs of a cluster, its machines that may work, and their cores."""
+    """Return the number of GPUs of a cluster, of machines that may run tasks, and of their cores."""
     machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"] and machine["Resources"].get("CPU")]
     totals = [int(sum(machine.get(name, 0) for machine in machines)) for name in ("GPU", "CPU")]
     return totals[0], max(len(machines), 1), max(totals[1], 1)
@@ -149,19 +150,20 @@ def _resources(ray) -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def _connected(address: str | None) -> Iterator:
-    """Connect to a cluster, or start one on this machine and stop it in the end; one that is connected stays so.
+    """Connect to a cluster, or start one on this machine, and disconnect at the end; an open connection stays open.
 
-    Gives Ray, and an ExitStack for what is to be ended before that.
+    Yields Ray, and an ExitStack for what must be closed before disconnecting.
 
-    Nothing is reported to Ray's makers, and Ray's own lines stay in its log files: what matters to a user is raised.
+    Usage reports to Ray's makers are turned off, and Ray's messages go to its log files only: errors that matter to the
+    user are raised.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # or a straggler's call would start a cluster of its own
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # else a late call would start another cluster
     try:
         import ray
         import ray.data
     except ImportError:
-        raise InputError("the engine ray needs the extra `ray`: pip install 'bears_tl[ray]'") from None
+        raise InputError("the engine ray needs the extra `ray`: run pip install 'bears_tl[ray]'") from None
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setLevel(logging.CRITICAL + 1)
@@ -170,13 +172,13 @@ def _connected(address: str | None) -> Iterator:
     if started:
         address = address or os.environ.get("RAY_ADDRESS")
         try:
-            _knock(address or "")
+            _check_reachable(address or "")
             with quiet_stderr():
                 ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
         except Exception as error:  # Ray raises many kinds
             raise NotReachableError(
-                f"no Ray cluster at {address!r} ({reason_of(error)}): "
-                "expected HOST:PORT of a running `ray start --head`"
+                f"no Ray cluster at {address!r} ({reason_of(error)}): start one with `ray start --head` "
+                "and give its HOST:PORT"
             ) from None
     ending = contextlib.ExitStack()
     if started:
@@ -185,14 +187,14 @@ def _connected(address: str | None) -> Iterator:
         yield ray, ending
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
-        raise InputError(f"Ray gave up ({last}): what was finished is kept, run the same command again") from None
+        raise InputError(f"Ray failed ({last}): finished features are kept, run the same command again") from None
     finally:
-        with contextlib.redirect_stdout(io.StringIO()):  # Ray says of each actor that it stops that it was killed
+        with contextlib.redirect_stdout(io.StringIO()):  # Ray prints that each stopped actor was killed
             ending.close()
 
 
-def _knock(address: str) -> None:
-    """Raise OSError or ValueError where nobody listens: Ray itself would try for minutes, with many lines."""
+def _check_reachable(address: str) -> None:
+    """Raise OSError or ValueError if nothing listens there; Ray would retry for minutes and print many lines."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon:
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -1,4 +1,4 @@
-"""Features of photos: read, seen by the body once, and kept in a cache on disk."""
+"""Compute the features of photos once and cache them on disk."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -13,17 +13,17 @@ from bears_tl.photos.storage import read_photo
 from bears_tl.photos.views import View
 from bears_tl.threads import map_ahead
 
-WORTH_TUNING = 2_000  # views; for fewer the self-test costs more than it saves
+WORTH_TUNING = 2_000  # views; below that, tuning costs more than it saves
 
 
 class FeatureTable:
-    """Features of n photos in m views; they lie in the cache, and are read when they are indexed.
+    """Features of n photos in m views, read from the cache when indexed.
 
-    Indexed like an array of [n, m] rows, `table[photos, views]`; gives float32 [..., 2048].
+    Indexed like an array of [n, m] rows: `table[photos, views]` is float32 [..., 2048].
     """
 
     def __init__(self, cache: FeatureCache, places: np.ndarray):
-        """Name rows of a cache by their places, int64 [n, m]."""
+        """Select rows of a cache by their places, int64 [n, m]."""
         self._cache, self._places = cache, places
         self.shape = (*places.shape, FEATURES)
 
@@ -43,21 +43,21 @@ def extract(
     cache: FeatureCache,
     title="Features",
 ) -> FeatureTable:
-    """Compute the features of photos in several views; what the cache holds is not computed again.
+    """Compute the features of photos in several views; cached features are not computed again.
 
     Args:
-        load_body: gives the frozen `inception.body.Body`; is called when the cache lacks something.
-        folder: the photo folder that `path` of a photo is relative to, or its address, see `storage.read_photo`.
+        load_body: returns the frozen `inception.body.Body`; called only if features are missing from the cache.
+        folder: the photo folder that each `path` is relative to, or its address, see `storage.read_photo`.
         photos: rows with path and sha256.
         views: the views of each photo.
-        cache: is read first, and filled as the work goes on, so that a killed run resumes where it was.
-        title: of the progress bar.
+        cache: read first and filled during the work, so that a killed run can resume.
+        title: the title of the progress bar.
 
     Returns:
         The features of n photos in m views.
 
     Raises:
-        InputError: a photo can no longer be read or was changed; what was finished before is kept.
+        InputError: a photo cannot be read or was changed; finished features are kept.
     """
     missing = find_missing(photos, views, cache)
     fill(cache, missing, lambda missing: compute(load_body(), folder, missing), title)
@@ -65,16 +65,16 @@ def extract(
 
 
 def fill(cache: FeatureCache, missing: list[tuple[dict, list[View]]], engine: Callable, title="Features") -> None:
-    """Compute what the cache lacks and put it there, a shard at a time.
+    """Compute missing features and store them in the cache, shard by shard.
 
     Args:
-        cache: is filled as the work goes on.
-        missing: what `find_missing` gave.
-        engine: is given `missing`, unless it is empty, and yields batches in any order, see `compute`.
-        title: of the progress bar.
+        cache: the cache to fill.
+        missing: the result of `find_missing`.
+        engine: called with `missing` unless it is empty; yields batches in any order, see `compute`.
+        title: the title of the progress bar.
 
     Raises:
-        InputError: the engine's; what was finished before is kept.
+        InputError: the engine raised it; finished features are kept.
     """
     if missing:
         for rows, features in _in_shards(engine(missing), sum(len(todo) for _, todo in missing), title):
@@ -82,24 +82,23 @@ def fill(cache: FeatureCache, missing: list[tuple[dict, list[View]]], engine: Ca
 
 
 def find_missing(photos: list[dict], views: list[View], cache: FeatureCache) -> list[tuple[dict, list[View]]]:
-    """List the photos, each content once, of which the cache lacks some views, and those views."""
-    unlike = list({photo["sha256"]: photo for photo in photos}.values())
-    places = cache.places([photo["sha256"] for photo in unlike], views)
+    """List the photos with views missing from the cache, and those views; identical files are listed once."""
+    unique = list({photo["sha256"]: photo for photo in photos}.values())
+    places = cache.places([photo["sha256"] for photo in unique], views)
     return [
         (photo, [view for view, place in zip(views, row, strict=True) if place == MISSING])
-        for photo, row in zip(unlike, places, strict=True)
+        for photo, row in zip(unique, places, strict=True)
         if (row == MISSING).any()
     ]
 
 
 def compute(body, folder: str | Path, missing: list[tuple[dict, list[View]]]) -> Iterator[tuple]:
-    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], a batch at a time.
+    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], batch by batch.
 
-    Threads read photos a few batches ahead of the body, and stop when they are; the streams of the body take batches
-    from them in order.
+    Threads read photos up to a few batches ahead of the body. The body's streams take the batches in order.
 
     Raises:
-        InputError: a photo can no longer be read or was changed; it comes after what was finished before.
+        InputError: a photo cannot be read or was changed; finished batches are yielded first.
     """
     total = sum(len(todo) for _, todo in missing)
     if total >= WORTH_TUNING:
@@ -121,7 +120,7 @@ def compute(body, folder: str | Path, missing: list[tuple[dict, list[View]]]) ->
 
 
 def _in_shards(done: Iterable[tuple], total: int, title: str) -> Iterator[tuple]:
-    """Gather batches of rows and features to shards; an error comes after what was finished."""
+    """Collect batches of rows and features into shards; yield finished ones before raising an error."""
     from tqdm import tqdm
 
     rows, features = [], []

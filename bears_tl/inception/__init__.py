@@ -1,1 +1,1 @@
-"""Inception v3: its checkpoint, and the frozen body that computes the features of pixels."""
+"""Inception v3: its checkpoint, and the frozen body that computes features from pixels."""

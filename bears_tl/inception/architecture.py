@@ -1,9 +1,9 @@
-"""The architecture: the 94 convolutions of Inception v3 and the variables that a checkpoint must hold for them."""
+"""The 94 convolutions of Inception v3, and the variables that a checkpoint must hold for them."""
 
-# The 94 convolutions of slim's inception_v3_base, in the order of their creation
-# (https://github.com/google-research/tf-slim/blob/master/tf_slim/nets/inception_v3.py), with channels in>out; a number
-# before the name is `Branch_<number>`. A name ends in the kernel's size, but for slim's slip in 6a: the published
-# weights carry it, and two others (5c's Conv_1_0c_5x5, 7b's Conv2d_0b_3x1), so they stay.
+# The 94 convolutions of slim's inception_v3_base, in order of creation
+# (https://github.com/google-research/tf-slim/blob/master/tf_slim/nets/inception_v3.py), with channels in>out. A number
+# before a name stands for `Branch_<number>`. A name ends in the kernel's size, except for one mistake of slim in 6a. It
+# and two other misnomers (5c's Conv_1_0c_5x5, 7b's Conv2d_0b_3x1) are kept, because the published weights use them.
 _WIDE = (
     "0/Conv2d_0a_1x1 1/Conv2d_0a_1x1 1/Conv2d_0b_1x7 1/Conv2d_0c_7x1 2/Conv2d_0a_1x1 2/Conv2d_0b_7x1 2/Conv2d_0c_1x7 "
     "2/Conv2d_0d_7x1 2/Conv2d_0e_1x7 3/Conv2d_0b_1x1"
@@ -54,7 +54,7 @@ _BLOCKS = {
 
 
 def _kernels() -> dict[str, tuple[int, ...]]:
-    """Give each convolution's scope and the shape of its kernel."""
+    """Return the scope of each convolution and the shape of its kernel."""
     shapes = {}
     for block, (names, channels) in _BLOCKS.items():
         for name, pair in zip(names.split(), channels.split(), strict=True):
@@ -75,14 +75,14 @@ def count_by_block(values: dict) -> dict[str, int]:
 
 _KERNELS = _kernels()
 CONVOLUTIONS = tuple(_KERNELS)
-# What a convolution stores, in the order of Keras' weights (batch normalization without a scale, as slim trained it).
+# The variables of a convolution, in the order of Keras' weights (batch norm without a scale, as trained by slim).
 VARIABLES = ("weights", "BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance")
-# What a checkpoint must hold to fill a body: variable name, as TF-slim names it, to shape.
+# The variables that a checkpoint must hold for the body: TF-slim's name to shape.
 BODY = {
     f"{scope}/{variable}": shape if variable == "weights" else shape[3:]
     for scope, shape in _KERNELS.items()
     for variable in VARIABLES
 }
 BASE_VALUES = 21_802_784  # in the 376 variables of the body
-FEATURES = 2048  # numbers that the body gives for a view: the channels of Mixed_7c, averaged over its 8 x 8 places
-VERSION = 2  # raise it when a feature gets other bits: graphs and features in a cache are then made again
+FEATURES = 2048  # numbers per view: the channels of Mixed_7c, averaged over its 8 x 8 positions
+VERSION = 2  # increase it when the bits of a feature change, so that cached graphs and features are recomputed

@@ -1,4 +1,4 @@
-"""The body: Keras' Inception v3 up to the pooled features, filled from a TF-slim checkpoint and frozen."""
+"""Keras' Inception v3 up to the pooled features, with frozen weights from a TF-slim checkpoint."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,18 @@ from bears_tl.inception.architecture import BASE_VALUES, CONVOLUTIONS, FEATURES,
 from bears_tl.photos.views import IMAGE_SIZE_PX
 from bears_tl.tensorflow import tf
 
-BATCH_SIZE = 8  # photos a call; fixed, since another size may change the last bits of a feature
+BATCH_SIZE = 8  # photos per call; fixed, because other sizes may change the last bits of a feature
 
 
 class Backbone:
-    """A frozen Inception v3 that computes the features of views, always in inference mode (stored batch statistics)."""
+    """A frozen Inception v3 that computes the features of views; always in inference mode (stored batch statistics)."""
 
     def __init__(self, model, values: dict[str, np.ndarray]):
-        """Fill a body and freeze it.
+        """Load values into a body and freeze it.
 
         Args:
-            model: what `build` gave.
-            values: variable name (as TF-slim names it) to float32 values, see `architecture.BODY`.
+            model: the result of `build`.
+            values: TF-slim's variable name to float32 values, see `architecture.BODY`.
         """
         self.model = model
         for scope, layers in convolutions(self.model):
@@ -35,10 +35,10 @@ class Backbone:
 
     @classmethod
     def restore(cls, path: str | Path) -> "Backbone":
-        """Build the body and fill it from a checkpoint.
+        """Build the body and load a checkpoint into it.
 
         Raises:
-            InputError: not a checkpoint, or another network's (see `checkpoint.read`).
+            InputError: the file is not a checkpoint of Inception v3 (see `checkpoint.read`).
         """
         return cls(build(), checkpoint.read(path))
 
@@ -52,7 +52,7 @@ class Backbone:
             float32 [n, 2048], 0 or more; [2048] for one view.
 
         Raises:
-            ValueError: another shape or dtype, or values out of [-1, 1] (images in [0, 255], for example).
+            ValueError: the shape or dtype is wrong, or values are outside [-1, 1] (for example images in [0, 255]).
         """
         batch = np.asarray(batch)
         if batch.ndim == 3:
@@ -60,20 +60,20 @@ class Backbone:
         if batch.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3) or batch.dtype != np.float32:
             raise ValueError(f"expected float32 [n, 299, 299, 3], not {batch.dtype} {list(batch.shape)}")
         if batch.size and not (batch.min() >= -1.001 and batch.max() <= 1.001):
-            raise ValueError(f"expected levels in [-1, 1], not [{batch.min():.4g}, {batch.max():.4g}]: use center_view")
+            raise ValueError(f"expected values in [-1, 1], not [{batch.min():.4g}, {batch.max():.4g}]: use center_view")
         rows = [self._infer(part).numpy() for part in batches_of(batch, BATCH_SIZE)]
         return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
 
     def calibrate(self, batch: np.ndarray) -> None:
-        """Set every batch norm's stored statistics to those of one batch, float32 [n, 299, 299, 3] in [-1, 1]."""
+        """Set the stored statistics of every batch norm to those of one batch, float32 [n, 299, 299, 3] in [-1, 1]."""
         for _, (_, norm) in convolutions(self.model):
-            norm.trainable, norm.momentum = True, 0.0  # moving = 0 * moving + 1 * of this batch
-        tf.function(lambda images: self.model(images, training=True))(batch)  # eagerly, it would hold every activation
+            norm.trainable, norm.momentum = True, 0.0  # moving = 0 * moving + 1 * batch
+        tf.function(lambda images: self.model(images, training=True))(batch)  # eager mode would keep every activation
         for _, (_, norm) in convolutions(self.model):
             norm.trainable = False
 
     def values(self) -> dict[str, np.ndarray]:
-        """Give the body's values as they stand now, under TF-slim's names; what proves that training left it alone."""
+        """Return the body's current values by TF-slim's names; they show whether training changed the body."""
         return {
             f"{scope}/{variable}": value
             for scope, layers in convolutions(self.model)
@@ -97,7 +97,7 @@ def build():
 
 
 def convolutions(model) -> list[tuple[str, tuple]]:
-    """Pair TF-slim's scopes with Keras' (convolution, batch norm) layers: both were created in the same order.
+    """Pair TF-slim's scopes with Keras' (convolution, batch norm) layers, which are created in the same order.
 
     `model.layers` is sorted by depth; the counter that Keras appends to a layer's name gives the order of creation.
     """

@@ -1,4 +1,4 @@
-"""The body as it is run: a frozen graph, kept on disk, fed in batches by a few streams."""
+"""The body: a frozen graph, cached on disk and run in batches by several streams."""
 
 import hashlib
 from pathlib import Path
@@ -20,15 +20,15 @@ _LARGEST = np.finfo(np.float16).max
 
 
 class Body:
-    """A frozen Inception v3 that computes the features of pixels; the same photo has the same bits in any company."""
+    """A frozen Inception v3 from pixels to features. The result of a photo does not depend on the rest of its batch."""
 
     def __init__(self, graph, precision: str, memory: Path | None = None):
         """Load a graph.
 
         Args:
-            graph: what `frozen.freeze` gave.
-            precision: what it computes in.
-            memory: a JSON file of what is best on this machine, see `tune`.
+            graph: the result of `frozen.freeze`.
+            precision: the precision of the graph.
+            memory: a JSON file that stores the best plan of this machine, see `tune`.
         """
         self.precision, self.plan, self._memory = precision, Plan(), memory
         with tf.Graph().as_default() as loaded:
@@ -44,12 +44,12 @@ class Body:
 
         Args:
             path: the checkpoint.
-            fingerprint: its SHA-256, when that is known.
+            fingerprint: its SHA-256, if known.
             precision: auto, float32, bfloat16 or float16.
-            cache: a folder in which the finished graph, and what is best on this machine, are kept for the next time.
+            cache: a folder where the graph and the best precision and plan of this machine are kept for later runs.
 
         Raises:
-            InputError: not a checkpoint, or another network's.
+            InputError: the file is not a checkpoint of Inception v3.
         """
         memory = cache and cache / "machine.json"
         if precision == "auto":
@@ -57,7 +57,7 @@ class Body:
         return cls(load_graph(path, fingerprint or sha256_of(path), precision, cache), precision, memory)
 
     def tune(self) -> None:
-        """Find out, or remember, which batch size and how many streams are the fastest here; some ten seconds."""
+        """Measure or look up the fastest batch size and number of streams of this machine; takes about ten seconds."""
         self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory, self.precision)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ class Body:
             float32 [n, 2048], 0 or more.
 
         Raises:
-            ValueError: another shape or dtype.
+            ValueError: the shape or dtype is wrong.
         """
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3):
@@ -78,11 +78,11 @@ class Body:
         return self._infer(pixels, self.plan)
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute features as the head is given them, from the cache or not: `infer`, rounded to float16 [n, 2048].
+        """Compute features for the head, as the cache stores them: `infer`, rounded to float16 [n, 2048].
 
         Raises:
-            ValueError: another shape or dtype than `infer` takes.
-            InputError: a feature that float16 cannot hold: these weights are not trained ones.
+            ValueError: the shape or dtype is wrong, see `infer`.
+            InputError: a feature is too large for float16, so the weights are broken.
         """
         return to_float16(self.infer(pixels), "features")
 
@@ -99,27 +99,27 @@ class Body:
 
 
 def to_float16(values: np.ndarray, kind: str) -> np.ndarray:
-    """Round what a body computes, float32 of any shape and 0 or more, to float16; `kind` is what to call it.
+    """Round outputs of a body, float32 of any shape and 0 or more, to float16; `kind` names them in the message.
 
     Raises:
-        InputError: a value that float16 cannot hold: these weights are not trained ones.
+        InputError: a value is too large for float16, so the weights are broken.
     """
-    if not (values <= _LARGEST).all():  # not a number fails too
+    if not (values <= _LARGEST).all():  # NaN fails too
         raise InputError(
-            f"the body gives {kind} up to {values.max():.3g}, expected {_LARGEST:.0f} at most: "
-            "its weights are broken, name another checkpoint"
+            f"the body computes {kind} up to {values.max():.3g}, expected {_LARGEST:.0f} at most: "
+            "its weights are broken, use another checkpoint"
         )
     return values.astype(np.float16)
 
 
 def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path | None = None):
-    """Load the frozen graph of a checkpoint, or make it; see `Body.open`, whose precision `auto` is decided by then.
+    """Load the frozen graph of a checkpoint, or build it. See `Body.open`; here `precision` must not be `auto`.
 
     Returns:
         tf.compat.v1.GraphDef.
 
     Raises:
-        InputError: not a checkpoint, or another network's.
+        InputError: the file is not a checkpoint of Inception v3.
     """
     stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{VERSION}.pb"
     graph = stored and _load(stored)
@@ -131,10 +131,10 @@ def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path |
 
 
 def _session_config():
-    """Set up a session that starts fast: there is nothing to fold in a graph of constants, only copies to make.
+    """Configure a session that starts fast: in a graph of constants, most graph optimizers only make copies.
 
-    What is left of the optimizers puts bias and ReLU into the convolution. With all of them a session of this graph
-    takes 0.5 s and 0.4 GB more to start. A GPU keeps them, for they choose its memory layout, and gets XLA.
+    The remaining ones fuse bias and ReLU into the convolutions. With all optimizers a session of this graph takes 0.5 s
+    and 0.4 GB more to start. On a GPU they stay on, because they choose its memory layout, and XLA is turned on.
     """
     from tensorflow.core.protobuf import rewriter_config_pb2
 
@@ -155,21 +155,21 @@ def _session_config():
 
 
 def _save(path: Path, graph) -> None:
-    """Keep a graph, its SHA-256 before it; a folder that cannot be written costs the next start two seconds."""
+    """Save a graph after its SHA-256. If the folder cannot be written, the next start takes two seconds longer."""
     data = graph.SerializeToString(deterministic=True)
     try:
         write_bytes(path, hashlib.sha256(data).digest() + data)
     except InputError as error:
-        print(f"The frozen body is not kept for the next time: {error}")
+        print(f"The frozen body is not kept for later runs: {error}")
 
 
 def _load(path: Path):
-    """Read a graph; None where there is none, or one that is damaged."""
+    """Read a graph; None if it is missing or damaged."""
     if not path.is_file():
         return None
     data = path.read_bytes()
     digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
-        print(f"The frozen body {path} is damaged: it is made again.")
+        print(f"The frozen body {path} is damaged; building it again.")
         return None
     return tf.compat.v1.GraphDef.FromString(data)

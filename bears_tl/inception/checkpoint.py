@@ -1,4 +1,4 @@
-"""The checkpoint file: a TF-slim Inception v3 in TensorFlow's V1 format; its inventory, reading and writing it."""
+"""List, read, check and write checkpoints of TF-slim's Inception v3 in TensorFlow's V1 format."""
 
 import contextlib
 import os
@@ -19,29 +19,28 @@ _NOT_OF_THE_BODY = ("InceptionV3/AuxLogits/", "InceptionV3/Logits/", "global_ste
 
 
 def inventory(path: str | Path) -> dict[str, tuple[int, ...]]:
-    """List what a checkpoint holds.
+    """List the variables of a checkpoint.
 
     Returns:
         Variable name to shape, sorted by name.
 
     Raises:
-        InputError: not there, or not a TensorFlow checkpoint (a web page, truncated, another file).
+        InputError: the file is missing or is not a TensorFlow checkpoint (a web page, truncated, another format).
     """
     shapes = _reader(path).get_variable_to_shape_map()
     return {name: tuple(shapes[name]) for name in sorted(shapes)}
 
 
 def compare(found: dict[str, tuple], path: str | Path, expected: dict[str, tuple] = BODY) -> None:
-    """Hold a checkpoint's inventory against the body's.
+    """Compare the variables of a checkpoint with those of the body.
 
     Args:
-        found: variable name to shape, of the checkpoint; logits, auxiliary logits and the step counter are not
-            compared.
+        found: variable name to shape, of the checkpoint. Logits, auxiliary logits and the step counter are ignored.
         path: the checkpoint, for the message.
         expected: variable name to shape, of the body.
 
     Raises:
-        InputError: a missing, extra or misshapen variable; the first of each kind are named.
+        InputError: variables are missing, extra or misshapen; the message names the first three of each kind.
     """
     missing = sorted(set(expected) - set(found))
     extra = sorted(name for name in set(found) - set(expected) if not name.startswith(_NOT_OF_THE_BODY))
@@ -57,13 +56,13 @@ def compare(found: dict[str, tuple], path: str | Path, expected: dict[str, tuple
     ]
     if faults:
         raise InputError(
-            f"{str(path)!r} is not a checkpoint of Inception v3 as TF-slim names it: {'; '.join(faults)}. "
-            "Name inception_v3_2016_08_28.tar.gz or a checkpoint made from the same graph"
+            f"{str(path)!r} is not a checkpoint of TF-slim's Inception v3: {'; '.join(faults)}. "
+            "Use inception_v3_2016_08_28.tar.gz or a checkpoint of the same graph"
         )
 
 
 def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.ndarray]:
-    """Read the values of the body, after comparing the inventories.
+    """Read the values of the body, after checking names and shapes.
 
     Args:
         path: a V1 (single file) or V2 (prefix) checkpoint.
@@ -73,7 +72,7 @@ def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.nd
         Variable name to float32 values, in the order of `expected`.
 
     Raises:
-        InputError: not a checkpoint, another network's, truncated, or values that are not finite. Zeros are values.
+        InputError: the file is not a checkpoint of Inception v3, is truncated, or holds values that are not finite.
     """
     compare(inventory(path), path, expected)
     reader = _reader(path)
@@ -83,15 +82,15 @@ def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.nd
             values[name] = np.asarray(reader.get_tensor(name), dtype=np.float32)
         except (tf.errors.OpError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{str(path)!r} breaks off or is damaged at {name} ({reason_of(error)}): fetch it again"
+                f"{str(path)!r} is truncated or damaged at {name} ({reason_of(error)}): download it again"
             ) from None
         if not np.isfinite(values[name]).all():
-            raise InputError(f"{str(path)!r} holds values in {name} that are not finite numbers: fetch it again")
+            raise InputError(f"{str(path)!r} holds values in {name} that are not finite numbers: download it again")
     return values
 
 
 def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
-    """Write values as a V1 checkpoint, the format of the file that TF-slim published in 2016; whole or not at all.
+    """Write values atomically as a V1 checkpoint, the format that TF-slim published in 2016.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -115,10 +114,10 @@ def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
 
 
 def check(path: Path) -> None:
-    """Refuse a file that is neither a TensorFlow checkpoint nor a whole archive of one.
+    """Check that a file is a TensorFlow checkpoint or a complete archive of one.
 
     Raises:
-        InputError: what it is instead.
+        InputError: the file is neither; the message says what it is instead.
     """
     if _is_tar(path):
         _with_member(path, lambda archive, member: None)
@@ -127,12 +126,12 @@ def check(path: Path) -> None:
 
 
 def unpack(path: Path, folder: Path) -> Path:
-    """Give the .ckpt of a .tar.gz, unpacked into `folder` once; any other path is given back as it is.
+    """Return the .ckpt file of a .tar.gz, unpacked into `folder` once; any other path is returned unchanged.
 
-    The unpacked file's name carries the archive's hash, so that a changed archive is never taken for the old one.
+    The name of the unpacked file contains the archive's hash, so a changed archive is unpacked again.
 
     Raises:
-        InputError: a broken archive, or one without exactly one .ckpt file.
+        InputError: the archive is broken or does not hold exactly one .ckpt file.
     """
     if not _is_tar(path):
         return path
@@ -149,15 +148,18 @@ def unpack(path: Path, folder: Path) -> Path:
 
 
 def _with_member(path: Path, use) -> None:
-    """Call `use(archive, member)` with the only .ckpt file in an archive; all of the archive is read."""
+    """Call `use(archive, member)` with the only .ckpt file in an archive; the whole archive is read."""
     try:
         with tarfile.open(path) as archive:
             members = [member for member in archive if member.isfile() and member.name.endswith(".ckpt")]
             if len(members) != 1:
-                raise InputError(f"{str(path)!r} holds {len(members)} .ckpt files, expected one (inception_v3.ckpt)")
+                raise InputError(
+                    f"{str(path)!r} holds {len(members)} .ckpt files, expected one (inception_v3.ckpt): "
+                    "use inception_v3_2016_08_28.tar.gz"
+                )
             use(archive, members[0])
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{str(path)!r} is a broken archive ({reason_of(error)}): fetch it again") from None
+        raise InputError(f"{str(path)!r} is a broken archive ({reason_of(error)}): download it again") from None
 
 
 def _is_tar(path: Path) -> bool:
@@ -170,7 +172,7 @@ def _is_tar(path: Path) -> bool:
 def _reader(path: str | Path):
     path = str(path)
     if not os.path.exists(path) and not os.path.exists(path + ".index"):
-        raise InputError(f"no checkpoint at {path!r}: name a .ckpt or .tar.gz file, or use checkpoint: random")
+        raise InputError(f"no checkpoint at {path!r}: give a .ckpt or .tar.gz file, or set checkpoint to random")
     with contextlib.suppress(OSError), open(path, "rb") as file:
         refuse_page(file.read(4096), path)
     try:
@@ -178,13 +180,13 @@ def _reader(path: str | Path):
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path!r} is not a TensorFlow checkpoint, or it is truncated ({reason_of(error)}): "
-            "expected the .ckpt or .tar.gz of TF-slim's Inception v3"
+            "use the .ckpt or .tar.gz of TF-slim's Inception v3"
         ) from None
 
 
 @contextlib.contextmanager
 def _without_warnings():
-    """Keep TensorFlow from warning, in six lines, that the format of 2016 is an old one: it is meant."""
+    """Suppress TensorFlow's six-line warning about the old V1 format, which is used on purpose."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

@@ -1,4 +1,4 @@
-"""The frozen body as a graph of constants: batch norm folded into the convolutions, pixels in, features out."""
+"""Build the body as a graph of constants from pixels to features, with batch norm folded into the convolutions."""
 
 import itertools
 
@@ -10,21 +10,21 @@ from bears_tl.tensorflow import tf
 
 PIXELS_NAME, FEATURES_NAME = "pixels:0", "features:0"
 _EPSILON = 1e-3  # of slim's inception_v3_arg_scope and of Keras' InceptionV3
-_VALID = ("Conv2d_2a_3x3", "Conv2d_4a_3x3")  # without padding, as are all Conv2d_1a_..., which halve the size
-_POOLED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")  # a max pool follows
+_VALID = ("Conv2d_2a_3x3", "Conv2d_4a_3x3")  # without padding, like all Conv2d_1a_..., which halve the size
+_POOLED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")  # followed by a max pool
 _REDUCTIONS = ("Mixed_6a", "Mixed_7a")  # halve the size: one branch is a max pool
 _FORKED = ("Mixed_7b", "Mixed_7c")  # branches 1 and 2 end in two convolutions side by side
 
 
 def fold(values: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Fold each batch norm, and the scaling of the pixels, into the convolution beside it.
+    """Fold each batch norm into the convolution before it, and the scaling of the pixels into the first convolution.
 
     In inference a batch norm is linear: factor * x + (beta - mean * factor), with factor = 1 / sqrt(variance + 0.001).
-    So is the scaling of pixels to [-1, 1]: of the pixels less 128, which are whole numbers that bfloat16 holds exactly,
-    it is x / 127.5 + 0.5 / 127.5, and the first convolution has no padding that would need another value.
+    The scaling of pixels to [-1, 1] is linear too: with x = pixel - 128, an integer that bfloat16 represents exactly,
+    it is x / 127.5 + 0.5 / 127.5. The first convolution has no padding, so no border values change.
 
     Args:
-        values: of the checkpoint, see `architecture.BODY`.
+        values: the values of the checkpoint, see `architecture.BODY`.
 
     Returns:
         Scope to float64 kernel [height, width, in, out] and bias [out].
@@ -46,11 +46,11 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
     """Build the graph: uint8 pixels [n, 299, 299, 3] (`PIXELS_NAME`) to float32 features [n, 2048] (`FEATURES_NAME`).
 
     The layers follow from the names of the convolutions (https://arxiv.org/abs/1512.00567 and slim's inception_v3.py):
-    those of a branch come one after the other, branches side by side.
+    convolutions of a branch are in sequence, branches are in parallel.
 
     Args:
-        values: of the checkpoint.
-        precision: what convolutions and pools compute in (sums are float32): float32, bfloat16 or float16.
+        values: the values of the checkpoint.
+        precision: the precision of convolutions and pools (sums are float32): float32, bfloat16 or float16.
 
     Returns:
         tf.compat.v1.GraphDef.
@@ -72,7 +72,7 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
 
     def branch(x, block, scopes):
         if "Branch_3" in scopes[0]:
-            # slim pools first; averages commute with a 1x1 convolution, and of its outputs there are fewer to average
+            # slim pools first. Averaging commutes with a 1x1 convolution, whose output has fewer channels to average
             return [tf.nn.relu(tf.nn.avg_pool2d(convolve(x, scopes[0]), 3, 1, "SAME"))]
         forked = block in _FORKED and len(scopes) > 1
         for scope in scopes[:-2] if forked else scopes:
@@ -96,7 +96,7 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
 
 
 def multiplications(values: dict[str, np.ndarray]) -> int:
-    """Count the multiplications of one photo: 5.7 thousand million, as many additions beside them."""
+    """Count the multiplications per photo: 5.7 billion, plus as many additions."""
     graph = tf.Graph()
     with graph.as_default():
         tf.import_graph_def(freeze(values), name="")

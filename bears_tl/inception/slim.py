@@ -1,4 +1,4 @@
-"""TF-slim's Inception v3 of 2016 on today's TensorFlow: the judge of our body, and the engine of the 2019 mode."""
+"""TF-slim's Inception v3 of 2016 on current TensorFlow: the reference for our body, also used by the 2019 mode."""
 
 import importlib
 import sys
@@ -16,12 +16,12 @@ SMALLEST_COSINE = {"float32": 0.999999, "bfloat16": 0.999, "float16": 0.999}
 def import_slim():
     """Import TF-slim 1.1.0 under TensorFlow 2.16 or later.
 
-    TF-slim looks for `tf_keras.legacy_tf_layers`; since tf-keras 2.16 that package lies at
-    `tf_keras.src.legacy_tf_layers`. An alias in `sys.modules` is all it takes to build, save, restore and run. Build
-    graphs inside a plain `tf.Graph()`: in an eager wrapper TF-slim's collections are refused.
+    TF-slim imports `tf_keras.legacy_tf_layers`, which moved to `tf_keras.src.legacy_tf_layers` in tf-keras 2.16.
+    Aliases in `sys.modules` are enough to build, save, restore and run graphs. Build them inside a plain `tf.Graph()`:
+    TF-slim's collections do not work in eager mode.
 
     Returns:
-        tuple of modules: `tf_slim` and `tf_slim.nets.inception_v3`.
+        The modules `tf_slim` and `tf_slim.nets.inception_v3`.
     """
     for name in ("", ".base", ".convolutional", ".core", ".normalization", ".pooling"):
         legacy = f"tf_keras.legacy_tf_layers{name}"
@@ -36,10 +36,10 @@ def import_slim():
 
 
 def slim_features(path: str | Path, batch: np.ndarray) -> np.ndarray:
-    """Compute pooled features with TF-slim's own graph, restored by TensorFlow's own Saver: the reference for ours.
+    """Compute reference features with TF-slim's graph, restored by TensorFlow's Saver.
 
     Args:
-        path: a checkpoint with the body's variables.
+        path: a checkpoint with the variables of the body.
         batch: float32 [n, 299, 299, 3] in [-1, 1].
 
     Returns:
@@ -48,7 +48,7 @@ def slim_features(path: str | Path, batch: np.ndarray) -> np.ndarray:
     slim, inception_v3 = import_slim()
     compat = tf.compat.v1
     with tf.Graph().as_default(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TF-slim calls layers in a way that Keras calls deprecated
+        warnings.simplefilter("ignore")  # TF-slim calls layers in a way that Keras has deprecated
         images = compat.placeholder(tf.float32, [None, *batch.shape[1:]])
         with (
             slim.arg_scope(inception_v3.inception_v3_arg_scope()),

@@ -1,4 +1,4 @@
-"""The stand-in body: random weights with calibrated statistics, to check the pipeline without a network."""
+"""The stand-in body: random weights with calibrated statistics, to check the pipeline without a download."""
 
 import concurrent.futures
 import os
@@ -11,21 +11,21 @@ from bears_tl.inception import architecture, backbone, checkpoint
 from bears_tl.photos import sample
 from bears_tl.photos.views import center_view
 
-VERSION = 2  # raise it when a stand-in gets other values: one that lies there is then not taken for the new one
+VERSION = 2  # increase it when the values change, so that an old stand-in on disk is not used
 CALIBRATION_PHOTOS = 64
-NOT_IN_THE_SAMPLE = 10_000  # their numbers start here: no photo that is tested later has a part in the body
+NOT_IN_THE_SAMPLE = 10_000  # the first number of calibration photos, so that none of them is in the sample
 
 
 def make(path: Path, seed: int) -> None:
     """Write a seeded stand-in as a V1 checkpoint that is restored like the published one.
 
-    Kernels are He-normal (https://arxiv.org/abs/1502.01852, equation 10); each batch norm's moving statistics are those
-    of 64 painted photos on their way through, which keeps the signal alive over 94 layers. Betas of 1 let most values
-    pass the ReLUs, so that less of a photo is lost on the way than with betas of 0.
+    Kernels are He-normal (https://arxiv.org/abs/1502.01852, equation 10). The moving statistics of each batch norm are
+    those of 64 painted photos at that layer, which keeps the signal alive over 94 layers. Betas of 1 let most values
+    pass the ReLUs, so that less information about a photo is lost than with betas of 0.
 
     Args:
         path: the checkpoint file to write.
-        seed: of the kernels and of the painted photos.
+        seed: the seed of the kernels and the painted photos.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Which weights a run restores: a local file, the published ones, or the stand-in."""
+"""Find the weights of a run: a local file, the published checkpoint, or the stand-in."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ LOCK_NAME = "lock.json"
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A checkpoint file: where it lies, what it is (official, local or stand_in) and its SHA-256."""
+    """A checkpoint file: its path, kind (official, local or stand_in) and SHA-256."""
 
     path: Path
     kind: str
@@ -24,18 +24,18 @@ class Weights:
 
 
 def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICIAL_URL) -> Weights:
-    """Find or fetch the checkpoint that a setting means.
+    """Find or download the checkpoint for a setting.
 
     Args:
         setting: `auto` (a file in the folder, else the official download, else the stand-in), `random` (the stand-in),
             a path, or a URL. Only `auto` falls back.
-        folder: where checkpoints are kept.
-        seed: of the stand-in.
-        official_url: where the published checkpoint is.
+        folder: the folder of checkpoints.
+        seed: the seed of the stand-in.
+        official_url: the address of the published checkpoint.
 
     Raises:
-        InputError: no such file, or not a checkpoint.
-        NotReachableError: a URL that could not be fetched.
+        InputError: the file is missing or is not a checkpoint.
+        NotReachableError: a URL could not be fetched.
     """
     folder = Path(folder)
     if setting == "random":
@@ -47,10 +47,13 @@ def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICI
         try:
             return _fetched(official_url, folder / _name_of(official_url), attempts=1)
         except NotReachableError as error:
-            print(f"The published weights could not be fetched ({error}); the stand-in takes their place.")
+            print(
+                f"The published weights could not be fetched ({error}). Using the stand-in body with random weights; "
+                f"for real results, put {_name_of(official_url)} into {folder}/ and run again."
+            )
             return _stand_in(folder, seed)
     if setting.startswith(("http://", "https://")):
-        # many sites have an inception_v3.ckpt, so the file of any other address carries a hash of it
+        # many sites have an inception_v3.ckpt, so add a hash of the address to the file name
         other = "" if setting == official_url else f"{hashlib.sha256(setting.encode()).hexdigest()[:8]}-"
         return _fetched(setting, folder / f"{other}{_name_of(setting)}")
     check_checkpoint(setting)
@@ -71,10 +74,10 @@ def _at(path: Path, folder: Path) -> Weights:
 
 
 def fingerprint(path: str | Path) -> str:
-    """Give the SHA-256 of a checkpoint; of one of several files, TensorFlow's second format, that of its index.
+    """Return the SHA-256 of a checkpoint; for TensorFlow's V2 format of several files, that of its index.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the checkpoint is missing.
     """
     path = Path(path)
     return sha256_of(path if path.is_file() else Path(f"{path}.index"))

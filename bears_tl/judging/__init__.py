@@ -1,1 +1,1 @@
-"""From probabilities to a verdict: metrics, paired comparisons, figures. Imports no TensorFlow."""
+"""Evaluate predictions: metrics, paired comparisons, figures. Imports no TensorFlow."""

@@ -1,4 +1,4 @@
-"""Variants against a base, over seeds, photo by photo: rows, their table as Markdown, and the files that hold both."""
+"""Compare variants with a base over several seeds, paired by photo; write rows and a Markdown table."""
 
 import dataclasses
 import statistics
@@ -12,22 +12,22 @@ from bears_tl.judging.metrics import mcnemar_p_value, wilson_interval
 
 MOST_SEEDS = 1000
 READING = """\
-Each seed is another split. *p* is McNemar's exact test on the photos that just one of base and variant gets right, of
-that row by itself: of twenty variants that change nothing, one may well get below 0.05. A photo may be tested with
-several seeds, which makes intervals and *p* a little too sure. Losses are plain cross-entropy, 0 for what is surely
-right, and means over seeds; the change is variant less base: below 0 the variant is better.
+Each seed gives a different split. *p* is from McNemar's exact test on the photos that only one of base and variant
+gets right. It is not corrected for multiple comparisons: of twenty variants that change nothing, one may well get
+below 0.05. A photo may be tested with several seeds, so intervals are slightly too narrow and *p* slightly too small.
+Losses are plain cross-entropy, averaged over seeds. The change is variant minus base: below 0, the variant is better.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What one seed of the base or of a variant came to.
+    """The result of the base or a variant with one seed.
 
     Attributes:
-        hits: test photo to whether it is right. Those that base and variant both have are paired.
-        losses: cross-entropy in nats of each test photo, or a single entry, such as the mean over validation. Those
-            that base and variant both have are compared.
-        facts: further figures by name, see `Fact`.
+        hits: test photo to whether it is classified correctly. Photos of both base and variant are paired.
+        losses: cross-entropy in nats of each test photo, or a single entry such as the validation mean. Entries of both
+            base and variant are compared.
+        facts: further numbers by name, see `Fact`.
     """
 
     hits: dict[str, bool]
@@ -36,7 +36,7 @@ class Outcome:
 
 
 class Fact(NamedTuple):
-    """A further figure of each outcome: its heading in the table, its format, and how seeds are put together."""
+    """A further number of each outcome: its heading in the table, its format, and how it is aggregated over seeds."""
 
     heading: str
     digits: str
@@ -45,13 +45,13 @@ class Fact(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What is compared.
+    """The layout of a comparison.
 
     Attributes:
-        loss: which, such as "validation loss".
-        facts: name to what it is.
-        reading: what is to be known of this table beside READING.
-        columns: of NAME.csv.
+        loss: the name of the loss, such as "validation loss".
+        facts: further numbers by name.
+        reading: notes on this table, in addition to READING.
+        columns: the columns of NAME.csv.
         keys: column to the key of a row, where they differ.
     """
 
@@ -63,37 +63,37 @@ class Study:
 
 
 def check_table(to: str | Path, seeds: int) -> Path:
-    """Give the path of a table that is to be made over some seeds.
+    """Check the arguments --to and --seeds of a comparison; return the path of its table.
 
     Raises:
-        InputError: no name of a CSV file, or seeds out of range.
+        InputError: the name does not end in .csv, or the number of seeds is out of range.
     """
     to = Path(to)
     if to.suffix != ".csv":
-        raise InputError(f"--to {str(to)!r}: expected the name of a table, such as results/smoothing.csv")
+        raise InputError(f"--to {str(to)!r} does not end in .csv: name a table, such as results/smoothing.csv")
     if not 1 <= seeds <= MOST_SEEDS:
         raise InputError(f"--seeds {seeds} is out of range, expected 1 to {MOST_SEEDS}")
     return to
 
 
 def say_seeds(first: int, count: int) -> str:
-    """Say which seeds, such as "the seeds 0 to 4" or "seed 0"."""
+    """Name a range of seeds, such as "the seeds 0 to 4" or "seed 0"."""
     return f"the seeds {first} to {first + count - 1}" if count > 1 else f"seed {first}"
 
 
 def compare(outcomes: dict[str, list[Outcome]], facts: dict[str, Fact]) -> list[dict]:
-    """Make a row a variant, the base's first.
+    """Make one row per variant, the base first.
 
     Args:
-        outcomes: variant, the base first, to its outcomes, one a seed, the same seeds each.
-        facts: what the outcomes have beside hits and losses.
+        outcomes: variant to its outcomes, one per seed, with the same seeds for all; the base comes first.
+        facts: the further numbers of the outcomes, besides hits and losses.
 
     Returns:
-        Rows of variant; seeds, photos, errors, accuracy, low and high (Wilson, 95 %) over the tests of all seeds;
-        paired_photos, only_base_right, only_variant_right and p_value (two-sided, 1 where no photo distinguishes the
-        two), paired within seeds; loss; loss_change, the mean over seeds of variant less base, with change_low and
-        change_high, the lowest and highest seed, empty where nothing is in both; and the facts. The base is compared
-        with itself.
+        Rows with variant; seeds, photos, errors, accuracy, low and high (Wilson, 95 %) over the tests of all seeds;
+        paired_photos, only_base_right, only_variant_right and p_value (two-sided, 1 if no photo distinguishes the two),
+        paired within seeds; loss; loss_change, the mean over seeds of variant minus base, with change_low and
+        change_high, the lowest and highest seed (empty if base and variant share no entry); and the facts. The base is
+        compared with itself.
     """
     base = next(iter(outcomes.values()))
     return [{"variant": name} | _compare(base, of_variant, facts) for name, of_variant in outcomes.items()]
@@ -128,10 +128,10 @@ def _compare(base: list[Outcome], outcomes: list[Outcome], facts: dict[str, Fact
 
 
 def read(path: str | Path, study: Study) -> list[dict]:
-    """Give the rows of a NAME.csv that `write` made; their values are strings.
+    """Read the rows of a NAME.csv from `write`; all values are strings.
 
     Raises:
-        InputError: not there, not readable, or a column is missing.
+        InputError: the file is missing or not readable, or lacks a column.
     """
     return [
         {study.keys.get(column, column): row[column] for column in study.columns}
@@ -144,13 +144,13 @@ def write(to: Path, rows: list[dict], study: Study, head: list[str], note: str =
 
     Args:
         to: NAME.csv.
-        rows: see `compare`.
-        study: what they compare.
-        head: lines that say what they were measured on.
-        note: a warning, below head and figure.
+        rows: the rows, see `compare`.
+        study: the layout of the comparison.
+        head: lines that describe what was measured.
+        note: a warning, printed below the head and in the figure.
 
     Returns:
-        What NAME.md holds.
+        The content of NAME.md.
     """
     from bears_tl.judging import plots
 
@@ -162,12 +162,12 @@ def write(to: Path, rows: list[dict], study: Study, head: list[str], note: str =
 
 
 def label(row: dict) -> str:
-    """Give the name of a row's variant, and its position where it is a switch."""
+    """Return the name of a row's variant, with its position if it is a switch."""
     return f"{row['variant']} {row.get('position', '')}".strip()
 
 
 def table(rows: list[dict], study: Study) -> str:
-    """Write rows of `compare` as Markdown, and how they are to be read; values may be strings, as `read` gives them."""
+    """Format rows of `compare` as a Markdown table with notes; values may be strings, as returned by `read`."""
     headings = [
         "variant", "test photos wrong", "accuracy, 95 % interval", "right with base / variant only", "p",
         f"{study.loss}, nats", "its change (lowest to highest)", *(fact.heading for fact in study.facts.values()),

@@ -1,16 +1,16 @@
-"""The table of predictions: a row a photo, from the head's probabilities to predictions.csv and back."""
+"""The table of predictions, one row per photo: from probabilities to predictions.csv and back."""
 
 import numpy as np
 
 _PREFIX = "probability_"
-ROUNDING = 1e-4  # how far probabilities of the same photo may differ: float32 sums depend on the batch
+ROUNDING = 1e-4  # how far probabilities of the same photo may differ: the head's float32 sums may depend on the batch
 
 
 def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> dict:
     """Make a row of predictions.csv.
 
     Args:
-        photo: path, and class_name and split where they are known.
+        photo: path, and class_name and split if known.
         probabilities: float [n classes] in [0, 1].
         class_names: in the order of the probabilities.
     """
@@ -21,23 +21,23 @@ def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> di
 
 
 def to_rows(photos: list[dict], probabilities: np.ndarray, class_names: list[str]) -> list[dict]:
-    """Make rows of predictions.csv of photos and their probabilities, float [n, n classes], see `to_row`."""
+    """Make rows of predictions.csv from photos and their probabilities, float [n, n classes]; see `to_row`."""
     return [to_row(photo, shares, class_names) for photo, shares in zip(photos, probabilities, strict=True)]
 
 
 def class_names_of(rows: list[dict]) -> list[str]:
-    """Read the class names off the columns."""
+    """Read the class names from the columns."""
     return [column.removeprefix(_PREFIX) for column in rows[0] if column.startswith(_PREFIX)]
 
 
 def probabilities_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
-    """Read float32 [n, n classes] in [0, 1]."""
+    """Read the probabilities: float32 [n, n classes] in [0, 1]."""
     values = [[row[f"{_PREFIX}{name}"] for name in class_names] for row in rows]
     return np.array(values, dtype=np.float32).reshape(len(rows), len(class_names))
 
 
 def labels_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
-    """Give int64 [n], the place of each row's class among the class names."""
+    """Return the index of each row's class in the class names: int64 [n]."""
     return np.array([class_names.index(row["class_name"]) for row in rows], dtype=np.int64)
 
 
@@ -53,7 +53,7 @@ def largest_difference(rows: list[dict], others: list[dict]) -> float:
 
 
 def worst(rows: list[dict], class_names: list[str], count: int) -> list[dict]:
-    """Give the rows whose true class got the least probability, least first: mistakes, then narrow escapes."""
+    """Return the `count` rows with the lowest probability of the true class, lowest first."""
     probabilities, labels = probabilities_of(rows, class_names), labels_of(rows, class_names)
     order = np.argsort(probabilities[np.arange(len(rows)), labels], kind="stable")
     return [rows[i] for i in order[:count]]

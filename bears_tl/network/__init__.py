@@ -1,1 +1,1 @@
-"""Files from the network: downloads that resume, and what a server's response means."""
+"""Download files: resume, retry, and interpret the server's responses."""

@@ -1,4 +1,4 @@
-"""Bring many photos from one server: a few at a time, patiently, each whole or not at all, none twice."""
+"""Download many photos from one server: a few at a time, with retries, each complete and none twice."""
 
 import concurrent.futures
 import dataclasses
@@ -11,82 +11,82 @@ from pathlib import Path
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.files import write_bytes
 from bears_tl.network.download import CHUNK_BYTES
-from bears_tl.network.responses import PassingError, refuse_page, refuse_status, retrying
+from bears_tl.network.responses import TransientError, refuse_page, refuse_status, retrying
 
 USER_AGENT = "bears_tl/0.1 (builds a set of licensed photos; fetches each once)"
-JPEG_FORMATS = ("JPEG", "MPO")  # the second: a JPEG with another one behind it, which some cameras write
-TOLERATED_REFUSALS = 10  # photos that are gone, before it is checked whether most of them are
+JPEG_FORMATS = ("JPEG", "MPO")  # MPO: two or more JPEGs in one file, written by some cameras
+TOLERATED_FAILURES = 10  # give up when more photos than this, and more than half of those tried, are unavailable
 
 
 @dataclasses.dataclass(frozen=True)
-class Manners:
-    """How a server is treated."""
+class FetchLimits:
+    """How many requests a server gets, how long to wait for it, and how large a photo may be."""
 
     connections: int = 8
     timeout_seconds: tuple[float, float] = (5, 30)  # to connect, between bytes
     attempts: int = 4
-    backoff_seconds: float = 1  # before the second attempt; doubled for each one more
-    max_wait_seconds: float = 120  # a server that asks for a longer wait is given up
+    backoff_seconds: float = 1  # before the second attempt; doubles with each further attempt
+    max_wait_seconds: float = 120  # give up if the server asks for a longer wait
     max_bytes: int = 50 * 10**6  # of one photo
 
 
-def fetch_photos(addresses: dict[Path, str], description: str, manners: Manners | None = None) -> dict[Path, str]:
-    """Bring the JPEG of each address to its path; one that is there and whole is not fetched again.
+def fetch_photos(addresses: dict[Path, str], description: str, limits: FetchLimits | None = None) -> dict[Path, str]:
+    """Download the JPEG at each address to its path; complete photos that are already there are skipped.
 
     Args:
-        addresses: where each photo goes -> its address.
-        description: what to call them in the progress bar.
-        manners: how the server is treated.
+        addresses: path of each photo -> its address.
+        description: name of the photos in the progress bar.
+        limits: connections, timeouts, attempts and size; see `FetchLimits`.
 
     Returns:
-        Those that cannot be had, path -> why: gone, a web page, too large, no JPEG, damaged.
+        The photos that are unavailable, path -> reason: gone, a web page, too large, not a JPEG, damaged.
 
     Raises:
-        NotReachableError: the server cannot be reached or refuses to work, or most photos cannot be had. What came
-            until then stays.
+        NotReachableError: the server cannot be reached or keeps failing, or most photos are unavailable. Photos
+            fetched so far are kept.
         InputError: a photo cannot be written.
     """
     from tqdm import tqdm
 
-    courier = _Courier(manners or Manners())
-    refused = {}
-    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(courier.manners.connections) as pool:
-        warnings.simplefilter("ignore")  # what Pillow warns of (odd metadata, large images) intake will judge
-        jobs = {pool.submit(courier.bring, path, address): path for path, address in addresses.items()}
+    fetcher = _Fetcher(limits or FetchLimits())
+    failed = {}
+    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(fetcher.limits.connections) as pool:
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; intake handles both
+        jobs = {pool.submit(fetcher.fetch, path, address): path for path, address in addresses.items()}
         finished = concurrent.futures.as_completed(jobs)
         bar = tqdm(finished, description, len(jobs), unit=" photos", disable=None, leave=False)
         try:
             for count, job in enumerate(bar, 1):
                 if reason := job.result():
-                    refused[jobs[job]] = reason
-                if len(refused) > max(TOLERATED_REFUSALS, count / 2):
+                    failed[jobs[job]] = reason
+                if len(failed) > max(TOLERATED_FAILURES, count / 2):
                     raise NotReachableError(
-                        f"{len(refused)} of the first {count} photos of {description!r} cannot be had, for example "
+                        f"{len(failed)} of the first {count} photos of {description!r} are unavailable, for example "
                         f"{reason}: check the address of the photos and the network"
                     )
         finally:
-            courier.stopped.set()
-            pool.shutdown(cancel_futures=True)  # after a fault or Ctrl-C, do not fetch the rest first
-    return refused
+            fetcher.stopped.set()
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, skip the remaining photos
+    return failed
 
 
-class _Courier:
-    """What the threads share: when the server may get the next request, and whether the work is to end."""
+class _Fetcher:
+    """State shared by the threads: the time of the next allowed request, and whether to stop."""
 
-    def __init__(self, manners: Manners):
-        self.manners, self.stopped = manners, threading.Event()
+    def __init__(self, limits: FetchLimits):
+        self.limits, self.stopped = limits, threading.Event()
         self.next_request_at = 0.0  # on the monotonic clock
         self.own = threading.local()
 
-    def bring(self, path: Path, address: str) -> str | None:
-        """Bring one photo; return why it cannot be had, or None."""
+    def fetch(self, path: Path, address: str) -> str | None:
+        """Download one photo; return why it is unavailable, or None."""
         if path.is_file() and not _fault(path.read_bytes()):
             return None
-        waits = self.manners.attempts, self.manners.backoff_seconds, self.manners.max_wait_seconds
+        waits = self.limits.attempts, self.limits.backoff_seconds, self.limits.max_wait_seconds
         try:
-            photo = retrying(*waits, sleep=self._leave_alone)(self._receive, address)
-        except PassingError as error:
-            raise NotReachableError(f"{address!r}: {error}: run again later, what came is kept") from None
+            photo = retrying(*waits, sleep=self._pause)(self._receive, address)
+        except TransientError as error:
+            raise NotReachableError(f"{address!r}: {error}: run again later; photos fetched so far are kept") from None
         except InputError as error:
             return str(error)
         if fault := _fault(photo):
@@ -94,36 +94,36 @@ class _Courier:
         write_bytes(path, photo)
         return None
 
-    def _leave_alone(self, seconds: float) -> None:
-        """Have all threads wait before their next request, for the server is in trouble."""
+    def _pause(self, seconds: float) -> None:
+        """Make all threads wait before their next request, because the server is overloaded or failing."""
         self.next_request_at = time.monotonic() + seconds
 
     def _receive(self, address: str) -> bytes:
-        """Make one request when it is time; raise PassingError where another may help, InputError for what is final."""
+        """Make one request when allowed; raise TransientError if a retry may help, InputError if it cannot."""
         import requests
         import urllib3
 
         if self.stopped.wait(max(0.0, self.next_request_at - time.monotonic())):
-            raise InputError("the work was ended")
-        if not hasattr(self.own, "session"):  # a session is not made to be shared by threads
+            raise InputError("the download was stopped")
+        if not hasattr(self.own, "session"):  # one session per thread: sessions are not thread-safe
             self.own.session = requests.Session()
             self.own.session.headers["User-Agent"] = USER_AGENT
         photo = bytearray()
         try:
-            with self.own.session.get(address, stream=True, timeout=self.manners.timeout_seconds) as response:
+            with self.own.session.get(address, stream=True, timeout=self.limits.timeout_seconds) as response:
                 refuse_status(response, address)
                 for chunk in response.iter_content(CHUNK_BYTES):
                     photo += chunk
-                    if len(photo) > self.manners.max_bytes:
-                        raise InputError(f"{address!r} sends more than {self.manners.max_bytes:,} bytes")
+                    if len(photo) > self.limits.max_bytes:
+                        raise InputError(f"{address!r} sends more than {self.limits.max_bytes:,} bytes")
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise PassingError(f"the connection failed ({type(error).__name__})") from None
+            raise TransientError(f"the connection failed ({type(error).__name__})") from None
         refuse_page(photo[:CHUNK_BYTES], address)
         return bytes(photo)
 
 
 def _fault(photo: bytes) -> str | None:
-    """Say what is wrong with a photo, or None if it is a JPEG that can be decoded to its end."""
+    """Return what is wrong with a photo, or None if it is a JPEG that decodes completely."""
     from PIL import Image
 
     try:
@@ -132,5 +132,5 @@ def _fault(photo: bytes) -> str | None:
                 return f"{image.format}, not JPEG"
             image.load()
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
-        return f"no whole JPEG ({type(error).__name__})"
+        return f"not a complete JPEG ({type(error).__name__})"
     return None

@@ -1,4 +1,4 @@
-"""What a server's response means: the file, a reason for another attempt, or a refusal; and the attempts."""
+"""Decide whether a server's response is the file, a reason to retry, or a final error; and retry."""
 
 import contextlib
 import email.utils
@@ -7,23 +7,23 @@ import time
 
 from bears_tl.errors import InputError, NotReachableError
 
-PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # worth another attempt
+TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # a retry may help
 _HTML_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 
 
-class PassingError(Exception):
-    """A fault that another attempt may get past."""
+class TransientError(Exception):
+    """An error that may not happen again: worth a retry."""
 
-    wait_seconds: float | None = None  # what the server asks for
+    wait_seconds: float | None = None  # the wait requested by the server, if any
 
 
 def retrying(attempts: int, backoff_seconds: float, max_wait_seconds: float, **hooks):
-    """Make what calls a function again while it raises PassingError: `retrying(...)(function, *arguments)`.
+    """Return a caller that retries a function while it raises TransientError: `retrying(...)(function, *arguments)`.
 
-    It waits as long as the server asks for, else `backoff_seconds`, doubled for each attempt more. It gives up after so
-    many attempts, and when the server asks for more than `max_wait_seconds`, by a PassingError that says so.
+    It waits as long as the server asks, otherwise `backoff_seconds`, doubled after each attempt. It raises a
+    TransientError after `attempts` attempts, or when the server asks for a wait longer than `max_wait_seconds`.
 
     Args:
         attempts: 1 or more.
@@ -43,10 +43,11 @@ def retrying(attempts: int, backoff_seconds: float, max_wait_seconds: float, **h
         return backoff(state) if wait_seconds is None else wait_seconds
 
     def give_up(state) -> None:
-        raise PassingError(f"{state.outcome.exception()}; given up at attempt {state.attempt_number} in a row")
+        count = state.attempt_number
+        raise TransientError(f"{state.outcome.exception()}; gave up after {count} attempt{'s' * (count > 1)}")
 
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(PassingError),
+        retry=tenacity.retry_if_exception_type(TransientError),
         wait=wait,
         stop=lambda state: state.attempt_number >= attempts or state.upcoming_sleep > max_wait_seconds,
         retry_error_callback=give_up,
@@ -55,39 +56,37 @@ def retrying(attempts: int, backoff_seconds: float, max_wait_seconds: float, **h
 
 
 def is_page(head: bytes) -> bool:
-    """Tell by its first bytes whether a content is HTML."""
+    """Return whether content is HTML, judging by its first bytes."""
     return _HTML_START.match(head) is not None
 
 
 def refuse_page(head: bytes, name: str) -> None:
-    """Refuse a web page (a login, an error, a quota notice) that came in place of a file.
+    """Reject a web page (login, error, quota notice) that was sent instead of a file.
 
     Args:
         head: the first bytes of the content.
-        name: what to call it in the message.
+        name: name of the content in the message.
 
     Raises:
-        InputError: it is one; its title is in the message.
+        InputError: it is a web page; the message quotes its title.
     """
     if is_page(head):
         title = re.search(rb"<title[^>]*>(.*?)</title>", head, re.I | re.S)
-        words = " ".join(title[1].decode("utf-8", "replace").split())[:100] if title else "without a title"
-        raise InputError(
-            f"{name!r} is a web page ({words}), not the file: open it in a browser to see what it asks for"
-        )
+        words = " ".join(title[1].decode("utf-8", "replace").split())[:100] if title else "untitled"
+        raise InputError(f"{name!r} is a web page ({words}), not the file: open it in a browser to see what it says")
 
 
 def refuse_status(response, source: str) -> None:
-    """Raise PassingError for a status worth another attempt, NotReachableError for another that brings no content."""
+    """Raise TransientError for a status that a retry may fix, NotReachableError for any other without content."""
     status = f"HTTP {response.status_code} {response.reason or ''}".strip()
-    if response.status_code in PASSING_STATUSES:
-        error = PassingError(f"the server answers {status}")
+    if response.status_code in TRANSIENT_STATUSES:
+        error = TransientError(f"the server answered {status}")
         error.wait_seconds = _retry_after_seconds(response.headers.get("Retry-After"))
         if error.wait_seconds:
-            error.args = (f"the server answers {status} and asks to wait {error.wait_seconds:.0f} s",)
+            error.args = (f"the server answered {status} and asks to wait {error.wait_seconds:.0f} s",)
         raise error
     if response.status_code not in (200, 206, 416):
-        raise NotReachableError(f"{source!r} answers {status}")
+        raise NotReachableError(f"{source!r} answered {status}")
 
 
 def _retry_after_seconds(text: str | None) -> float | None:

@@ -1,1 +1,1 @@
-"""From an archive to checked, split, viewable photos. Imports no TensorFlow."""
+"""Fetch, check, split and render photos. Does not import TensorFlow."""

@@ -1,6 +1,6 @@
-"""Files and folders that systems and programs leave among photos, and that are never meant."""
+"""Files and folders that operating systems and programs leave among photos."""
 
 
 def is_clutter(name: str) -> bool:
-    """Tell by its name, without the folders it lies in, whether a file or folder is to be passed over."""
+    """Return whether a file or folder should be ignored, judging by its own name (without parent folders)."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")

@@ -1,4 +1,4 @@
-"""Cues: what can be said of a photo without looking at what it shows, and may still tell the classes apart."""
+"""Measure cues: colours, border, image size and file size, which may separate the classes without any content."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from bears_tl.errors import InputError, reason_of
 from bears_tl.photos.image import read_image
 from bears_tl.threads import map_ahead
 
-SIDE_PX = 100  # colours are measured on photos of one size: a spread depends on how fine the details are
+SIDE_PX = 100  # colours are measured at one size, because the standard deviation depends on the level of detail
 FRAME_PX = 5  # the outer 5 % on each side
 
 
@@ -18,13 +18,13 @@ def measure_cues(folder: str | Path, photos: list[dict]) -> dict[str, np.ndarray
     """Measure the cues of photos.
 
     Args:
-        folder: what `path` of a photo is relative to.
+        folder: the photo folder that paths are relative to.
         photos: rows of photos.csv.
 
     Returns:
-        Cue to float64 [n, numbers], in the order of `photos`. colour: mean and spread (standard deviation) of red,
-        green and blue, in [0, 1], over the whole photo; border: the same over the outer 5 %; image_size: logarithms of
-        width, height and width over height, as stored; file_size: logarithm of the bytes.
+        Cue name -> float64 [n, values], in the order of `photos`. colour: mean and standard deviation of red, green and
+        blue, in [0, 1], over the whole photo; border: the same over the outer 5 %; image_size: logarithms of width,
+        height and width / height, as stored; file_size: logarithm of the bytes.
 
     Raises:
         InputError: a photo can no longer be read.
@@ -33,7 +33,7 @@ def measure_cues(folder: str | Path, photos: list[dict]) -> dict[str, np.ndarray
     def colours(photo: dict) -> tuple[np.ndarray, np.ndarray]:
         try:
             return measure_colours(read_image(Path(folder, photo["path"]), smallest_side_px=2 * SIDE_PX))
-        except Exception as error:  # decoders raise anything on files that were broken since intake
+        except Exception as error:  # decoders raise errors of many types on files damaged since intake
             raise InputError(
                 f"{photo['path']!r} can no longer be read ({reason_of(error)}): run intake and split again"
             ) from None
@@ -49,7 +49,10 @@ def measure_cues(folder: str | Path, photos: list[dict]) -> dict[str, np.ndarray
 
 
 def measure_colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """Measure mean and spread of red, green and blue in [0, 1] of an RGB image and of its border: float64 [6] each."""
+    """Return mean and standard deviation of red, green and blue of an RGB image and of its border: float64 [6] each.
+
+    Levels are in [0, 1].
+    """
     small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     levels = np.asarray(small) / 255
     border = np.ones((SIDE_PX, SIDE_PX), bool)

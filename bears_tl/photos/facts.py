@@ -1,4 +1,4 @@
-"""What is known of a file once it was read: hash, format, size, perceptual hashes, or why it is no photo."""
+"""Read the facts of a file (hash, format, size, perceptual hashes, or why it is not a photo) and cache them."""
 
 import contextlib
 import json
@@ -18,21 +18,21 @@ from bears_tl.lock import one_at_a_time
 from bears_tl.photos.groups import HASH_BYTES, HASHES, perceptual_hashes
 from bears_tl.photos.image import hint, open_image, readable_formats, to_rgb
 
-VERSION = 2  # raise it when the facts of a file change their meaning
+VERSION = 2  # increase it when the meaning of the facts changes
 _ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
 _TABLE = "CREATE TABLE facts (key TEXT PRIMARY KEY, version TEXT, facts BLOB) WITHOUT ROWID"
 
 
 def read_facts(path: str | Path) -> dict:
-    """Read a file once, decode it fully, and give what is known of it.
+    """Read a file once, decode it fully and return its facts.
 
     Args:
-        path: any file; a pipe, socket or device is not opened.
+        path: any file; pipes, sockets and devices are not opened.
 
     Returns:
         bytes; sha256, format, mode, width, height (as stored, before EXIF), frames and hashes (uint8 [27, 32]) as far
-        as the file could be read; reason and detail, empty for a photo: not_an_image, truncated, empty, too_large or
-        unreadable. Never raises for what is in the file.
+        as the file could be read; reason (not_an_image, truncated, empty, too_large or unreadable) and detail, both
+        empty for a photo. The file's content never raises an error.
     """
     import hashlib
 
@@ -51,7 +51,7 @@ def read_facts(path: str | Path) -> dict:
             file.seek(0)
             with open_image(file) as image:
                 facts |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
-                # A camera's MPO holds a preview or the other eye's view, a PSD its layers: no animation
+                # Several images are no animation in an MPO (preview, stereo pair) or a PSD (layers).
                 facts["frames"] = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
                 image.load()
                 facts["hashes"] = perceptual_hashes(to_rgb(_small(image)))
@@ -61,7 +61,7 @@ def read_facts(path: str | Path) -> dict:
         return facts | {"reason": "too_large", "detail": str(error)}
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
         if isinstance(error, MemoryError) or getattr(error, "errno", None):
-            facts.pop("sha256", None)  # a fault of the machine: not to be remembered as one of this content
+            facts.pop("sha256", None)  # a fault of the machine, not of the content: without a hash it is not cached
         words = str(error).lower()
         reason = "truncated" if "truncated" in words else "too_large" if "too large" in words else "unreadable"
         return facts | {"reason": reason, "detail": " ".join(f"{type(error).__name__}: {error}".split())}
@@ -69,44 +69,46 @@ def read_facts(path: str | Path) -> dict:
 
 
 def _small(image: Image.Image) -> Image.Image:
-    """Shrink before colours are converted, where that is the same: a large photo is hashed several times faster."""
+    """Shrink an image before colour conversion if the mode allows it: large photos are hashed several times faster."""
     if image.mode in ("L", "RGB", "CMYK"):
         return image.resize((96, 96), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return image
 
 
 class FactCache:
-    """Facts of files in an SQLite file, found again by device, inode, size and time of change.
+    """An SQLite cache of file facts, keyed by device, inode, size and modification time.
 
-    A file that was renamed or moved within its disk is found again; one that was written to is read again. The cache
-    survives a kill at any instant, and several processes may use it at once.
+    A file that was renamed or moved on the same disk is still found; a modified file is read again. The cache survives
+    a kill at any time, and several processes may use it at once.
     """
 
     def __init__(self, path: str | Path):
-        """Open the cache, or start it; one that is damaged or of another version is started anew.
+        """Open or create the cache; a damaged cache is replaced, entries of other versions are deleted.
 
         Raises:
             InputError: the folder cannot be written.
         """
-        # Another Pillow, or the same with another plugin, may read more files, or fewer
+        # A different version of Pillow, or different plugins, may read more or fewer files.
         self._version = f"{VERSION} {PIL.__version__} {' '.join(readable_formats())}"
-        self._unsaved: list[tuple] = []  # for one write of a moment: other processes wait for as long as it lasts
+        self._unsaved: list[tuple] = []  # written together, because other processes must wait during a write
         path = Path(path)
-        with one_at_a_time(path, "the cache of the intake"):  # or one starts anew what another has just started
+        with one_at_a_time(path, "the intake cache"):  # so that no process replaces a cache another just created
             try:
                 try:
                     self._connect(path)
                 except sqlite3.DatabaseError as error:
                     if isinstance(error, sqlite3.OperationalError):
                         raise
-                    print(f"The cache {path} is damaged ({error}): it is started anew, all files are read again.")
+                    print(f"The cache {path} is damaged ({error}): creating a new one and reading all files again.")
                     self._database.close()
                     path.unlink()
                     self._connect(path)
             except OSError as error:
                 raise write_error(path, error) from error
             except sqlite3.OperationalError as error:
-                raise InputError(f"the cache {str(path)!r} could not be written ({error}): check its folder") from error
+                raise InputError(
+                    f"the cache {str(path)!r} could not be written ({error}): check the permissions of its folder"
+                ) from error
 
     def _connect(self, path: Path) -> None:
         self._database = sqlite3.connect(path, timeout=60)
@@ -119,26 +121,26 @@ class FactCache:
             self._database.execute("DELETE FROM facts WHERE version != ?", [self._version])
 
     def get(self, status: os.stat_result) -> dict | None:
-        """Give the facts of a file with this status, or None when it was not read yet."""
+        """Return the facts of a file with this status, or None if it was not read yet."""
         key = [_key(status), self._version]
-        with contextlib.suppress(Exception):  # a damaged row raises anything: its file is read again
+        with contextlib.suppress(Exception):  # a damaged row may raise any error: read the file again
             row = self._database.execute("SELECT facts FROM facts WHERE key = ? AND version = ?", key).fetchone()
             return row and _unpacked(row[0])
         return None
 
     def put(self, status: os.stat_result, facts: dict) -> None:
-        """Keep the facts of a file whose content was read; they are on disk after the next `save`."""
+        """Add the facts of a file whose content was read; `save` writes them to disk."""
         if "sha256" in facts:
             self._unsaved.append((_key(status), self._version, _packed(facts)))
 
     def save(self) -> None:
-        """Write what was put since the last time."""
-        with contextlib.suppress(sqlite3.Error), self._database:  # a full disk costs the next intake some time, no more
+        """Write the facts added since the last save."""
+        with contextlib.suppress(sqlite3.Error), self._database:  # a full disk only makes the next intake slower
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", self._unsaved)
         self._unsaved.clear()
 
     def close(self) -> None:
-        """Save, and let go of the file."""
+        """Save and close the file."""
         self.save()
         self._database.close()
 
@@ -148,7 +150,7 @@ def _key(status: os.stat_result) -> str:
 
 
 def _packed(facts: dict) -> bytes:
-    """Write facts as JSON, a newline and the hashes; zlib's checksum finds out when a byte of it was changed."""
+    """Serialize facts as JSON, a newline and the hashes; zlib's checksum detects changed bytes."""
     hashes = facts["hashes"].tobytes() if "hashes" in facts else b""
     texts = json.dumps({name: value for name, value in facts.items() if name != "hashes"})
     return zlib.compress(texts.encode() + b"\n" + hashes, 1)

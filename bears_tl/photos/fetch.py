@@ -1,4 +1,4 @@
-"""From a source (sample, folder, archive, address) to a folder of class folders."""
+"""Turn a source (the sample, a folder, an archive or an address) into a folder of class folders."""
 
 import hashlib
 import os
@@ -29,31 +29,31 @@ def fetch(
     max_ratio: float = archive.MAX_RATIO,
     download_options: dict | None = None,
 ) -> Path:
-    """Return the folder that holds the class folders, fetched and unpacked into `data_folder` if need be.
+    """Return the folder of class folders; download and unpack into `data_folder` if necessary.
 
-    What was unpacked before is used again at once; the folder's name carries the archive's hash, so that a changed
-    archive is another folder.
+    An archive that was unpacked before is reused. The folder name includes the archive's hash, so a changed archive
+    gets a new folder.
 
     Args:
         source: `sample`, an existing folder, a tar.xz, tar.gz, tar.bz2, tar or zip archive (judged by content), or
             the URL or Google Drive id of one.
-        data_folder: everything that is made goes here; archives to archives/, their hashes to lock.json.
-        sha256: the archive's hash in 64 hexadecimal digits, if it is known; enforced.
-        seed: of the painted sample.
-        max_files: see `archive.extract`, as for the next two.
-        max_bytes: of all files, unpacked; also of the archive itself.
-        max_ratio: unpacked bytes for one byte of the archive.
-        download_options: passed on to `download`: time-outs, attempts.
+        data_folder: where everything is written: archives to archives/, their hashes to lock.json.
+        sha256: expected hash of the archive, 64 hexadecimal digits.
+        seed: seed of the painted sample.
+        max_files: see `archive.extract`, also for `max_ratio`.
+        max_bytes: limit on the unpacked size of all files, and on the archive itself.
+        max_ratio: limit on unpacked bytes per byte of the archive.
+        download_options: passed on to `download`: timeouts, attempts.
 
     Raises:
-        InputError: no such source, no archive, a web page, a hostile or damaged archive, a wrong hash, no space.
-        NotReachableError: the address could not be reached, or did not send the whole archive.
+        InputError: no such source, not an archive, a web page, an unsafe or damaged archive, a wrong hash, no space.
+        NotReachableError: the address could not be reached, or did not send the complete archive.
     """
     source, data_folder = str(source), Path(data_folder)
     limits = {"max_files": max_files, "max_bytes": max_bytes, "max_ratio": max_ratio}
     local = os.path.expanduser(source)
     if sha256 and (source == "sample" or os.path.isdir(local)):
-        raise InputError(f"sha256 was given for {source!r}: only an archive has one")
+        raise InputError(f"sha256 was given for {source!r}: only archives can be checked; leave it out")
     if source == "sample":
         return _sample(data_folder, seed)
     if os.path.isdir(local):
@@ -66,22 +66,22 @@ def fetch(
 
 
 def fetch_to(source: str, folder: str | Path, *, sha256: str | None = None) -> Path:
-    """Make a photo folder of a source, whole or not at all; what was downloaded before a fault is used again.
+    """Create a photo folder from a source, atomically; an interrupted download is resumed.
 
     Args:
-        source: as for `fetch`, but no folder.
-        folder: is not there yet; will hold the class folders.
-        sha256: the archive's, enforced.
+        source: as for `fetch`, but not a folder.
+        folder: must not exist yet; will hold the class folders.
+        sha256: expected hash of the archive.
 
     Raises:
-        InputError: the folder is there already, the source is a folder, or as for `fetch`.
+        InputError: the folder already exists, the source is a folder, or as for `fetch`.
         NotReachableError: as for `fetch`.
     """
     folder = Path(folder)
     if os.path.lexists(folder):
-        raise InputError(f"{str(folder)!r} is there already: name a folder that is not, or remove it")
+        raise InputError(f"{str(folder)!r} already exists: name a new folder, or remove it")
     if os.path.isdir(os.path.expanduser(source)):
-        raise InputError(f"{source!r} is a folder of photos already: use it as it is")
+        raise InputError(f"{source!r} is already a folder of photos: use it directly")
     work = folder.with_name(f".{folder.name}.fetch")
     found = fetch(source, work, sha256=sha256)
     try:
@@ -93,27 +93,27 @@ def fetch_to(source: str, folder: str | Path, *, sha256: str | None = None) -> P
 
 
 def class_root(folder: str | Path) -> Path:
-    """Descend through folders that only wrap another one, to the folder of class folders.
+    """Return the folder of class folders, skipping folders that only contain one other folder.
 
     Raises:
-        InputError: there is no class folder.
+        InputError: there are no class folders.
     """
     folder = given = Path(folder)
     while True:
         classes = class_folders(folder)
         if not classes:
-            raise InputError(f"{str(given)!r} holds no class folders: expected one folder of photos for each class")
+            raise InputError(f"{str(given)!r} contains no class folders: expected one folder of photos per class")
         if len(classes) > 1 or not class_folders(classes[0]):
             return folder
         folder = classes[0]
 
 
 def class_folders(folder: str | Path) -> list[Path]:
-    """List the folders in a folder that are no clutter, sorted: each is a class."""
+    """List the class folders in a folder, sorted: all its folders except clutter."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError as error:
-        raise InputError(f"{str(folder)!r} could not be read ({error.strerror}): check its rights") from None
+        raise InputError(f"{str(folder)!r} could not be read ({error.strerror}): check its permissions") from None
     return [Path(folder) / name for name in names if not is_clutter(name)]
 
 
@@ -134,7 +134,7 @@ def _fetched(source: str, data_folder: Path, sha256: str | None, limits: dict, o
     entry = recorded(lock, path.name)
     if entry and (sha256 or entry["sha256"]).lower() == entry["sha256"]:
         folder = _target(path, entry["sha256"], data_folder)
-        if folder.is_dir():  # the archive itself may be gone
+        if folder.is_dir():  # the archive itself may have been deleted
             return class_root(folder)
 
     def check(whole: Path) -> None:
@@ -146,7 +146,7 @@ def _fetched(source: str, data_folder: Path, sha256: str | None, limits: dict, o
     except OverLimitError:  # the next run may allow more
         raise
     except ArchiveError:
-        forget(path, lock)  # of no use, and it would stand in the way of a better one
+        forget(path, lock)  # the archive is useless, and its lock entry would block a better one
         raise
 
 
@@ -155,12 +155,14 @@ def _unpacked(path: Path, sha256: str, data_folder: Path, source: str, limits: d
         try:
             class_root(unpacked)
         except InputError:
-            raise ArchiveError(f"archive {source!r} holds no class folders: expected one folder a class") from None
+            raise ArchiveError(
+                f"archive {source!r} contains no class folders: expected one folder of photos per class"
+            ) from None
 
     folder = _target(path, sha256, data_folder)
     if not folder.is_dir():
         with one_at_a_time(folder, f"unpacking {source}"):
-            for left_over in folder.parent.glob(f".{folder.name[:100]}.*.part"):  # of a process that was killed
+            for left_over in folder.parent.glob(f".{folder.name[:100]}.*.part"):  # from a killed process
                 shutil.rmtree(left_over, ignore_errors=True)
             if not folder.is_dir():
                 archive.extract(path, folder, name=source, check=check, **limits)
@@ -173,7 +175,7 @@ def _target(path: Path, sha256: str, data_folder: Path) -> Path:
 
 
 def _archive_name(source: str) -> str:
-    """Name the file of an address: a hash of it, for many sites have a photos.zip, and its last part."""
+    """Return the file name for an address: its last part, after a hash because many sites have a photos.zip."""
     last = "drive" if is_drive(source) else urllib.parse.unquote(re.split("[?#]", source)[0].rsplit("/", 1)[-1])
     return f"{hashlib.sha256(os.fsencode(source)).hexdigest()[:8]}-{_plain(last)}"
 
@@ -183,8 +185,8 @@ def _plain(text: str) -> str:
 
 
 def _checked_hash(path: Path, sha256: str | None) -> str:
-    archive.kind_of(path)  # before a large file that is no archive is read whole
+    archive.kind_of(path)  # checked first, to avoid hashing a large file that is not an archive
     digest = sha256_of(path)
     if sha256 and sha256.lower() != digest:
-        raise InputError(f"archive {str(path)!r} has SHA-256 {digest}, expected {sha256}: check both")
+        raise InputError(f"archive {str(path)!r} has SHA-256 {digest}, expected {sha256}: check the file and the hash")
     return digest

@@ -1,4 +1,4 @@
-"""From a folder of class folders to a verdict on every file: photos.csv and quarantine.csv."""
+"""Check every file of a photo folder: good photos go to photos.csv, all others to quarantine.csv with a reason."""
 
 import collections
 import dataclasses
@@ -28,8 +28,8 @@ REASONS = (
 MIN_PHOTOS_PER_CLASS = 5
 MIN_SIDE_PX = 64
 _NOT_FOR_INTAKE = ("sources.csv", "ATTRIBUTION.md")  # open_images writes them beside the class folders
-_SAVE_SECONDS = 2  # what a killed intake loses at most
-_QUIET = {"disable": None, "leave": False}  # no progress bar where nobody watches, none left behind
+_SAVE_SECONDS = 2  # a killed intake loses at most this much work
+_QUIET = {"disable": None, "leave": False}  # show a progress bar only in a terminal, and remove it at the end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Intake:
         return dict(sorted(collections.Counter(row["reason"] for row in self.quarantined).items()))
 
     def near_duplicates(self) -> list[list[dict]]:
-        """Give the groups of more than one photo."""
+        """Return the groups of more than one photo."""
         groups = collections.defaultdict(list)
         for photo in self.photos:
             groups[photo["group"]].append(photo)
@@ -62,18 +62,18 @@ def take_in(
     edits: list[dict] | None = None,
     cache: FactCache | None = None,
 ) -> Intake:
-    """Read and fully decode every file of a photo folder once, in parallel, and judge it.
+    """Read and fully decode every file of a photo folder, in parallel, and decide whether to keep it.
 
-    A class is a folder in `folder` that is no clutter; its sub-folders belong to it. Links are not
-    followed out of `folder`. Nothing is deleted or moved. Of exact copies in one class the first by path is kept; the
-    same photo in two classes is quarantined in both. Near-duplicates stay, and get one `group`.
+    Each folder in `folder` is a class, except clutter; subfolders belong to the class. Links that lead out of `folder`
+    are not followed. Nothing is deleted or moved. Of exact copies in one class, the first by path is kept; a photo that
+    is in two classes is quarantined in both. Near-duplicates are kept and share one `group`.
 
     Args:
-        folder: holds one folder a class.
-        min_side_px: a photo with a shorter side is quarantined.
-        allow_animated: take the first frame of an animated file instead of quarantining it.
+        folder: the photo folder, with one folder per class.
+        min_side_px: photos with a shorter side are quarantined.
+        allow_animated: use the first frame of an animated file instead of quarantining it.
         edits: label corrections, see `photos.edits`.
-        cache: of a file that is in it, only the status is read.
+        cache: facts of files read before; unchanged files are not read again.
 
     Raises:
         InputError: no such folder, fewer than two classes, or a class with fewer than 5 good photos.
@@ -81,7 +81,7 @@ def take_in(
     folder = Path(folder)
     files = list(_files(folder))
     good, quarantined = [], []
-    hashes, place = bytearray(), {}  # of 100,000 photos 86 MB, as arrays of their own half as much again
+    hashes, place = bytearray(), {}  # 86 MB per 100,000 photos; one array per photo would take half as much again
     for row, facts in zip(files, _facts(folder, files, cache), strict=True):
         row = _judged(row | facts, min_side_px, allow_animated)
         if row["reason"]:
@@ -103,15 +103,15 @@ def take_in(
 
 
 def _files(folder: Path) -> Iterator[dict]:
-    """Yield path, class_name and maybe a reason of every file but clutter, in the order of the paths."""
+    """Yield path, class_name and possibly a reason for every file except clutter, in the order of the paths."""
     if not folder.is_dir():
-        raise InputError(f"{str(folder)!r} is not a folder: expected one that holds a folder of photos for each class")
+        raise InputError(f"{str(folder)!r} is not a folder: expected a folder with one folder of photos per class")
     found = []
 
     def unreadable(error: OSError) -> None:
         if Path(error.filename) == folder:
-            raise InputError(f"{str(folder)!r} cannot be read ({error.strerror}): check its rights")
-        found.append((Path(error.filename), f"the folder cannot be read ({error.strerror}): check its rights"))
+            raise InputError(f"{str(folder)!r} cannot be read ({error.strerror}): check its permissions")
+        found.append((Path(error.filename), f"the folder cannot be read ({error.strerror}): check its permissions"))
 
     for parent, names, file_names in os.walk(folder, onerror=unreadable):
         names[:] = [name for name in names if not is_clutter(name)]
@@ -128,13 +128,13 @@ def _files(folder: Path) -> Iterator[dict]:
 
 def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | None:
     if not class_name:
-        return "wrong_place", "lies beside the class folders, not in one"
+        return "wrong_place", "next to the class folders, not in one of them"
     if not os.path.islink(path):
         return None
     try:
         target = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # nothing there, or a circle
-        return "wrong_place", f"a link to {os.readlink(path)!r}, where there is nothing"
+    except (OSError, RuntimeError):  # a broken or circular link
+        return "wrong_place", f"a link to {os.readlink(path)!r}, which does not exist"
     if target.is_dir():
         return "wrong_place", f"a link to the folder {os.readlink(path)!r}: links to folders are not followed"
     if not target.is_relative_to(folder.resolve()):
@@ -143,16 +143,16 @@ def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | N
 
 
 def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator[dict]:
-    """Yield the facts of files in their order, from the cache or read in threads; {} for what has a reason already."""
+    """Yield the facts of files in order, from the cache or read in threads; {} for files that already have a reason."""
     from tqdm import tqdm
 
     def look(row: dict) -> tuple[str, os.stat_result | None, dict | None]:
-        """Give path and status of a file to be read, or its facts."""
+        """Return path, status and cached facts of a file; facts are None if the file must be read."""
         if row.get("reason"):
             return row["path"], None, {}
         try:
             status = os.stat(folder / row["path"])
-        except OSError:  # gone, or its folder is closed to us: reading it shows which
+        except OSError:  # deleted, or no permission: reading it will show which
             return row["path"], None, None
         return row["path"], status, cache.get(status) if cache else None
 
@@ -162,7 +162,7 @@ def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator
 
     saved = time.monotonic()
     with warnings.catch_warnings(), tqdm(total=len(files), desc="Checking photos", unit=" files", **_QUIET) as progress:
-        warnings.simplefilter("ignore")  # what Pillow warns of (odd metadata, large images) is judged here
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; both are handled here
         for facts, newly_read in map_ahead(read, map(look, files), ahead=8 * (os.cpu_count() or 1)):
             if cache and newly_read:
                 cache.put(newly_read, facts)
@@ -176,17 +176,17 @@ def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator
 
 
 def _judged(row: dict, min_side_px: int, allow_animated: bool) -> dict:
-    """Give a row its reason and detail; empty for a photo."""
+    """Add reason and detail to a row; both are empty for a photo."""
     if row["reason"]:
         return row
     if row["frames"] > 1 and not allow_animated:
-        detail = f"{row['frames']} frames; allow_animated takes the first"
+        detail = f"{row['frames']} frames; set allow_animated to use the first"
         return row | {"reason": "animated", "detail": detail}
     if min(row["width"], row["height"]) < min_side_px:
-        detail = f"{row['width']} x {row['height']} px, expected {min_side_px} px a side or more"
+        detail = f"{row['width']} x {row['height']} px, expected {min_side_px} px or more per side"
         return row | {"reason": "too_small", "detail": detail}
     for name in ("class_name", "format", "mode"):
-        row[name] = sys.intern(row[name])  # a few words, said of every photo
+        row[name] = sys.intern(row[name])  # the same few strings in every row: keep one copy of each
     return row
 
 
@@ -208,7 +208,7 @@ def _without_copies(rows: list[dict]) -> tuple[list[dict], list[dict]]:
 
 
 def _group(photos: list[dict], hashes: np.ndarray, place: dict[str, int]) -> None:
-    """Enter into photos their group: the smallest SHA-256 among near-duplicates, its first 16 digits."""
+    """Set the group of each photo: the first 16 digits of the smallest SHA-256 among its near-duplicates."""
     first = find_groups(hashes)
     names: dict[int, str] = {}
     for photo in photos:
@@ -222,7 +222,7 @@ class TooFewError(InputError):
     """A class has too few good photos.
 
     Attributes:
-        quarantined: rows of quarantine.csv, which say why.
+        quarantined: rows of quarantine.csv, with the reasons.
     """
 
     def __init__(self, message: str, quarantined: list[dict]):
@@ -233,8 +233,8 @@ class TooFewError(InputError):
 def _require_classes(folder: Path, intake: Intake) -> None:
     class_names = [class_folder.name for class_folder in class_folders(folder)]
     if len(class_names) < 2:
-        found = f"only the class {class_names[0]!r}" if class_names else "no photos in class folders"
-        raise InputError(f"{str(folder)!r} holds {found}: expected at least two folders, each named after a class")
+        found = f"only the class {class_names[0]!r}" if class_names else "no class folders"
+        raise InputError(f"{str(folder)!r} contains {found}: expected at least two folders, each named after a class")
     counts = intake.per_class()
     for class_name in class_names:
         if counts.get(class_name, 0) < MIN_PHOTOS_PER_CLASS:
@@ -242,7 +242,7 @@ def _require_classes(folder: Path, intake: Intake) -> None:
             refused = ", ".join(f"{count} {reason}" for reason, count in sorted(bad.items()))
             raise TooFewError(
                 f"class {class_name!r} in {str(folder)!r} has {counts.get(class_name, 0)} good photos"
-                f"{f' ({bad.total()} files were refused: {refused})' if bad else ''}, "
+                f"{f' (quarantined: {refused})' if bad else ''}, "
                 f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or remove the folder",
                 intake.quarantined,
             )

@@ -1,8 +1,8 @@
-"""What a random view may change besides its box: colours, angle, a part that is missing.
+"""Augment random views: change colours, rotate, erase a part.
 
-A strength s says how far a change may go: brightness, contrast and saturation are multiplied by a factor from [1 - s,
-1 + s], the hue is rotated by up to s of the colour circle, the photo by up to s degrees, and up to a share s of the
-view is erased. Colours are defined as in torchvision's ColorJitter,
+The strength s limits each effect. Brightness, contrast and saturation are multiplied by a factor from [1 - s, 1 + s].
+The hue is rotated by up to s turns of the colour circle, the photo by up to s degrees. Erasing removes up to a share s
+of the view. Colours are defined as in torchvision's ColorJitter,
 https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.ColorJitter.html
 """
 
@@ -11,7 +11,7 @@ import math
 import numpy as np
 from PIL import Image
 
-# Effect to its largest strength; the fields of `View` and of `RunConfig` have these names.
+# Effect -> largest strength; the fields of `View` and of `RunConfig` have the same names.
 STRENGTHS = {
     "brightness": 1.0,
     "contrast": 1.0,
@@ -20,16 +20,16 @@ STRENGTHS = {
     "rotation_degrees": 180.0,
     "erasing": 0.9,
 }
-_GREY = np.array([0.299, 0.587, 0.114])  # of red, green, blue: ITU-R BT.601, as Pillow's mode L
-# Random erasing, https://arxiv.org/abs/1708.04896: its p, s_l and r_1; its s_h is the strength, 0.4 there.
+_GREY = np.array([0.299, 0.587, 0.114])  # weights of red, green, blue: ITU-R BT.601, as in Pillow's mode L
+# Random erasing, https://arxiv.org/abs/1708.04896: p, s_l and r_1 as in the paper; s_h (0.4 there) is the strength.
 _ERASED_VIEWS, _SMALLEST_SHARE, _SMALLEST_ASPECT = 0.5, 0.02, 0.3
 
 
 def check_strength(effect: str, strength: float) -> None:
-    """Refuse a strength out of range.
+    """Check that a strength is in range.
 
     Raises:
-        ValueError: it is not a number from 0 to the largest of the effect.
+        ValueError: the strength is not a number from 0 to the effect's largest.
     """
     if not 0 <= strength <= STRENGTHS[effect]:
         raise ValueError(f"{effect} {strength!r} is out of range, expected 0 to {STRENGTHS[effect]}")
@@ -38,18 +38,18 @@ def check_strength(effect: str, strength: float) -> None:
 def shift_colours(
     pixels: np.ndarray, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
 ) -> np.ndarray:
-    """Change brightness, contrast, saturation and hue, in this order; 0 leaves each as it is.
+    """Change brightness, contrast, saturation and hue, in this order; 0 means no change.
 
     The first three blend with black, with the mean grey and with each pixel's own grey, as Pillow's ImageEnhance does.
-    They are one matrix, rounded and clipped once at the end: nothing is lost between them, and their order does not
-    matter. The hue is rotated after that.
+    They are combined into one matrix, and the result is rounded and clipped only once, so their order does not matter.
+    The hue is rotated after that.
 
     Args:
-        pixels: uint8 [height, width, 3] in [0, 255]; is not changed.
-        brightness: in [-1, 1]: black to twice as bright.
-        contrast: in [-1, 1]: the mean grey everywhere to twice as far from it.
-        saturation: in [-1, 1]: grey to twice as colourful.
-        hue: in [-0.5, 0.5] turns of the colour circle; greys stay as they are.
+        pixels: uint8 [height, width, 3] in [0, 255]; not modified.
+        brightness: in [-1, 1], from black to twice as bright.
+        contrast: in [-1, 1], from the mean grey everywhere to twice the contrast.
+        saturation: in [-1, 1], from grey to twice as colourful.
+        hue: in [-0.5, 0.5] turns of the colour circle; greys do not change.
 
     Returns:
         uint8 [height, width, 3] in [0, 255].
@@ -72,19 +72,19 @@ def shift_colours(
 def erase(pixels: np.ndarray, erasing: float, rng: np.random.Generator) -> np.ndarray:
     """Fill a rectangle with random levels in half of all cases: RE-R of Zhong et al. 2017.
 
-    As there, but that the logarithm of the aspect is drawn, as in torchvision's RandomErasing, and only from those that
-    fit: lying and standing rectangles are equally frequent, and none has to be drawn again.
+    One difference: the logarithm of the aspect ratio is drawn, as in torchvision's RandomErasing, and only from ratios
+    that fit. So wide and tall rectangles are equally frequent, and no rectangle has to be redrawn.
 
     Args:
-        pixels: uint8 [height, width, 3] in [0, 255]; is not changed.
-        erasing: largest share of the area that is erased, in [0, 0.9]; the smallest is 0.02, or `erasing`.
-        rng: where all draws come from.
+        pixels: uint8 [height, width, 3] in [0, 255]; not modified.
+        erasing: largest erased share of the area, in [0, 0.9]; the smallest is 0.02, or `erasing` if that is less.
+        rng: generator for all draws.
 
     Returns:
         uint8 [height, width, 3] in [0, 255].
 
     Raises:
-        ValueError: erasing out of range.
+        ValueError: `erasing` is out of range.
     """
     check_strength("erasing", erasing)
     chance, area, aspect, top, left = rng.random(5)
@@ -103,14 +103,14 @@ def erase(pixels: np.ndarray, erasing: float, rng: np.random.Generator) -> np.nd
 
 
 def _rotate_hue(pixels: np.ndarray, turns: float) -> np.ndarray:
-    """Rotate the hue of uint8 [height, width, 3]; value and saturation of HSV stay.
+    """Rotate the hue of uint8 [height, width, 3]; value and saturation (HSV) do not change.
 
-    In float32: Pillow's HSV has only 255 hues, loses levels on the way there and back, and takes far longer.
+    Computed in float32, because Pillow's HSV has only 255 hues, loses levels in both conversions and is far slower.
     """
     red, green, blue = np.ascontiguousarray(np.moveaxis(pixels, 2, 0)).astype(np.float32)
     value, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     chroma = value - low
-    unit = np.maximum(chroma, 1)  # a grey has no hue, and no chroma that it could show in
+    unit = np.maximum(chroma, 1)  # avoid division by zero: greys have no chroma, so their hue does not matter
     hue = np.where(
         value == red,
         (green - blue) / unit,

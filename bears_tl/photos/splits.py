@@ -1,4 +1,4 @@
-"""Which photos are for training, for validation and for the test: decided by content, near-duplicates together."""
+"""Split photos into training, validation and test sets by their content, keeping near-duplicates together."""
 
 import collections
 import dataclasses
@@ -13,26 +13,25 @@ SPLITS = ("train", "val", "test")
 
 @dataclasses.dataclass
 class _Group:
-    """Near-duplicates. `rank` is the smallest of its photos' ranks, so that a photo more rarely changes it."""
+    """Near-duplicates. `rank` is the smallest rank of its photos, so that one more photo rarely changes it."""
 
     photos: list[dict]
     rank: bytes
-    class_name: str  # that of most of its photos: a group in two classes is not torn apart either
+    class_name: str  # the class of most of its photos: a group is kept together even if it spans two classes
 
 
 def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, seed: int = 0) -> list[dict]:
-    """Divide photos into train, val and test, so that near-duplicates never lie in two of them.
+    """Split photos into train, val and test, so that near-duplicates always fall into the same split.
 
-    The groups of a class are ranked by a hash of their content (and the seed): the first are for the test, the last for
-    validation, those between for training. So names and places do not matter, the shares are exact in each class to
-    within one group, and a photo more or less shifts each of the two borders by one at most (docs/design.md says what
-    that promises).
+    The groups of each class are ranked by a hash of their content and the seed. The first go to test, the last to val,
+    the others to train. So file names and folders do not matter, the shares of each class are exact to within one
+    group, and adding or removing a photo shifts each of the two borders by at most one (see docs/design.md).
 
     Args:
-        photos: rows with path, class_name, sha256 and group; without a group a photo is one by itself.
-        test_fraction: share of each class, rounded, at least one group.
+        photos: rows with path, class_name, sha256 and group; a photo without a group is its own group.
+        test_fraction: share of each class, rounded; at least one group.
         val_fraction: the same for validation.
-        seed: another seed, another division.
+        seed: each seed gives a different split.
 
     Returns:
         Rows of splits.csv, in the order of `photos`.
@@ -49,7 +48,7 @@ def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, 
         if len(groups) < len(SPLITS):
             raise InputError(
                 f"class {class_name!r} has {len(groups)} photos that are not copies of one another, expected "
-                f"{len(SPLITS)} or more to divide them: add other photos"
+                f"{len(SPLITS)} or more, one for each split: add other photos"
             )
         for group, split in zip(groups, _divided(groups, test_fraction, val_fraction), strict=True):
             split_of |= {photo["sha256"]: split for photo in group.photos}
@@ -61,7 +60,7 @@ def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, 
 
 
 def count_splits(rows: list[dict]) -> dict[str, dict[str, int]]:
-    """Count photos: class name to split to count, classes sorted."""
+    """Count photos: class name -> split -> count, classes sorted."""
     counts = collections.Counter((row["class_name"], row["split"]) for row in rows)
     class_names = sorted({row["class_name"] for row in rows})
     return {class_name: {split: counts[class_name, split] for split in SPLITS} for class_name in class_names}
@@ -108,14 +107,14 @@ def _groups(photos: list[dict], seed: int) -> list[_Group]:
         members[_name(photo)].append(photo)
     groups = []
     for of_group in members.values():
-        counts = collections.Counter(sorted(photo["class_name"] for photo in of_group))  # of equals the first by name
+        counts = collections.Counter(sorted(photo["class_name"] for photo in of_group))  # ties: first by name
         rank = min(_rank(seed, photo["sha256"]) for photo in of_group)
         groups.append(_Group(of_group, rank, counts.most_common(1)[0][0]))
     return groups
 
 
 def _divided(groups: list[_Group], test_fraction: float, val_fraction: float) -> list[str]:
-    """Give each of three or more ranked groups its split."""
+    """Return the split of each of three or more ranked groups."""
     sizes = [len({photo["sha256"] for photo in group.photos}) for group in groups]
     count, class_name = sum(sizes), groups[0].class_name
     tests = _taken(sizes, _share(test_fraction, count))
@@ -129,7 +128,7 @@ def _divided(groups: list[_Group], test_fraction: float, val_fraction: float) ->
 
 
 def _taken(sizes: list[int], photos: int) -> int:
-    """Count how many of the first groups make up a number of photos best; at least one group."""
+    """Return how many of the first groups come closest to a number of photos; at least one."""
     taken = total = 0
     for size in sizes:
         if taken and total + size / 2 > photos:
@@ -147,5 +146,5 @@ def _rank(seed: int, sha256: str) -> bytes:
 
 
 def _share(fraction: float, count: int) -> int:
-    """Round half up, so that a class that grows by one photo adds one at most; at least one photo."""
+    """Round half up, so that one more photo in a class adds at most one to the share; at least one photo."""
     return max(1, math.floor(fraction * count + 0.5))

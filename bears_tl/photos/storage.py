@@ -1,4 +1,4 @@
-"""Photo files where they lie: in a folder, or under the address of a bucket."""
+"""Read photo files from a folder or from a bucket."""
 
 import functools
 import hashlib
@@ -21,15 +21,15 @@ def read_photo(base: str | Path, photo: dict, views: list[View]) -> list[np.ndar
 
 
 def decode_photo(base: str | Path, photo: dict, decode: Callable[[BinaryIO], Decoded]) -> Decoded:
-    """Read a photo whose content has the hash that the intake saw.
+    """Read and decode a photo after checking that its content is unchanged since intake.
 
     Args:
-        base: the folder, or an address such as s3://bucket/folder, that the photo's path is relative to.
-        photo: with path and sha256.
-        decode: makes what is wanted of the open file.
+        base: folder that the photo's path is relative to, or an address such as s3://bucket/folder.
+        photo: row with path and sha256.
+        decode: called with the open file; its result is returned.
 
     Raises:
-        InputError: it cannot be read, or is no longer what the intake saw.
+        InputError: the photo cannot be read, or has changed since intake.
     """
     bucket = _bucket(str(base)) if "://" in str(base) else None
     try:
@@ -37,7 +37,7 @@ def decode_photo(base: str | Path, photo: dict, decode: Callable[[BinaryIO], Dec
         if hashlib.sha256(data).hexdigest() == photo["sha256"]:
             return decode(io.BytesIO(data))
         reason = "it was changed since the intake"
-    except Exception as error:  # decoders raise many kinds
+    except Exception as error:  # decoders raise errors of many types
         reason = reason_of(error)
     name = f"{base}/{photo['path']}" if bucket else str(Path(base, photo["path"]))
     raise InputError(f"{name!r} can no longer be used ({reason}): run the intake again")
@@ -50,14 +50,14 @@ def _read_from(filesystem, folder: str, path: str) -> bytes:
 
 @functools.cache
 def _bucket(address: str) -> tuple:
-    """Open an address: the pyarrow filesystem, which finds the user's credentials itself, and the folder in it."""
+    """Return the pyarrow filesystem of an address, and the folder in it; pyarrow finds the user's credentials."""
     try:
         from pyarrow.fs import FileSystem
     except ImportError:
         raise InputError(f"photos under {address!r} need the extra `ray`: pip install 'bears_tl[ray]'") from None
     try:
         return FileSystem.from_uri(address)
-    except Exception as error:  # Arrow raises many kinds
+    except Exception as error:  # Arrow raises errors of many types
         raise InputError(
             f"{address!r} cannot be opened ({reason_of(error)}): expected an address such as s3://bucket/folder"
         ) from None

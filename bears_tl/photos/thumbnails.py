@@ -1,6 +1,6 @@
-"""Small copies of photos, kept in memory, and their views at 128 px: what a network trained from scratch sees.
+"""Keep small copies of photos in memory and render 128 px views of them, the input of the network from scratch.
 
-A photo is decoded once and then cut in another way each epoch, by the same boxes that the frozen body is shown.
+Each photo is decoded once, then cropped anew in each epoch, with the same boxes as for the frozen body.
 """
 
 import math
@@ -16,15 +16,15 @@ from bears_tl.photos.views import CENTER, View, render
 from bears_tl.threads import map_ahead
 
 IMAGE_SIZE_PX = 128
-SHORTER_SIDE_PX = 160  # of a thumbnail: the smallest box of the default max_zoom, 0.2, still has 128 px
-MEMORY_BYTES = 2**30  # about 8,000 thumbnails of 136 kB; photos beyond are decoded again whenever they are seen
+SHORTER_SIDE_PX = 160  # of a thumbnail; the smallest box at the default max_zoom (0.2) still has 128 px
+MEMORY_BYTES = 2**30  # about 8,000 thumbnails of 136 kB; further photos are decoded again each time
 
 
 class Thumbnails:
-    """Views at 128 px of the photos of a folder; a photo's pixels are the same in any company, in memory or not."""
+    """Views at 128 px of the photos in a folder; a view does not depend on the other photos or on what is cached."""
 
     def __init__(self, folder: str | Path):
-        """Name the photo folder that `path` of a photo is relative to; nothing is read yet."""
+        """Set the photo folder that paths are relative to; nothing is read yet."""
         self._folder, self._kept, self._bytes = Path(folder), {}, 0
 
     def views(self, photos: list[dict], view: View = CENTER) -> np.ndarray:
@@ -32,17 +32,17 @@ class Thumbnails:
 
         Args:
             photos: rows with path and sha256.
-            view: which view; a random one is another box for each photo.
+            view: which view; a random view has a different box for each photo.
 
         Raises:
-            InputError: a photo can no longer be read or was changed.
+            InputError: a photo can no longer be read or has changed.
         """
         lacking = [photo for photo in photos if photo["sha256"] not in self._kept]
         found = map_ahead(lambda photo: decode_photo(self._folder, photo, thumbnail), lacking, ahead=16)
         read = {photo["sha256"]: image for photo, image in zip(lacking, found, strict=True)}
         images = [self._kept.get(photo["sha256"]) or read[photo["sha256"]] for photo in photos]
         for sha256, image in read.items():
-            size = 4 * image.width * image.height  # Pillow keeps four bytes a pixel
+            size = 4 * image.width * image.height  # Pillow uses four bytes per pixel
             if self._bytes + size <= MEMORY_BYTES:
                 self._kept[sha256], self._bytes = image, self._bytes + size
         boxes = [view.box(*image.size, photo["sha256"]) for image, photo in zip(images, photos, strict=True)]
@@ -51,7 +51,7 @@ class Thumbnails:
 
 
 def thumbnail(file: str | Path | BinaryIO) -> Image.Image:
-    """Read a photo and shrink it: upright RGB whose shorter side has 160 px, or fewer where the photo has fewer.
+    """Read a photo and shrink it to a shorter side of 160 px, never enlarging it: an upright RGB image.
 
     Raises:
         OSError: the photo cannot be decoded.
@@ -63,7 +63,7 @@ def thumbnail(file: str | Path | BinaryIO) -> Image.Image:
 
 
 def read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
-    """Prepare any photo for prediction, exactly as validation and test photos are: uint8 [128, 128, 3] in [0, 255].
+    """Read any photo exactly as for validation and test: uint8 [128, 128, 3] in [0, 255].
 
     Raises:
         OSError: the photo cannot be decoded.

@@ -1,8 +1,8 @@
-"""What the body sees of a photo: the center view for judging, random views for training.
+"""Render views, the network's input: the center view for evaluation, random views for training.
 
-A view is a box of the upright photo, maybe mirrored, resized to 299 x 299 px; a random one may also be rotated, have
-other colours or lack a part (looks.py). View k of a photo is a pure function of the seed, the photo's content hash, k
-and the strengths, so that features of views can be cached although they are random.
+A view is a box of the upright photo, possibly mirrored, resized to 299 x 299 px. Random views may also be rotated, have
+changed colours or an erased part (looks.py). View k of a photo depends only on the seed, the photo's content hash, k
+and the strengths, so the features of random views can be cached.
 """
 
 import dataclasses
@@ -17,16 +17,16 @@ from bears_tl.files import seeded_rng
 from bears_tl.photos.image import read_image, to_rgb
 from bears_tl.photos.looks import STRENGTHS, check_strength, erase, shift_colours
 
-VERSION = 3  # raise it when a photo's view gets other pixels: features in a cache are then computed again
+VERSION = 3  # increase it when the pixels of views change, so that cached features are computed again
 IMAGE_SIZE_PX = 299  # the input of Inception v3, https://arxiv.org/abs/1512.00567, table 1
-# A JPEG is decoded small only where it keeps this many times the pixels a side that are needed: with 1.0 real photos
-# were up to 6.6 levels from scikit-image's, with 1.5 up to 3.5 (0.9 on average), for an eighth more time.
+# A JPEG is decoded at reduced size only if it keeps this many times the pixels needed per side. With 1.0, views of real
+# photos differ from scikit-image's by up to 6.6 levels; with 1.5 by up to 3.5 (0.9 on average), in an eighth more time.
 _MARGIN = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """A part of a photo in shares of its width and height, all in [0, 1], and whether it is mirrored."""
+    """A part of a photo, as shares of its width and height in [0, 1], and whether it is mirrored."""
 
     left: float
     top: float
@@ -37,12 +37,12 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """All that a view's pixels depend on besides the photo: nothing (the center view), or k, the seed and strengths.
+    """All parameters of a view besides the photo: none (the center view), or k, the seed and the strengths.
 
-    Every effect draws from numbers of its own, so that switching one on changes no draw of the others.
+    Each effect has its own random numbers, so that turning one on does not change the others.
 
     Raises:
-        ValueError: a strength out of range, or one for the center view.
+        ValueError: a strength is out of range, or is given for the center view.
     """
 
     k: int | None = None
@@ -64,23 +64,23 @@ class View:
                 raise ValueError(f"{effect} {getattr(self, effect)!r} without k: the center view is not random")
 
     def __str__(self):
-        """Name the view in the feature cache; strengths of 0 are left out, as in names from before there were any."""
+        """Return the view's name in the feature cache; strengths of 0 are omitted, which keeps older names valid."""
         if self.k is None:
             return "center"
         strengths = [f" {effect}={float(getattr(self, effect))!r}" for effect in STRENGTHS if getattr(self, effect)]
         return f"random k={self.k} seed={self.seed} max_zoom={self.max_zoom!r}{''.join(strengths)}"
 
     def rng(self, sha256: str, effect: str) -> np.random.Generator:
-        """Give what an effect draws from in the photo with this content hash."""
+        """Return the random generator of an effect for the photo with this content hash."""
         return seeded_rng(self.seed, sha256, f"view {self.k} {effect}")
 
     def change(self, sha256: str, effect: str) -> float:
-        """Draw how far an effect goes: in [-strength, strength]."""
+        """Draw the amount of an effect, in [-strength, strength]."""
         strength = getattr(self, effect)
         return strength * (2 * self.rng(sha256, effect).random() - 1) if strength else 0.0
 
     def box(self, width_px: int, height_px: int, sha256: str) -> Box:
-        """Give the part of a photo that this view shows; sha256 is the photo's content hash."""
+        """Return the part of a photo that this view shows; `sha256` is the photo's content hash."""
         if self.k is None:
             return center_box(width_px, height_px)
         return random_box(width_px, height_px, self.max_zoom, seeded_rng(self.seed, sha256, f"view {self.k}"))
@@ -90,7 +90,7 @@ CENTER = View()
 
 
 def center_box(width_px: int, height_px: int, target_ratio: float = 1.0) -> Box:
-    """Give the largest centered box of the target ratio (width over height)."""
+    """Return the largest centered box of the target ratio (width / height)."""
     width, height = _largest_box(width_px, height_px, target_ratio)
     return Box((1 - width) / 2, (1 - height) / 2, width, height)
 
@@ -98,14 +98,14 @@ def center_box(width_px: int, height_px: int, target_ratio: float = 1.0) -> Box:
 def random_box(
     width_px: int, height_px: int, max_zoom: float, rng: np.random.Generator, target_ratio: float = 1.0
 ) -> Box:
-    """Draw the article's random view: the largest box of the target ratio, shrunk, placed and mirrored at random.
+    """Draw the box of a random view as in the article: the largest box, shrunk, placed and mirrored at random.
 
     Args:
         width_px: width of the upright photo.
         height_px: height of the upright photo.
         max_zoom: the box is shrunk by a factor drawn from [1 - max_zoom, 1]; 0 keeps the largest box.
-        rng: where the four draws (zoom, left, top, flip) come from.
-        target_ratio: width over height of the box in pixels.
+        rng: generator for the four draws (zoom, left, top, flip).
+        target_ratio: width / height of the box in pixels.
     """
     zoom, left, top, flip = rng.random(4)
     width, height = (side * (1 - max_zoom * zoom) for side in _largest_box(width_px, height_px, target_ratio))
@@ -113,23 +113,23 @@ def random_box(
 
 
 def render(image: Image.Image, box: Box, degrees: float = 0.0, side_px: int = IMAGE_SIZE_PX) -> np.ndarray:
-    """Cut a box out of an upright RGB image, rotated about its center, and resize it.
+    """Crop a box from an upright RGB image, rotated about the box's center, and resize it.
 
-    Pillow's bilinear filter is widened for shrinking (anti-aliased); `reducing_gap` first shrinks by a whole factor,
-    which is several times faster and within the test's distance of scikit-image's `resize(anti_aliasing=True)`.
+    Pillow widens its bilinear filter when shrinking (anti-aliasing). `reducing_gap` first shrinks by a whole factor,
+    which is several times faster; tests bound the difference from scikit-image's `resize(anti_aliasing=True)`.
 
     Args:
         image: the photo.
-        box: which part of it.
-        degrees: by how much the photo is rotated, anticlockwise; beyond its border it is mirrored.
-        side_px: of the view.
+        box: the part to render.
+        degrees: anticlockwise rotation of the photo; beyond its border it is continued as a mirror image.
+        side_px: side of the view.
 
     Returns:
         uint8 [side_px, side_px, 3] in [0, 255].
     """
     left, top = box.left * image.width, box.top * image.height
     right, bottom = left + box.width * image.width, top + box.height * image.height
-    corners = (left, top, min(right, image.width), min(bottom, image.height))  # rounding may step over the edge
+    corners = (left, top, min(right, image.width), min(bottom, image.height))  # rounding may exceed the edge
     if degrees:
         pixels = np.asarray(_rotate(image, corners, degrees, side_px))
     else:
@@ -145,7 +145,7 @@ def scale(pixels: np.ndarray) -> np.ndarray:
 
 
 def center_view(image: Image.Image | np.ndarray) -> np.ndarray:
-    """Prepare a photo for validation, test and prediction; deterministic.
+    """Render a photo's view for validation, test and prediction; deterministic.
 
     Args:
         image: anything `to_rgb` takes.
@@ -160,17 +160,16 @@ def center_view(image: Image.Image | np.ndarray) -> np.ndarray:
 def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> list[np.ndarray]:
     """Read a photo and render several of its views.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's own scaling, several times faster) where every box that
-    the view can draw still has 449 px a side; that depends on the photo and the view alone, so a view is the same in
-    any company.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size (by libjpeg, several times faster) if every possible box of the
+    view still has 449 px per side. This depends only on the photo and the view, not on the other views requested.
 
     Args:
         path: the photo, or its open file.
-        views: which views.
-        sha256: the photo's content hash, which random views are seeded with.
+        views: the views to render.
+        sha256: the photo's content hash, part of the seed of random views.
 
     Returns:
-        One uint8 [299, 299, 3] in [0, 255] a view.
+        One array per view, uint8 [299, 299, 3] in [0, 255].
 
     Raises:
         OSError: the photo cannot be decoded.
@@ -212,7 +211,7 @@ def rising_strength(
 
 
 def _show(image: Image.Image, view: View, sha256: str) -> np.ndarray:
-    """Render a view: its box and angle first, then colours, then what is erased."""
+    """Render a view: first box and rotation, then colours, then erasing."""
     pixels = render(image, view.box(*image.size, sha256), view.change(sha256, "rotation_degrees"))
     colours = {effect: view.change(sha256, effect) for effect in ("brightness", "contrast", "saturation", "hue")}
     pixels = shift_colours(pixels, **colours)
@@ -220,33 +219,33 @@ def _show(image: Image.Image, view: View, sha256: str) -> np.ndarray:
 
 
 def _rotate(image: Image.Image, corners: tuple[float, ...], degrees: float, side_px: int) -> Image.Image:
-    """Resize a part of an RGB image that is rotated about its center; beyond the border the image is mirrored.
+    """Rotate a part of an RGB image about its center and resize it; beyond the border the image is mirrored.
 
-    Shrinking by a whole factor averages, and one bilinear sampling rotates and shrinks by what is left, less than 2.
-    To resize first and rotate then would cost twice the time and blur.
+    First the image is averaged down by a whole factor. Then one bilinear sampling rotates it and shrinks it by the
+    remaining factor, less than 2. Resizing first and rotating afterwards would take twice the time and blur the view.
     """
     start, end = np.reshape(corners, (2, 2))  # x and y, here and below
     size, center = end - start, (start + end) / 2
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rotation = np.array([[cosine, -sine], [sine, cosine]])
     factor = max(int(size.min() / side_px), 1)
-    reach = abs(rotation) @ size / 2 + factor  # from the center; one pixel of what is left more, for the filter
+    reach = abs(rotation) @ size / 2 + factor  # from the center, plus one pixel after averaging, for the filter
     start = np.maximum(np.floor(center - reach), 0).astype(int)
     end = np.minimum(np.ceil(center + reach), image.size).astype(int)
     part = image.reduce(factor, box=(*start.tolist(), *end.tolist()))
     center, reach = (center - start) / factor, reach / factor
-    before = np.maximum(np.ceil(reach - center), 0).astype(int)  # pixels that the image lacks on each side
+    before = np.maximum(np.ceil(reach - center), 0).astype(int)  # pixels missing on each side
     after = np.maximum(np.ceil(center + reach) - part.size, 0).astype(int)
     if before.any() or after.any():
         borders = (before[1], after[1]), (before[0], after[0]), (0, 0)
         part = Image.fromarray(np.pad(np.asarray(part), borders, "symmetric"))
-    steps = rotation * size / (factor * side_px)  # what a pixel of the view to the right, and one down, is there
+    steps = rotation * size / (factor * side_px)  # in `part`, per pixel right and down
     origin = center + before - steps.sum(axis=1) * side_px / 2
     matrix = np.column_stack([steps, origin]).ravel().tolist()
     return part.transform((side_px, side_px), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
 def _largest_box(width_px: int, height_px: int, target_ratio: float) -> tuple[float, float]:
-    """Give width and height of the largest box of the target ratio, in shares of the photo's."""
+    """Return width and height of the largest box of the target ratio, as shares of the photo's."""
     ratio = width_px / height_px
     return (target_ratio / ratio, 1.0) if ratio > target_ratio else (1.0, ratio / target_ratio)

@@ -1,1 +1,1 @@
-"""A run: its directory and receipt, its stages in order, and what they left."""
+"""A run: its directory and receipt, its stages in order, and their outputs."""

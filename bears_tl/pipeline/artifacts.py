@@ -1,4 +1,4 @@
-"""What the stages of a run left, opened again: photos, splits, views, the body, its features."""
+"""Open the outputs of a run's stages: photos, splits, views, the body, its features."""
 
 import os
 from pathlib import Path
@@ -17,46 +17,49 @@ DATA_FOLDER = Path("data")
 
 
 def cache_folder() -> Path:
-    """Give where features are cached: data/cache, or the folder that BEARS_TL_CACHE names."""
+    """Return the folder of the caches: BEARS_TL_CACHE if it is set, else data/cache."""
     return Path(os.environ.get("BEARS_TL_CACHE") or DATA_FOLDER / "cache")
 
 
 def photo_folder(run: Run) -> Path:
-    """Give the folder that `fetch` found.
+    """Return the photo folder that `fetch` found.
 
     Raises:
-        InputError: the stage has not run, or the folder is gone.
+        InputError: the stage has not run, or the folder is missing.
     """
     folder = Path(run.facts("fetch")["folder"])
     if not folder.is_dir():
-        raise InputError(f"the photo folder {str(folder)!r} of this run is gone: fetch the photos again")
+        raise InputError(
+            f"the photo folder {str(folder)!r} of run {str(run.folder)!r} is missing: "
+            f"put it back, or fetch the photos again (01_fetch, or `bears train --run {run.folder}`)"
+        )
     return folder
 
 
 def split_rows(run: Run) -> dict[str, list[dict]]:
-    """Read splits.csv: split to rows; those of train in the order of their content, for training follows the order."""
+    """Read splits.csv as split to rows; train rows are sorted by SHA-256, because training depends on their order."""
     rows = run.table("splits.csv")
     found = {name: [row for row in rows if row["split"] == name] for name in SPLITS}
     return found | {"train": sorted(found["train"], key=lambda row: row["sha256"])}
 
 
 def train_views(run: Run) -> list[View]:
-    """Give the views in which training photos are seen."""
+    """Return the views of each training photo."""
     config = run.config
     strengths = {effect: getattr(config, effect) for effect in STRENGTHS}
     return [View(k, config.seed, config.max_zoom, **strengths) for k in range(config.train_views)] or [CENTER]
 
 
 def split_views(run: Run) -> dict[str, list[View]]:
-    """Give the views in which the photos of each split are seen."""
+    """Return the views of each photo, by split."""
     return {"train": train_views(run), "val": [CENTER], "test": [CENTER]}
 
 
 def checkpoint_facts(run: Run) -> dict:
-    """Give what `restore` found: path, kind, fingerprint, precision.
+    """Return what `restore` found: path, kind, fingerprint, precision.
 
     Raises:
-        InputError: the stage has not run, or the checkpoint is gone or is no longer the same.
+        InputError: the stage has not run, or the checkpoint is missing or was changed.
     """
     facts = _body_facts(run)
     from bears_tl.inception.weights import fingerprint
@@ -67,7 +70,8 @@ def checkpoint_facts(run: Run) -> dict:
         is_same = False
     if not is_same:
         raise InputError(
-            f"the checkpoint {facts['path']!r} of this run is gone or was changed: restore and train again"
+            f"the checkpoint {facts['path']!r} of run {str(run.folder)!r} is missing or was changed: "
+            f"put it back, or train again with `bears train --run {run.folder}`"
         )
     return facts
 
@@ -75,15 +79,18 @@ def checkpoint_facts(run: Run) -> dict:
 def _body_facts(run: Run) -> dict:
     facts = run.facts("restore")
     if "precision" not in facts:
-        raise InputError(f"run {str(run.folder)!r} was made by an earlier version: restore and train again")
+        raise InputError(
+            f"run {str(run.folder)!r} was made by an earlier version of bears_tl: "
+            f"train again with `bears train --run {run.folder}`"
+        )
     return facts
 
 
 def load_body(run: Run):
-    """Load the body again from the checkpoint that `restore` found, in the precision that it chose.
+    """Load the body from the checkpoint and in the precision that `restore` recorded.
 
     Raises:
-        InputError: the file is gone or is no longer the same.
+        InputError: the file is missing or was changed.
     """
     facts = checkpoint_facts(run)
     from bears_tl.inception.body import Body
@@ -92,7 +99,7 @@ def load_body(run: Run):
 
 
 def feature_cache(run: Run):
-    """Open the cache of the run's body."""
+    """Open the feature cache of the run's body."""
     from bears_tl.features.cache import FeatureCache
 
     facts = _body_facts(run)
@@ -100,13 +107,13 @@ def feature_cache(run: Run):
 
 
 def draw(run: Run, rows: list[dict], count: int) -> list[dict]:
-    """Draw rows at random, by the run's seed; fewer when there are fewer."""
+    """Draw up to `count` rows at random, seeded by the run's seed."""
     rng = seeded_rng(run.config.seed, "", "photos to show")
     return [rows[i] for i in rng.permutation(len(rows))[:count]]
 
 
 def pixels(run: Run, rows: list[dict]) -> list[np.ndarray]:
-    """Read the center views of photos, as the body sees them: uint8 [299, 299, 3] each."""
+    """Read the center views of photos, the input of the body: uint8 [299, 299, 3] each."""
     folder = photo_folder(run)
     return [read_views(folder / row["path"], [CENTER], "")[0] for row in rows]
 

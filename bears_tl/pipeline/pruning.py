@@ -1,4 +1,4 @@
-"""Pruning: what the cache folder holds and no run to keep uses."""
+"""Pruning: remove cache entries that no kept run uses."""
 
 from bears_tl.errors import InputError
 from bears_tl.pipeline import artifacts
@@ -6,22 +6,22 @@ from bears_tl.pipeline.run import Run
 
 
 def prune(runs: list[Run]) -> list[dict]:
-    """Remove what no run to keep uses: features of other photos, views and bodies, frozen bodies, damaged shards.
+    """Remove what no kept run uses: features of other photos, views and bodies, frozen bodies, damaged shards.
 
     Args:
-        runs: those to keep. One whose photos are not split, or without a checkpoint, has no features yet.
+        runs: the runs to keep. Those without a split or a restored checkpoint have no features yet and are skipped.
 
     Returns:
-        A row a cache: name, kept and removed rows.
+        One row per cache: name, kept and removed rows.
 
     Raises:
-        InputError: no run has come that far, or the cache folder cannot be written.
+        InputError: no run has features yet, or the cache folder cannot be written.
     """
     from bears_tl.features.cache import FeatureCache, describe, key
 
     runs = [run for run in runs if {"split", "restore"} <= run.seconds().keys()]
     if not runs:
-        raise InputError("no run to keep has come as far as features: train one first (bears train)")
+        raise InputError("no run to keep has features yet, so nothing would be kept: train one first (bears train)")
     used: dict[str, set[bytes]] = {}
     for run in runs:
         views = artifacts.split_views(run)

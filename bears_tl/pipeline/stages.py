@@ -1,4 +1,4 @@
-"""The stages of a run, each reading what the one before it wrote. Notebooks and command line call these."""
+"""The stages of a run. Each reads the output of earlier ones; notebooks and the command line call them."""
 
 import contextlib
 import functools
@@ -20,28 +20,31 @@ from bears_tl.pipeline.run import Run
 
 CHECKPOINT_FOLDER = Path("checkpoints")
 INVENTORY_COLUMNS = ["name", "shape", "values"]
-AUDIT_PHOTOS = 5000  # enough for intervals of 2.5 points either way; more would take minutes to read
+AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
 
 
 def fetch(run: Run) -> Path:
-    """Turn the setting `photos` into a folder of class folders; enters it into the receipt."""
+    """Resolve the setting `photos` to a folder of class folders and record it in the receipt."""
     from bears_tl.photos.fetch import fetch as fetch_photos
 
     with run.stage("fetch") as facts:
         limits = {"max_files": run.config.max_files, "max_bytes": run.config.max_bytes}
         folder = fetch_photos(run.config.photos, artifacts.DATA_FOLDER, **limits)
-        for name, place in (("run directory", run.folder), ("cache", artifacts.cache_folder())):
+        for name, place, setting in (
+            ("run directory", run.folder, "--run, or `run` in a notebook"),
+            ("cache", artifacts.cache_folder(), "the environment variable BEARS_TL_CACHE"),
+        ):
             if place.resolve().is_relative_to(folder.resolve()):
                 raise InputError(
-                    f"the {name} {str(place)!r} lies in the photo folder {str(folder)!r}, where it would become a "
-                    "class: name another place for one of them"
+                    f"the {name} {str(place)!r} lies in the photo folder {str(folder)!r}, where it would be taken "
+                    f"for a class: choose another place for it ({setting})"
                 )
         facts |= {"photos": run.config.photos, "folder": str(folder.resolve())}
     return folder
 
 
 def intake(run: Run) -> intake_.Intake:
-    """Judge every file of the photo folder and apply label corrections; writes photos.csv and quarantine.csv."""
+    """Check every file of the photo folder and apply label corrections; write photos.csv and quarantine.csv."""
     folder, config = artifacts.photo_folder(run), run.config
     edits = read_edits(config.edits)
     known = FactCache(artifacts.cache_folder() / "intake.sqlite")
@@ -54,7 +57,7 @@ def intake(run: Run) -> intake_.Intake:
             if not error.quarantined:
                 raise
             write_csv(refused, intake_.QUARANTINE_COLUMNS, error.quarantined)
-            raise InputError(f"{error}; {refused} has each refused file and why") from None
+            raise InputError(f"{error}; {refused} lists each refused file and the reason") from None
         write_csv(run.path("photos.csv"), intake_.PHOTO_COLUMNS, taken.photos)
         write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
         facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
@@ -63,7 +66,7 @@ def intake(run: Run) -> intake_.Intake:
 
 
 def split(run: Run) -> list[dict]:
-    """Divide the photos; writes splits.csv."""
+    """Split the photos into train, val and test; write splits.csv."""
     photos = run.table("photos.csv")
     config = run.config
     with run.stage("split") as facts:
@@ -74,7 +77,7 @@ def split(run: Run) -> list[dict]:
 
 
 def restore(run: Run):
-    """Find the checkpoint and load the body, frozen, in the precision that is the fastest here; writes inventory.csv.
+    """Find the checkpoint and load the frozen body in the precision of the settings; write inventory.csv.
 
     Returns:
         bears_tl.inception.body.Body.
@@ -96,23 +99,23 @@ def restore(run: Run):
 
 
 def features(run: Run, body=None, engine="local", address: str | None = None, photos_url: str | None = None) -> dict:
-    """Compute the features of all photos, or find them in the cache.
+    """Compute the features of all photos, or read them from the cache.
 
     Args:
-        run: photos are split and a checkpoint is restored.
-        body: the restored body; without it, one is loaded when the cache lacks something.
+        run: a run whose photos are split and whose checkpoint is restored.
+        body: the restored body; if None, it is loaded when features are missing from the cache.
         engine: local (this process) or ray (a cluster).
-        address: of the cluster, see `bears_tl.features.cluster.compute`.
-        photos_url: the address, such as s3://bucket/folder, of a copy of the photo folder to read from.
+        address: the address of the cluster, see `bears_tl.features.cluster.compute`.
+        photos_url: the address of a copy of the photo folder to read from, such as s3://bucket/folder.
 
     Returns:
-        Split to bears_tl.features.extract.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], of the
-        center view; the rows are those of `split_rows`.
+        Split to bears_tl.features.extract.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], center
+        view only. Rows are in the order of `split_rows`.
     """
     from bears_tl.features.extract import extract
 
     folder, views = photos_url or artifacts.photo_folder(run), artifacts.split_views(run)
-    load_body = functools.cache(lambda: body or artifacts.load_body(run))  # once, whichever split needs it first
+    load_body = functools.cache(lambda: body or artifacts.load_body(run))  # at most once, and only if needed
     with run.stage("features") as facts:
         cache = artifacts.feature_cache(run)
         if engine == "ray":
@@ -126,7 +129,7 @@ def features(run: Run, body=None, engine="local", address: str | None = None, ph
 
 
 def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -> None:
-    """Have a cluster compute what the cache lacks, of all splits in one go: each worker opens the body once."""
+    """Compute missing features on a cluster, for all splits in one go, so that each worker opens the body once."""
     from bears_tl.features import cluster
     from bears_tl.features.extract import fill, find_missing
     from bears_tl.inception.body import load_graph
@@ -143,11 +146,11 @@ def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -
 
 
 def train(run: Run, found: dict | None = None):
-    """Train the head on features; writes head.npz, history.csv and predictions.csv (val and test).
+    """Train the head on features; write head.npz, history.csv and predictions.csv (val and test).
 
     Args:
-        run: photos are split and a checkpoint is restored.
-        found: what `features` gave; without it, that is called.
+        run: a run whose photos are split and whose checkpoint is restored.
+        found: the result of `features`; computed if None.
 
     Returns:
         bears_tl.training.head.Head and the rows of history.csv.
@@ -173,11 +176,11 @@ def train(run: Run, found: dict | None = None):
 
 
 def find_learning_rate(run: Run, found: dict | None = None):
-    """Try rising learning rates on a new head; writes nothing.
+    """Run the learning-rate range test on a new head; write nothing.
 
     Args:
-        run: photos are split and a checkpoint is restored.
-        found: what `features` gave; without it, that is called.
+        run: a run whose photos are split and whose checkpoint is restored.
+        found: the result of `features`; computed if None.
 
     Returns:
         bears_tl.training.finder.RangeTest.
@@ -190,13 +193,13 @@ def find_learning_rate(run: Run, found: dict | None = None):
 
 
 def audit(run: Run) -> list[dict]:
-    """Try how far colour, border, image size and file size get without the body; writes cues.csv.
+    """Measure how well colour, border, image size and file size alone predict the class; write cues.csv.
 
     Args:
-        run: is trained.
+        run: a trained run.
 
     Returns:
-        Rows of cues.csv, a cue each and `all_cues` together; a large set is judged by AUDIT_PHOTOS of its photos.
+        Rows of cues.csv, one per cue and one for `all_cues` together. Large sets are sampled down to AUDIT_PHOTOS.
     """
     from bears_tl.judging.cues import CUE_COLUMNS, cue_warnings, judge_cue
     from bears_tl.photos.cues import measure_cues
@@ -221,12 +224,13 @@ def audit(run: Run) -> list[dict]:
 
 
 def evaluate(run: Run) -> dict:
-    """Judge predictions.csv; writes metrics.json and figures/, and before them cues.csv where it is missing.
+    """Evaluate predictions.csv; write metrics.json and figures/. Run the audit first if cues.csv is missing.
 
     Returns:
-        What metrics.json holds.
+        The content of metrics.json.
     """
     from bears_tl.judging import metrics, plots
+    from bears_tl.judging.verdict import draw_verdict
 
     predictions = run.table("predictions.csv")
     class_names = class_names_of(predictions)
@@ -253,6 +257,8 @@ def evaluate(run: Run) -> dict:
         plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
         plots.save(plots.count_bars(splits_.count_splits(run.table("splits.csv"))), figures / "splits.png")
         tests = [row for row in predictions if row["split"] == "test"]
+        summary = draw_verdict(judged["test"], tests, class_names, run.table("cues.csv"), run.notice())
+        plots.save(summary, figures / "verdict.png")
         plots.save(artifacts.prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
         plots.save(artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)), figures / "six_random.png")
         write_json(run.path("metrics.json"), result)
@@ -263,11 +269,11 @@ def run_all(run: Run, say=print) -> dict:
     """Run every stage in one process.
 
     Args:
-        run: a run that was just started.
-        say: is given a line a stage.
+        run: the run.
+        say: called with each line to print.
 
     Returns:
-        What metrics.json holds.
+        The content of metrics.json.
     """
     check_checkpoint(run.config.checkpoint)
     with run.alone():
@@ -280,7 +286,8 @@ def _run_all(run: Run, say) -> dict:
     before = run.result("train")
     say(f"photos: {fetch(run)}")
     taken = intake(run)
-    say(f"intake: {len(taken.photos)} photos, {len(taken.quarantined)} quarantined, {taken.per_class()}")
+    counts = ", ".join(f"{count} {name}" for name, count in taken.per_class().items())
+    say(f"intake: {len(taken.photos)} photos ({counts}), {len(taken.quarantined)} quarantined")
     split(run)
     say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items()))
     body = restore(run)
@@ -290,7 +297,7 @@ def _run_all(run: Run, say) -> dict:
     head, history = train(run, features(run, body))
     say(f"head: {head.parameters} parameters, {len(history)} epochs")
     if before not in (None, run.result("train")) and any(run.path("notebooks").glob("*.ipynb")):
-        say(f"{run.path('notebooks')}: these notebooks are of an earlier training, `make train` runs them again")
+        say(f"{run.path('notebooks')}: these notebooks show an earlier training; run them again with `make train`")
     result = evaluate(run)
     say(f"test: {sentence(result['test'])}")
     for warning in result["warnings"]:

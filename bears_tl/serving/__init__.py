@@ -1,1 +1,1 @@
-"""What a trained run is used for: predictions, and the correction of labels."""
+"""Use a run: predict photos, and correct labels."""

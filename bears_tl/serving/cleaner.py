@@ -1,4 +1,4 @@
-"""The cleaning door: photos with their labels in a notebook, where wrong ones are set right by hand."""
+"""Show photos with their labels in a notebook, to find and correct wrong labels by hand."""
 
 import base64
 import html
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets as widgets
+import numpy as np
+from PIL import Image
 
 from bears_tl.errors import InputError
 from bears_tl.photos.edits import add_edit, apply_edits, read_edits, undo_edit
@@ -17,9 +19,10 @@ from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.threads import map_ahead
 
-PHOTOS_A_PAGE = 12
-THUMBNAIL_PX = 360  # the longer side; twice what is shown, for screens with fine pixels
-# Text that is cut with an ellipsis and lets its box be narrow, which `white-space: nowrap` does not
+PHOTOS_PER_PAGE = 12
+MAX_CAPTION = 30  # characters of a line above a photo in the static picture
+THUMBNAIL_PX = 360  # the longer side; twice the displayed size, for high-resolution screens
+# One line of text, cut off with an ellipsis. Unlike `white-space: nowrap`, it lets the box become narrow.
 _ONE_LINE = (
     "display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 1; "
     "overflow: hidden; word-break: break-all; line-height: 1.4"
@@ -28,46 +31,75 @@ _IMAGE = "width: 100%; height: 100%; object-fit: contain"
 
 
 class Cleaner(widgets.VBox):
-    """Photos by the page, each with the label that the next intake will give it and a list to choose another from.
+    """A widget that shows photos page by page, each with a list to choose its class from.
 
-    Only the photos of the page that is shown are read. Choices are kept when another page is shown; "Save corrections"
-    adds them to the table that the run's setting `edits` names, "Undo" takes back the last one that was saved here. The
-    run itself stays as it is. What goes wrong is said in a line at the end. Made of core widgets, and of what
-    ipywidgets 7 and 8 have in common: Colab comes with 7.
+    The list starts with the label that the next intake will assign. Only the photos of the current page are read.
+    Choices are kept when the page changes. "Save corrections" appends them to the table named by the run's setting
+    `edits`; "Undo" reverts the last correction saved here. The run itself does not change. Errors appear in a line at
+    the end. Where widgets cannot be shown, as on GitHub, the notebook has a picture of the page instead. Uses only what
+    ipywidgets 7 and 8 have in common, because Colab has version 7; the picture needs version 8.
     """
 
     def __init__(self, run: Run, rows: list[dict]):
-        """Show the first page of photos: rows of photos.csv, or others that have its path and sha256."""
+        """Show the first page of photos.
+
+        Args:
+            run: the run that the photos belong to.
+            rows: rows of photos.csv, or other rows with path and sha256.
+        """
         self.run, self.rows, self.page = run, list(rows), 0
-        self.chosen: dict[str, tuple[dict, str]] = {}  # photo to its row, as labelled, and the class chosen instead
-        self.saved: list[tuple[dict, str]] = []  # the same, in the order in which they were saved
+        self.chosen: dict[str, tuple[dict, str]] = {}  # sha256 -> row with the current label, and the chosen class
+        self.saved: list[tuple[dict, str]] = []  # the same pairs, in the order in which they were saved
         self.cards, self.grid = [], widgets.GridBox()
         self.grid.layout.grid_template_columns = "repeat(auto-fill, minmax(180px, 1fr))"
         self.grid.layout.grid_gap = "12px"
         self.place, self.message = widgets.HTML(), widgets.HTML()
         self.back = self._button("Previous", lambda: self._go_to(self.page - 1))
         self.forth = self._button("Next", lambda: self._go_to(self.page + 1))
-        self.why = widgets.Text(description="Why:", placeholder="a few words for whoever reads the table")
+        self.why = widgets.Text(description="Why:", placeholder="a few words for readers of the table")
         self.why.layout.width, self.why.style.description_width = "400px", "initial"
         self.save, self.undo = self._button("Save corrections", self._save), self._button("Undo", self._undo)
-        pages = [widgets.HBox([self.back, self.place, self.forth])] if len(self.rows) > PHOTOS_A_PAGE else []
-        does = widgets.HBox([self.why, self.save, self.undo], layout=widgets.Layout(flex_flow="row wrap"))
-        super().__init__([self.grid, *pages, does, self.message])
+        pages = [widgets.HBox([self.back, self.place, self.forth])] if len(self.rows) > PHOTOS_PER_PAGE else []
+        actions = widgets.HBox([self.why, self.save, self.undo], layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([self.grid, *pages, actions, self.message])
         self._do(lambda: self._go_to(0))
 
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        """Add a picture of the page, for viewers without widgets; a viewer shows only one of the two."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if self.grid.children:
+            bundle["image/png"] = base64.b64encode(self._picture()).decode()
+        return bundle
+
+    def _picture(self) -> bytes:
+        """Draw the photos of the page with their paths and classes: a PNG."""
+        import matplotlib.pyplot as plt
+
+        from bears_tl.judging.plots import photo_grid
+
+        photos = [_pixels(card.picture) for card in self.grid.children]
+        titles = [f"{_caption(card.choice.value)}\n{_caption(card.row['path'])}" for card in self.grid.children]
+        title = self.place.value if len(self.rows) > len(photos) else ""
+        figure, written = photo_grid(photos, titles, title=title), io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # characters that Matplotlib's font lacks are drawn as boxes
+            figure.savefig(written, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        plt.close(figure)  # otherwise the notebook would show it a second time
+        return written.getvalue()
+
     def _go_to(self, page: int) -> str:
-        """Show a page, with the labels as they are now."""
+        """Show a page with the current labels."""
         if not self.cards:
-            self.class_names = sorted({*self.run.facts("intake")["per_class"], *map(_lies_in, self.rows)})
-            self.cards = [_Card(self.class_names, self._choose) for _ in self.rows[:PHOTOS_A_PAGE]]
-        rows = self.rows[page * PHOTOS_A_PAGE : (page + 1) * PHOTOS_A_PAGE]
+            self.class_names = sorted({*self.run.facts("intake")["per_class"], *map(_folder_class, self.rows)})
+            self.cards = [_Card(self.class_names, self._choose) for _ in self.rows[:PHOTOS_PER_PAGE]]
+        rows = self.rows[page * PHOTOS_PER_PAGE : (page + 1) * PHOTOS_PER_PAGE]
         folder, edits = artifacts.photo_folder(self.run), read_edits(self.run.config.edits)
-        found = [{"path": row["path"], "class_name": _lies_in(row), "sha256": row["sha256"]} for row in rows]
+        found = [{"path": row["path"], "class_name": _folder_class(row), "sha256": row["sha256"]} for row in rows]
         labelled = apply_edits(found, edits, set(self.class_names))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow warns of was judged at intake
-            pictures = list(map_ahead(lambda row: _thumbnail(folder, row), rows, PHOTOS_A_PAGE))
-        self.page, last = page, max(0, len(self.rows) - 1) // PHOTOS_A_PAGE
+            warnings.simplefilter("ignore")  # intake already handled what Pillow warns of
+            pictures = list(map_ahead(lambda row: _thumbnail(folder, row), rows, PHOTOS_PER_PAGE))
+        self.page, last = page, max(0, len(self.rows) - 1) // PHOTOS_PER_PAGE
         self.back.disabled, self.forth.disabled = page == 0, page == last
         self.place.value = f"page {page + 1} of {last + 1}"
         for card, row, picture in zip(self.cards, labelled, pictures, strict=False):
@@ -89,7 +121,7 @@ class Cleaner(widgets.VBox):
                 add_edit(path, row["sha256"], row["class_name"], to, self.why.value)
             except InputError as error:
                 self._go_to(self._page_of(row))
-                raise InputError(f"{len(self.saved) - before} saved, {row['path']!r} is not: {error}") from None
+                raise InputError(f"{len(self.saved) - before} saved, but not {row['path']!r}: {error}") from None
             self.saved.append(self.chosen.pop(row["sha256"]))
         count = len(self.saved) - before
         if not count:
@@ -100,7 +132,7 @@ class Cleaner(widgets.VBox):
 
     def _undo(self) -> str:
         if not self.saved:
-            return "Nothing saved here is left to undo; to go back further, choose the class of before and save."
+            return "No correction saved here is left to undo. To reverse an older one, choose the old class and save."
         row, to = self.saved[-1]
         undo_edit(self.run.config.edits, row["sha256"], to)
         self.saved.pop()
@@ -108,7 +140,7 @@ class Cleaner(widgets.VBox):
         return f"Undone: {row['path']} is {row['class_name']} again, not {to}. Run 01_fetch again to apply the table."
 
     def _page_of(self, row: dict) -> int:
-        return [other["sha256"] for other in self.rows].index(row["sha256"]) // PHOTOS_A_PAGE
+        return [other["sha256"] for other in self.rows].index(row["sha256"]) // PHOTOS_PER_PAGE
 
     def _button(self, text: str, action: Callable[[], str | None]) -> widgets.Button:
         button = widgets.Button(description=text, layout=widgets.Layout(width="auto"))
@@ -116,35 +148,41 @@ class Cleaner(widgets.VBox):
         return button
 
     def _do(self, action: Callable[[], str | None]) -> None:
-        """Do what a button is for, and tell what came of it or what was wrong."""
+        """Run an action and show its message or its error."""
         try:
-            said, role = action() or "", "status"
+            text, role = action() or "", "status"
         except InputError as error:
-            said, role = str(error), "alert"
+            text, role = str(error), "alert"
         style = "color: var(--jp-error-color1, #b71c1c)" if role == "alert" else ""
-        self.message.value = f'<div role="{role}" style="line-height: 1.4; {style}">{_escaped(said)}</div>'
+        self.message.value = f'<div role="{role}" style="line-height: 1.4; {style}">{_escaped(text)}</div>'
 
 
 class _Card(widgets.VBox):
-    """One photo: its thumbnail and path, the list of classes and a note on the label."""
+    """One photo: its thumbnail and path, the list of classes, and a note on the label."""
 
     def __init__(self, class_names: list[str], choose: Callable[[dict, str], None]):
         wide = widgets.Layout(width="auto", margin="2px")
         self.photo, self.note = widgets.HTML(layout=wide), widgets.HTML(layout=wide)
         self.choice = widgets.Dropdown(options=[(_shown(name), name) for name in class_names], layout=wide)
-        self.choose, self.row, self.hint = choose, {}, ""
+        self.choose, self.row, self.picture, self.hint = choose, {}, b"", ""
         self.choice.observe(lambda _: self._chosen(), "value")
         super().__init__([self.photo, self.choice, self.note])
 
     def show(self, row: dict, picture: bytes, to: str) -> None:
-        """Show another photo: its row with the label of now, its thumbnail, and the class chosen."""
-        folder_says = f"corrected, it lies in {_lies_in(row)}" if row["class_name"] != _lies_in(row) else ""
-        self.row, self.hint = row, row.get("detail") or folder_says
+        """Show another photo.
+
+        Args:
+            row: its row with the current label.
+            picture: its thumbnail, a JPEG; empty if the photo is missing.
+            to: the chosen class.
+        """
+        corrected = f"corrected, its folder is {_folder_class(row)}" if row["class_name"] != _folder_class(row) else ""
+        self.row, self.picture, self.hint = row, picture, row.get("detail") or corrected
         path, source = _escaped(row["path"]), base64.b64encode(picture).decode()
-        missing = "it is gone or was changed: run 01_fetch again"  # in place of the thumbnail
+        missing = "the photo is gone or was changed: run 01_fetch again"  # shown instead of the thumbnail
         shown = f'<img alt="{path}" src="data:image/jpeg;base64,{source}" style="{_IMAGE}">' if picture else missing
         self.photo.value = f'<div style="height: 180px">{shown}</div>{_line(row["path"])}'
-        self.choice.tooltip = _shown(row["path"])  # its name for a screen reader; without effect in ipywidgets 7
+        self.choice.tooltip = _shown(row["path"])  # the name for screen readers; no effect in ipywidgets 7
         self.choice.value = to
         self._chosen()
 
@@ -154,12 +192,12 @@ class _Card(widgets.VBox):
         self.choose(self.row, self.choice.value)
 
 
-def _lies_in(row: dict) -> str:
+def _folder_class(row: dict) -> str:
     return row["path"].partition("/")[0]
 
 
 def _thumbnail(folder: Path, row: dict) -> bytes:
-    """Give the whole photo, upright, as a small JPEG; nothing when it is no longer the photo that the row is about."""
+    """Return the whole photo, upright, as a small JPEG; empty if the photo is missing or has changed."""
 
     def shrink(file) -> bytes:
         image = read_image(file, THUMBNAIL_PX)
@@ -174,8 +212,21 @@ def _thumbnail(folder: Path, row: dict) -> bytes:
         return b""
 
 
+def _pixels(picture: bytes) -> np.ndarray:
+    """Decode a thumbnail: uint8 [height, width, 3]; a grey square if the photo is missing."""
+    if not picture:
+        return np.full((THUMBNAIL_PX, THUMBNAIL_PX, 3), 224, np.uint8)
+    return np.asarray(Image.open(io.BytesIO(picture)))
+
+
+def _caption(text: str) -> str:
+    """Shorten text to one line above a photo; `$` is escaped, because Matplotlib would read it as a formula."""
+    line = " ".join(_shown(text).split())
+    return (line if len(line) <= MAX_CAPTION else f"...{line[3 - MAX_CAPTION :]}").replace("$", r"\$")
+
+
 def _shown(text: str) -> str:
-    """Give a name as text that any front end takes: file names may hold bytes that are none."""
+    """Convert a name to valid UTF-8 text: file names may contain other bytes."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""A trained run that classifies photos of any place."""
+"""Load a trained run and classify photos with it."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -17,14 +17,14 @@ from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import ladder
 
-_CHUNK = 256  # photos held at once
+_CHUNK = 256  # photos in memory at once
 
 
 def find_photos(paths: Iterable[str | Path]) -> list[Path]:
-    """List files as they are named, and all files below folders, sorted; clutter is left out.
+    """List the given files, and all files below the given folders, sorted, without clutter.
 
     Raises:
-        InputError: a path that is not there, or nothing found.
+        InputError: a path does not exist, or there are no files.
     """
     found = []
     for path in map(Path, paths):
@@ -34,7 +34,7 @@ def find_photos(paths: Iterable[str | Path]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            raise InputError(f"no photo at {str(path)!r}: name photo files or folders that hold some")
+            raise InputError(f"no photo at {str(path)!r}: name photo files, or folders that contain some")
     if not found:
         raise InputError(f"no files in {', '.join(repr(str(path)) for path in paths)}: name photo files or folders")
     return found
@@ -42,19 +42,19 @@ def find_photos(paths: Iterable[str | Path]) -> list[Path]:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A trained run that classifies photos by their center views, as the test was judged.
+    """A trained model of a run. It classifies photos by their center views, exactly as in the test.
 
-    What a photo is given does not depend on those beside it, but for float32's rounding in the head.
+    A photo's probabilities do not depend on the other photos, except for float32 rounding in the head.
 
     Attributes:
-        model: head, the run's own; a rung of its ladder, of which `head` is called ladder_head; or scratch.
-        class_names: in the order of the columns.
+        model: `head`, the run's head; `scratch`; or a rung of its ladder, where the rung `head` is `ladder_head`.
+        class_names: in the order of the probabilities' columns.
         image_size_px: side of the views.
-        body: kind, fingerprint and precision of the body below the head, for a rung of the body that it was trained
-            from; None for scratch, which has none.
-        weights: the file of what was trained.
-        read: reads a photo, a path or an open file, as its center view, uint8 [side, side, 3] in [0, 255]; raises an
-            OSError or another error of its decoder.
+        body: kind, fingerprint and precision of the frozen body, or of the body that a rung's training started from;
+            None for scratch.
+        weights: file of the trained weights.
+        read: reads a photo (path or open file) as its center view, uint8 [side, side, 3] in [0, 255]; raises an OSError
+            or another error of the decoder.
     """
 
     model: str
@@ -70,12 +70,12 @@ class Predictor:
         """Load a model of a run.
 
         Args:
-            run: is trained.
+            run: a trained run.
             model: see `Predictor`.
 
         Raises:
-            InputError: no such model, or not trained from what the run has now; its checkpoint or the file of its
-                weights is gone, was changed or is another's.
+            InputError: no such model, or one trained from an earlier state of the run; or its checkpoint or weights are
+                missing, changed or from another model.
         """
         if model == "head":
             return _load_head(run)
@@ -90,21 +90,21 @@ class Predictor:
             return _load_rung(run, model, rungs[model])
         others = " | ".join(["head", *rungs, *["scratch"] * has_scratch])
         raise InputError(
-            f"run {str(run.folder)!r} has no model {model!r} that was trained from its head, split and settings of "
-            f"now: expected {others}, or train it first (bears ladder, bears scratch)"
+            f"run {str(run.folder)!r} has no model {model!r} trained from its current head, split and settings: "
+            f"expected {others}, or train it first (bears ladder, bears scratch)"
         )
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Classify views.
 
         Args:
-            pixels: uint8 [n, side, side, 3] in [0, 255], as `read` gives them.
+            pixels: uint8 [n, side, side, 3] in [0, 255], as returned by `read`.
 
         Returns:
             float32 [n, n classes] in [0, 1].
 
         Raises:
-            ValueError: another shape or dtype.
+            ValueError: `pixels` has another shape or dtype.
         """
         pixels, side = np.asarray(pixels), self.image_size_px
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
@@ -115,7 +115,7 @@ class Predictor:
         """Classify photo files.
 
         Returns:
-            Rows as in predictions.csv, and rows (path, detail) for files that could not be read as a photo.
+            Rows as in predictions.csv, and rows (path, detail) for files that could not be read as photos.
         """
         rows, unreadable = [], []
         for chunk in batches_of(paths, _CHUNK):
@@ -124,7 +124,7 @@ class Predictor:
                 try:
                     pixels.append(self.read(path))
                     readable.append({"path": str(path)})
-                except Exception as error:  # decoders raise many kinds
+                except Exception as error:  # decoders raise errors of many types
                     detail = "not an image" if isinstance(error, UnidentifiedImageError) else reason_of(error)
                     unreadable.append({"path": str(path), "detail": detail})
             if readable:
@@ -158,7 +158,7 @@ def _load_rung(run: Run, model: str, rung: str) -> Predictor:
         batches = batches_of(pixels, BATCH_SIZE)
         return np.concatenate([network.probabilities(network.activations(batch)) for batch in batches])
 
-    body = _body(run) | {"precision": "float32"}  # what a rung is trained and judged in
+    body = _body(run) | {"precision": "float32"}  # rungs are trained and evaluated in float32
     return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _read_center_view, infer)
 
 

@@ -1,1 +1,1 @@
-"""Comparisons on a trained run: what settings, depth and data bring."""
+"""Studies: the effect of settings, of unfrozen layers and of the number of photos."""

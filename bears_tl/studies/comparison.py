@@ -1,4 +1,4 @@
-"""A comparison: what settings bring, over seeds, each trial on the base's photos, split, body and test photos."""
+"""A comparison of settings over seeds; every trial uses the photos, split and body of the base."""
 
 import datetime
 import shlex
@@ -32,9 +32,9 @@ STUDY = paired.Study(
         "train_seconds": paired.Fact("training, s", ".1f", statistics.median),
     },
     reading="""\
-Within a seed, base and trials have the same photos. The validation loss is the finer measure, and the one to choose a
-setting by: one that was chosen by its test photos has seen them. Epochs and seconds are medians over seeds; features
-that were in the cache, from an earlier trial for example, cost nothing.
+Within a seed, base and trials have the same photos and the same split. Choose a setting by its validation loss: it is
+the finer measure, and choosing by test photos would bias the test. Epochs and seconds are medians over seeds. Features
+that are already in the cache, for example from an earlier trial, take 0 s.
 """,
     columns=COLUMNS,
     keys={
@@ -47,38 +47,37 @@ that were in the cache, from an earlier trial for example, cost nothing.
 
 
 def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
-    """Turn the words of --try into trials.
+    """Parse the values of --try into trials.
 
     Args:
-        words: `key=value` pairs each, with spaces between them.
-        config: the base.
+        words: each holds `key=value` pairs, separated by spaces.
+        config: the settings of the base.
 
     Returns:
-        Name, such as "epochs=10 patience=10", to settings; first the base, under BASE.
+        Trial name, such as "epochs=10 patience=10", to settings; the base comes first, as BASE.
 
     Raises:
-        InputError: a setting that all trials share, or that RunConfig refuses; a trial that is another's or the base's
-            equal.
+        InputError: a setting that all trials share or that RunConfig refuses, or two equal trials (the base counts).
     """
     trials = {BASE: config}
     for word in words:
         changes = parse_settings(_pairs(word), "--try")
         trial = config.replace(**changes)
         for name in changes:
-            if name not in deciding("views", "head"):  # what matters after the split; all else is shared
+            if name not in deciding("views", "head"):  # these act after the split; all others are shared
                 raise InputError(
-                    f"--try {word!r}: {name} is the same for all trials, give it with --set; what can be tried: "
+                    f"--try {word!r}: {name} must be the same for all trials, set it with --set; --try accepts "
                     f"{', '.join(deciding('views', 'head'))}"
                 )
         if trial in trials.values():
             (same,) = [name for name, other in trials.items() if other == trial]
-            raise InputError(f"--try {word!r} has the settings of {same!r}: leave it out, or give it others")
+            raise InputError(f"--try {word!r} has the same settings as {same!r}: remove or change it")
         trials[" ".join(f"{name}={getattr(trial, name)}" for name in changes)] = trial
     return trials
 
 
 def others(words: list[str], config: RunConfig) -> list[str]:
-    """Leave out the words of --try that change nothing about some settings."""
+    """Drop the values of --try that change nothing in the given settings."""
     return [word for word in words if config.replace(**parse_settings(_pairs(word), "--try")) != config]
 
 
@@ -101,30 +100,30 @@ def compare(
     command: str = "bears compare",
     say: Callable[[str], None] = print,
 ) -> list[dict]:
-    """Train the base and each trial over seeds, and write the table: NAME.csv, NAME.md and NAME.png.
+    """Train the base and each trial over several seeds and write the table: NAME.csv, NAME.md and NAME.png.
 
-    Photos, label corrections and body are those of one shared run; each seed divides the photos anew, and each (seed,
-    trial) is a run like any other, in a directory of its own. What is trained is kept: the same command goes on there.
+    Photos, label corrections and body come from one shared run. Each seed splits the photos anew. Each (seed, trial) is
+    an ordinary run in its own directory. Trained runs are kept, so the same command continues where it stopped.
 
     Args:
-        config: the base; its seed is the first, and `run` is not used.
-        words: of --try, see `parse_trials`.
-        seeds: how many.
+        config: the settings of the base; its seed is the first one, its `run` is ignored.
+        words: values of --try, see `parse_trials`.
+        seeds: number of seeds.
         to: NAME.csv.
-        folder: where the runs lie; runs/compare/NAME without it.
-        command: what was typed, for NAME.md.
-        say: is given a line a training.
+        folder: folder of the runs; by default runs/compare/NAME.
+        command: the command line, quoted in NAME.md.
+        say: called with one line per training.
 
     Returns:
         The rows, see `paired.compare`.
 
     Raises:
-        InputError: a setting is refused, or the folder holds something else.
+        InputError: a setting is refused, or the folder contains something else.
     """
     to = paired.check_table(to, seeds)
     folder = Path(folder or Path("runs", "compare", to.stem))
     trials = parse_trials(words, config.replace(run=str(folder / "shared")))
-    config.replace(seed=config.seed + seeds - 1)  # refused now, not after hours
+    config.replace(seed=config.seed + seeds - 1)  # refuses the last seed now, not after hours
     _claim(folder, config)
 
     shared = Run(trials[BASE])
@@ -147,37 +146,37 @@ def compare(
             wrong = f"{len(outcome.hits) - sum(outcome.hits.values())} of {len(outcome.hits)} test photos wrong"
             say(f"seed {seed}, {name}: {wrong}, val loss {outcome.losses['val']:.4f}, {outcome.facts['epochs']} epochs")
     rows = paired.compare(outcomes, STUDY.facts)
-    rows[0] |= dict.fromkeys(("only_base_right", "only_variant_right", "p_value"), "")  # with itself: says nothing
+    rows[0] |= dict.fromkeys(("only_base_right", "only_variant_right", "p_value"), "")  # the base against itself
     rows[0] |= dict.fromkeys(("loss_change", "change_low", "change_high"), "")
     paired.write(to, rows, STUDY, _head(shared, seeds, rows[0]["photos"], command), shared.notice())
     return rows
 
 
 def origin_of(config: RunConfig) -> Origin:
-    """Give what all trials of a comparison have in common: every setting that decides the base's result."""
+    """Give the settings that identify a comparison: all that affect the result of the base."""
     return Origin.of(config, "photos", "split", "body", "views", "head")
 
 
 def _claim(folder: Path, config: RunConfig) -> None:
-    """Make the folder that of a comparison with these settings, or find that it is.
+    """Mark the folder as this comparison's, or check that it is.
 
     Raises:
-        InputError: it is not empty and something else, a run for example, or a comparison with other settings.
+        InputError: the folder contains something else, such as a run, or a comparison with other settings.
     """
     path, origin = folder / "comparison.json", origin_of(config)
     before = read_json(path) if path.is_file() else origin.parts
     if not isinstance(before, dict) or (not path.is_file() and is_taken(folder)):
-        raise InputError(f"{str(folder)!r} holds something else than a comparison: name another folder with --run")
+        raise InputError(f"{str(folder)!r} is not the folder of a comparison: choose another one with --run")
     if change := origin.change_since(before):
         raise InputError(
-            f"{str(folder)!r} holds a comparison with other settings ({change}): name another folder with --run, "
-            "or remove it"
+            f"{str(folder)!r} holds a comparison with other settings ({change}): choose another folder with --run, "
+            "or delete this one"
         )
     write_json(path, origin.parts)
 
 
 def _hand_on(shared: Run, run: Run, stage: str) -> None:
-    """Enter what a stage of the shared run found into another run, as if it had happened there."""
+    """Copy the result of a stage from the shared run to another run, as if the stage had run there."""
     with run.stage(stage) as facts:
         facts |= shared.facts(stage)
         for name in STAGES[stage]:
@@ -185,7 +184,7 @@ def _hand_on(shared: Run, run: Run, stage: str) -> None:
 
 
 def _is_trained(run: Run) -> bool:
-    """Say whether a run was trained before on what it has now: a stage that finds otherwise takes that away."""
+    """Return whether a run is trained. An earlier stage that found a change would have removed the training."""
     return "train" in run.seconds() and all(run.path(name).is_file() for name in STAGES["train"])
 
 
@@ -196,7 +195,7 @@ def _outcome(run: Run) -> paired.Outcome:
     judged = judge(labels_of(tests, class_names), probabilities_of(tests, class_names), class_names)
     return paired.Outcome(
         hits={row["path"]: row["predicted"] == row["class_name"] for row in tests},
-        losses={"val": min(float(row["val_loss"]) for row in history)},  # of the weights that were kept
+        losses={"val": min(float(row["val_loss"]) for row in history)},  # the loss of the weights that were kept
         facts={
             "test_loss": judged["cross_entropy"],
             "epochs": len(history),

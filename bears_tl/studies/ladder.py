@@ -1,4 +1,4 @@
-"""The ladder on a trained run: block by block of the body is trained with the head, and judged."""
+"""The ladder of a trained run: more and more blocks of the body are trained with the head, and evaluated."""
 
 import shutil
 import sys
@@ -19,22 +19,22 @@ LADDER_COLUMNS = [
 
 
 def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
-    """Fine-tune rung by rung, each from the run's trained head; writes ladder.csv, ladder.png and ladder/.
+    """Fine-tune each rung, starting from the run's trained head; writes ladder.csv, ladder.png and ladder/.
 
-    A rung that is done is not trained again, and one that was interrupted or killed goes on where it was, with the same
-    weights in the end. In ladder/<rung>/ lie history.csv, predictions.csv (val and test) and weights.npz (what was
-    trained, as TF-slim names it, and the head), and while it is trained, state.npz and borders/.
+    Finished rungs are not trained again. An interrupted rung continues where it stopped and ends with the same weights.
+    ladder/<rung>/ holds history.csv, predictions.csv (val and test) and weights.npz (the trained weights, named as in
+    TF-slim, and the head); during training it also holds state.npz and borders/.
 
     Args:
-        run: is trained.
-        rungs: some of `bears_tl.training.rungs.RUNGS`; all without it.
-        say: is given a line a rung.
+        run: a trained run.
+        rungs: some of `bears_tl.training.rungs.RUNGS`, by default all.
+        say: called with one line per rung.
 
     Returns:
-        The rows of ladder.csv: of all rungs that are done, from the top down.
+        The rows of ladder.csv: all finished rungs, from the head down.
 
     Raises:
-        InputError: a rung that does not exist, a run that is not trained, or a saved state that is damaged.
+        InputError: an unknown rung, a run that is not trained, or a damaged saved state.
     """
     from bears_tl.judging import plots
 
@@ -46,8 +46,8 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
     with run.stage("ladder") as facts:
         for rung in chosen:
             row = result(run, rung) or _train_rung(run, rung, body)
-            epochs = f"{row['epochs']} epochs, kept {row['kept_epoch']}"
-            say(f"{rung}: {row['trained_values']:,} values, {row['minutes']:.1f} minutes, {epochs}; test: {_say(row)}")
+            trained = f"{row['trained_values']:,} values, {row['minutes']:.1f} minutes, {row['epochs']} epochs"
+            say(f"{rung}: {trained}, kept epoch {row['kept_epoch']}; {_test_sentence(row)}")
             done = [row for rung in RUNGS if (row := result(run, rung))]
             write_csv(run.path("ladder.csv"), LADDER_COLUMNS, done)
             plots.save(plots.ladder(done, run.notice()), run.path("ladder.png"))
@@ -56,11 +56,11 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
 
 
 def result(run: Run, rung: str) -> dict | None:
-    """Give the row of a rung that was trained from what the run has now; None where there is none."""
+    """Give the row of a finished rung that matches the run's present files and settings, or None."""
     path = run.path("ladder") / rung / "result.json"
     saved = read_json(path) if path.is_file() else None
-    is_of_now = isinstance(saved, dict) and not _origin(run, rung).change_since(saved.get("origin", {}))
-    return saved["row"] if is_of_now else None
+    is_current = isinstance(saved, dict) and not _origin(run, rung).change_since(saved.get("origin", {}))
+    return saved["row"] if is_current else None
 
 
 def _origin(run: Run, rung: str) -> Origin:
@@ -70,7 +70,7 @@ def _origin(run: Run, rung: str) -> Origin:
 
 
 def _train_rung(run: Run, rung: str, body: dict) -> dict:
-    """Train a rung, or go on with it, and judge it; gives its row."""
+    """Train a rung, or continue its training, and evaluate it; gives its row."""
     from bears_tl.inception.backbone import Backbone
     from bears_tl.training.borders import Borders
     from bears_tl.training.fine_tuning import fine_tune, probabilities
@@ -93,7 +93,7 @@ def _train_rung(run: Run, rung: str, body: dict) -> dict:
     try:
         trained = fine_tune(network, tables, labels, run.config, folder / "state.npz", origin, filled)
     except KeyboardInterrupt:
-        print(f"bears: the ladder was interrupted at {rung}; its finished epochs are in {folder}", file=sys.stderr)
+        print(f"bears: the ladder was interrupted at {rung}; finished epochs are kept in {folder}", file=sys.stderr)
         raise
     predictions, judged = [], {}
     for name in ("val", "test"):
@@ -111,11 +111,12 @@ def _train_rung(run: Run, rung: str, body: dict) -> dict:
         row |= {f"{name}_loss": found["cross_entropy"]}
     write_json(folder / "result.json", {"origin": origin.parts, "row": row})
     shutil.rmtree(folder / "borders", ignore_errors=True)
-    for path in [folder / "state.npz", *folder.glob(".*.part")]:  # a kill leaves half a file
+    for path in [folder / "state.npz", *folder.glob(".*.part")]:  # a killed process leaves partial files
         path.unlink(missing_ok=True)
     return row
 
 
-def _say(row: dict) -> str:
+def _test_sentence(row: dict) -> str:
     interval = [row["test_interval_low"], row["test_interval_high"]]
-    return sentence({name: row[f"test_{name}"] for name in ("count", "errors", "accuracy")} | {"interval": interval})
+    test = {name: row[f"test_{name}"] for name in ("count", "errors", "accuracy")} | {"interval": interval}
+    return f"test: {sentence(test)}"

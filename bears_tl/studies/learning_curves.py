@@ -1,4 +1,4 @@
-"""What transfer brings with few photos: a head on the frozen body's features against a network from scratch."""
+"""Transfer against training from scratch, over the number of training photos."""
 
 import time
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.studies.scratch import transfer_seconds
 
-ROADS = ("transfer", "scratch")
-SIZES = (5, 10, 20, 50)  # training photos a class, besides all
+METHODS = ("transfer", "scratch")  # the column "road"
+SIZES = (5, 10, 20, 50)  # training photos per class; all photos are always added
 ALL = "all"
 CURVE_COLUMNS = [
     "photos_per_class", "road", "seed", "train_photos", "budget_seconds", "planned_epochs", "epochs", "seconds",
@@ -30,26 +30,26 @@ def measure(
     epochs: int | None = None,
     say: Callable[[str], None] = print,
 ) -> list[dict]:
-    """Train both with few training photos, more, and all; writes learning_curves.csv and what_transfer_buys.png.
+    """Train both methods on subsets of the training photos; writes learning_curves.csv and what_transfer_buys.png.
 
-    Validation and test photos are always the run's own. The photos of a smaller size are among those of a larger one
-    with the same seed. A row is written when it is done, and is not made again; rows of other seconds or epochs stay
-    beside it, those of other settings of the run go.
+    Validation and test photos are always the run's own. With the same seed, a smaller subset is part of every larger
+    one. Each row is written when it is finished and is not computed again. Rows with other seconds or epochs are kept;
+    rows with other settings of the run are removed.
 
     Args:
-        run: is trained.
-        sizes: training photos a class; those that the smallest class does not hold are left out. All come besides.
-        seeds: how many, from the run's on: each draws other photos, and another order, other weights.
-        seconds: of each network from scratch, whatever the size; without it or epochs, what the transfer run takes,
-            measured once.
-        epochs: as many are planned, in place of a time.
-        say: is given a line a row.
+        run: a trained run.
+        sizes: training photos per class; sizes larger than the smallest class are skipped. All photos are always added.
+        seeds: number of seeds, from the run's on; each gives other photos, another order and other initial weights.
+        seconds: time budget of each network from scratch, the same for all sizes; without it and epochs, the time of
+            the transfer run, measured once.
+        epochs: number of epochs to plan instead.
+        say: called with one line per row.
 
     Returns:
-        The rows of learning_curves.csv that were requested.
+        The requested rows of learning_curves.csv.
 
     Raises:
-        InputError: what `scratch` refuses, a size that is too small, or no seed.
+        InputError: what `scratch` refuses, a size that is too small, or no seeds.
     """
     from bears_tl.judging import plots
     from bears_tl.photos.thumbnails import Thumbnails
@@ -58,26 +58,26 @@ def measure(
     seconds = None if seconds is None else float(seconds)
     path, thumbnails, origin = run.path("learning_curves.csv"), Thumbnails(artifacts.photo_folder(run)), _origin(run)
     requested = [
-        {"photos_per_class": str(size), "road": road, "seed": str(run.config.seed + i)}
+        {"photos_per_class": str(size), "road": method, "seed": str(run.config.seed + i)}
         for size in _fitting(run, sizes, seeds, say)
         for i in range(seeds)
-        for road in ROADS
+        for method in METHODS
     ]
     done = [row for row in read_csv(path, CURVE_COLUMNS) if row["origin"] == origin] if path.is_file() else []
     if seconds is None and epochs is None:
         seconds = _transfer_seconds_once(run, origin)
 
     def find(key: dict) -> dict | None:
-        return next((row for row in done if key.items() <= row.items() and _is_as_given(row, seconds, epochs)), None)
+        return next((row for row in done if key.items() <= row.items() and _has_budget(row, seconds, epochs)), None)
 
     with run.stage("learning_curves") as facts:
         for key in requested:
             if find(key):
                 continue
-            row = key | _go(run, key, thumbnails, seconds, epochs) | {"origin": origin}
+            row = key | _train_row(run, key, thumbnails, seconds, epochs) | {"origin": origin}
             done.append({name: str(value) for name, value in row.items()})
             write_csv(path, CURVE_COLUMNS, done)
-            size = "all" if key["photos_per_class"] == ALL else f"{key['photos_per_class']} a class"
+            size = "all photos" if key["photos_per_class"] == ALL else f"{key['photos_per_class']} per class"
             wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
             say(f"{size}, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs")
         found = [find(key) for key in requested]
@@ -87,7 +87,7 @@ def measure(
 
 
 def _transfer_seconds_once(run: Run, origin: str) -> float:
-    """Give `transfer_seconds` as it was measured first: rows that are made later get the same time."""
+    """Give `transfer_seconds`, measured once and saved, so that later rows get the same time."""
     path = run.path("transfer_seconds.json")
     known = read_json(path) if path.is_file() else {}
     if known.get("origin") != origin:
@@ -97,7 +97,7 @@ def _transfer_seconds_once(run: Run, origin: str) -> float:
 
 
 def nested(rows: list[dict], size: str, seed: int) -> list[dict]:
-    """Take the first photos of each class in an order that their content and the seed decide; all of them for "all"."""
+    """Take the first photos of each class, in an order fixed by content and seed; "all" takes every photo."""
     ranked = sorted(rows, key=lambda row: seeded_rng(seed, row["sha256"], "learning curves").random())
     if size == ALL:
         return ranked
@@ -105,8 +105,8 @@ def nested(rows: list[dict], size: str, seed: int) -> list[dict]:
     return [row for name in class_names for row in [row for row in ranked if row["class_name"] == name][: int(size)]]
 
 
-def _go(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | None) -> dict:
-    """Train with one size and seed, by transfer or from scratch; gives the rest of its row."""
+def _train_row(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | None) -> dict:
+    """Train one method with one size and seed; gives the other values of its row."""
     config = run.config.replace(seed=int(key["seed"]))
     rows, class_names = artifacts.split_rows(run), _class_names(run)
     train = nested(rows["train"], key["photos_per_class"], config.seed)
@@ -132,7 +132,7 @@ def _go(run: Run, key: dict, thumbnails, seconds: float | None, epochs: int | No
 
 
 def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_names: list[str], config):
-    """Train a head on some of the photos; what the cache lacks of their features is computed."""
+    """Train a head on some of the photos; features missing from the cache are computed."""
     from bears_tl.features.extract import extract
     from bears_tl.training.head import train_head
 
@@ -152,24 +152,24 @@ def _class_names(run: Run) -> list[str]:
 
 
 def _fitting(run: Run, sizes: tuple[int, ...], seeds: int, say: Callable[[str], None]) -> list[str]:
-    """Give the sizes that every class holds, rising, and "all"; says which are left out."""
+    """Give the sizes that every class can fill, in rising order, then "all"; reports the skipped ones."""
     from bears_tl.training.scratch import SMALLEST_CLASS
 
     if seeds < 1:
         raise InputError(f"seeds {seeds} is out of range, expected 1 or more")
     if small := [size for size in sizes if size < SMALLEST_CLASS]:
-        raise InputError(f"size {small[0]} is out of range, expected {SMALLEST_CLASS} or more photos a class")
+        raise InputError(f"size {small[0]} is out of range, expected {SMALLEST_CLASS} or more photos per class")
     train = artifacts.split_rows(run)["train"]
     held = {name: sum(row["class_name"] == name for row in train) for name in _class_names(run)}
     smallest = min(held, key=held.get)
     for size in sorted(set(sizes)):
         if size > held[smallest]:
-            say(f"{size} a class is left out: {smallest} has {held[smallest]} training photos")
+            say(f"size {size} is skipped: class {smallest} has only {held[smallest]} training photos")
     return [*(str(size) for size in sorted(set(sizes)) if size <= held[smallest]), ALL]
 
 
-def _is_as_given(row: dict, seconds: float | None, epochs: int | None) -> bool:
-    """Say whether a row that is done was made with the time or the epochs that are given."""
+def _has_budget(row: dict, seconds: float | None, epochs: int | None) -> bool:
+    """Return whether a finished row was made with the given seconds or epochs."""
     if row["road"] != "scratch":
         return True
     if epochs is not None:
@@ -178,7 +178,7 @@ def _is_as_given(row: dict, seconds: float | None, epochs: int | None) -> bool:
 
 
 def _origin(run: Run) -> str:
-    """Name what all rows depend on: settings, split, weights."""
+    """Give a hash of everything that all rows depend on: settings, split and weights."""
     body, splits = run.facts("restore"), sha256_of(run.path("splits.csv"))
     weights = {"fingerprint": body["fingerprint"], "precision": body["precision"]}
     return Origin.of(run.config, "split", "views", "head", splits=splits, **weights).name

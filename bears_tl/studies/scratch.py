@@ -1,4 +1,4 @@
-"""The alternative to transfer on a run's photos: a network from scratch, in the time that transfer takes."""
+"""The alternative to transfer on a run's photos: a network from scratch, given the same time."""
 
 import time
 
@@ -13,10 +13,10 @@ TIMED_PHOTOS = 64
 
 
 def transfer_seconds(run: Run) -> float:
-    """Say what the transfer run takes here with an empty cache: the features of all its views, and the head's training.
+    """Measure the seconds of the transfer run with an empty cache: features of all views and training of the head.
 
-    The receipt tells what training took. What it says of features is little where the cache held some; so some photos
-    are put through the body again, past the cache, and their time is scaled up to all views.
+    The receipt has the time of training. Its time for features is too short if some were cached. So some photos go
+    through the body again without the cache, and their time is scaled up to all views.
 
     Raises:
         InputError: the run is not trained.
@@ -27,7 +27,7 @@ def transfer_seconds(run: Run) -> float:
     rows, views, body = artifacts.split_rows(run), artifacts.split_views(run), artifacts.load_body(run)
     total = sum(len(rows[name]) * len(views[name]) for name in rows)
     todo = [(photo, [CENTER]) for photo in artifacts.draw(run, run.table("splits.csv"), TIMED_PHOTOS)]
-    list(compute(body, artifacts.photo_folder(run), todo[:8]))  # the first batches wait for kernels to be compiled
+    list(compute(body, artifacts.photo_folder(run), todo[:8]))  # warm-up: the first batches wait for kernels to compile
     started = time.perf_counter()
     list(compute(body, artifacts.photo_folder(run), todo))
     return total / len(todo) * (time.perf_counter() - started) + run.seconds()["train"]
@@ -37,13 +37,13 @@ def train(run: Run, seconds: float | None = None, epochs: int | None = None) -> 
     """Train a network from scratch on a run's photos; writes scratch.npz, its history, predictions and scratch.json.
 
     Args:
-        run: is trained.
-        seconds: time for it; without it or epochs, what the transfer run takes, see `transfer_seconds`.
-        epochs: as many are planned, in place of a time: those of an earlier scratch.json give the same network.
+        run: a trained run.
+        seconds: time budget; without it and epochs, the time of the transfer run, see `transfer_seconds`.
+        epochs: number of epochs to plan instead; planned_epochs of an earlier scratch.json gives the same network.
 
     Returns:
-        What scratch.json holds: val and test as `metrics.judge` gives them, planned_epochs, epochs, seconds,
-        budget_seconds (None when epochs were given) and parameters.
+        The content of scratch.json: val and test from `metrics.judge`, planned_epochs, epochs, seconds, budget_seconds
+        (None if epochs were given) and parameters.
 
     Raises:
         InputError: the run is not trained, a class has too few photos, or seconds or epochs are out of range.

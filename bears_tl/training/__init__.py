@@ -1,1 +1,1 @@
-"""What is trained: the head on features, blocks of the body below it, a network from scratch."""
+"""Training: the head on features, blocks of the body below it, and a network from scratch."""

@@ -1,4 +1,4 @@
-"""Borders: what photos give at a rung's border, computed once and kept on disk while the rung is trained."""
+"""Activations at a rung's border, computed once and kept on disk while the rung is trained."""
 
 import hashlib
 import itertools
@@ -15,30 +15,30 @@ from bears_tl.photos.views import View
 from bears_tl.threads import map_ahead
 from bears_tl.training.rungs import BATCH_SIZE, CutNetwork
 
-VERSION = 1  # raise it when an activation gets other bits: those on disk are then made again
+VERSION = 1  # increase it when the bits of an activation change, so that those on disk are recomputed
 _PHOTOS_AHEAD = 4 * BATCH_SIZE
 
 
 class Borders:
-    """Activations of n photos in m views at a border, an uncompressed .npz each, found by what they were made from.
+    """Activations of n photos in m views at a border, one uncompressed .npz each, named by a hash of their inputs.
 
-    A view is 130 to 710 kB, so they lie on disk: the system keeps in memory what fits there. Indexed like an array of
-    [n, m] rows, `borders[photos, views]`; gives float16 (of the rung `all`: uint8) [k, ...].
+    One view takes 130 to 710 kB, so the activations stay on disk and the operating system caches what fits in memory.
+    Indexed like an array of [n, m] rows: `borders[photos, views]` is float16 [k, ...] (uint8 for the rung `all`).
     """
 
     def __init__(
         self, network: CutNetwork, fingerprint: str, photo_folder: str | Path, rows: list[dict], views: list[View],
         folder: str | Path,
     ):  # fmt: skip
-        """Name photos and views.
+        """Select photos and views.
 
         Args:
-            network: what computes what is missing.
+            network: computes missing activations.
             fingerprint: the SHA-256 of the body's checkpoint.
-            photo_folder: the folder that `path` of a photo is relative to.
-            rows: of photos, with path and sha256.
-            views: of each photo.
-            folder: where the activations lie.
+            photo_folder: the folder that each `path` is relative to.
+            rows: one row per photo, with path and sha256.
+            views: the views of each photo.
+            folder: the folder of the activations.
         """
         self._network, self._fingerprint, self._photo_folder = network, fingerprint, photo_folder
         self._rows, self._views, self._folder = rows, views, Path(folder)
@@ -53,18 +53,18 @@ class Borders:
         return np.stack(found)
 
     def fill(self, title: str) -> None:
-        """Compute what is not there yet; what was finished before an interruption is kept.
+        """Compute missing activations; those finished before an interruption are kept.
 
         Args:
-            title: of the progress bar.
+            title: the title of the progress bar.
 
         Raises:
-            InputError: a photo can no longer be read or was changed, or the folder cannot be written.
+            InputError: a photo cannot be read or was changed, or the folder cannot be written.
         """
         from tqdm import tqdm
 
-        unlike = {row["sha256"]: row for row in self._rows}.values()
-        missing = [(row, [view for view in self._views if not self._path(row, view).is_file()]) for row in unlike]
+        unique = {row["sha256"]: row for row in self._rows}.values()
+        missing = [(row, [view for view in self._views if not self._path(row, view).is_file()]) for row in unique]
         missing = [(row, todo) for row, todo in missing if todo]
         read = map_ahead(lambda todo: (todo, read_photo(self._photo_folder, *todo)), missing, _PHOTOS_AHEAD)
         each = ((row, view, pixels) for (row, todo), all_pixels in read
@@ -80,12 +80,12 @@ class Borders:
     def _read(self, row: dict, view: View) -> np.ndarray:
         path = self._path(row, view)
         try:
-            with np.load(path) as saved:  # zip's checksum is compared
+            with np.load(path) as saved:  # reading verifies zip's checksum
                 activations = saved["activations"]
             if (activations.shape, activations.dtype) != (self._network.shape, self._network.dtype):
-                raise ValueError(f"of another version: {activations.dtype} {list(activations.shape)}")
+                raise ValueError(f"another version: {activations.dtype} {list(activations.shape)}")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            print(f"{path} cannot be used ({reason_of(error)}): it is made again.")
+            print(f"{path} cannot be used ({reason_of(error)}); computing it again.")
             activations = self._network.activations(np.stack(read_photo(self._photo_folder, row, [view])))[0]
             self._write(path, activations)
         return activations

@@ -1,4 +1,4 @@
-"""What a logistic regression makes of a few numbers a photo, in place of the body's features."""
+"""A logistic regression on a few numbers per photo, instead of the body's features."""
 
 import numpy as np
 import scipy.optimize
@@ -6,28 +6,28 @@ import scipy.special
 
 
 def classify(numbers: np.ndarray, labels: np.ndarray, splits: np.ndarray, classes: int) -> np.ndarray:
-    """Fit a multinomial logistic regression to the train photos and try it on the test photos.
+    """Fit a multinomial logistic regression to the train photos and apply it to the test photos.
 
-    Sum of cross-entropies and half the squared weights, minimized by L-BFGS: scikit-learn's LogisticRegression with its
-    defaults. Some milliseconds, where training as the head is trained takes a second a cue.
+    L-BFGS minimizes the summed cross-entropy plus half the squared weights, as scikit-learn's LogisticRegression does
+    by default. This takes a few milliseconds; training it like the head would take a second per cue.
 
     Args:
-        numbers: float [n, d], of any scale: they are standardised by mean and spread of the train photos.
+        numbers: float [n, d] of any scale; standardized by the mean and standard deviation of the train photos.
         labels: int [n] in [0, classes).
         splits: str [n], train, val or test.
-        classes: how many there are.
+        classes: the number of classes.
 
     Returns:
-        float64 [n test photos, classes], the probabilities of the test photos, in order.
+        Probabilities of the test photos, in order: float64 [n test photos, classes].
     """
     train, test = splits == "train", splits == "test"
     spread = numbers[train].std(axis=0)
-    # A number that is the same for all train photos says nothing; its spread is rounding, or 0
+    # Drop numbers that are constant over the train photos: their spread is 0 or rounding error
     scale = np.where(spread > 1e-9, spread, np.inf)
     features = np.column_stack([(numbers - numbers[train].mean(axis=0)) / scale, np.ones(len(numbers))])
     x, truth = features[train], np.eye(classes)[labels[train]]
     penalized = np.ones((features.shape[1], 1))
-    penalized[-1] = 0  # not the bias
+    penalized[-1] = 0  # the bias is not penalized
 
     def loss_and_gradient(flat):
         weights = flat.reshape(-1, classes)

@@ -1,4 +1,4 @@
-"""The learning-rate finder: the range test of Leslie Smith (https://arxiv.org/abs/1506.01186), as fastai's lr_find."""
+"""Learning-rate finder: Leslie Smith's range test (https://arxiv.org/abs/1506.01186), with fastai's constants."""
 
 import dataclasses
 import math
@@ -9,19 +9,19 @@ from bears_tl.config import RunConfig
 from bears_tl.files import seeded_rng
 from bears_tl.training.head import Training
 
-LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # fastai's
-SMOOTHING = 0.98  # fastai's, of the exponential moving average
-DIVERGED = 4  # the test ends when the smoothed loss is so many times its best: fastai's
+LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # as in fastai
+SMOOTHING = 0.98  # of the exponential moving average, as in fastai
+DIVERGED = 4  # stop when the smoothed loss exceeds its minimum by this factor, as in fastai
 
 
 @dataclasses.dataclass(frozen=True)
 class RangeTest:
-    """The loss of a new head while its learning rate rises.
+    """The loss of a new head at rising learning rates.
 
     Attributes:
-        learning_rates: float64 [k], rising from 1e-7 by the same factor each step, to 10 at most.
+        learning_rates: float64 [k], spaced geometrically from 1e-7 to 10 at most.
         losses: float64 [k], cross-entropy in nats of each step's batch, before the step.
-        smoothed: float64 [k], their exponential moving average, corrected for its start.
+        smoothed: float64 [k], the exponential moving average of the losses, with bias correction.
     """
 
     learning_rates: np.ndarray
@@ -30,45 +30,45 @@ class RangeTest:
 
     @property
     def steepest(self) -> float:
-        """Give the rate at which the smoothed loss falls fastest over the logarithm of the rate."""
+        """Return the rate at which the smoothed loss falls most steeply on a logarithmic axis."""
         slopes = np.gradient(self.smoothed, np.log(self.learning_rates))
-        slopes = slopes[: self.smoothed.argmin() + 1]  # a loss that has jumped up may fall fast as well
+        slopes = slopes[: self.smoothed.argmin() + 1]  # ignore steep falls after a jump
         return float(self.learning_rates[slopes.argmin()])
 
     @property
     def tenth_of_minimum(self) -> float:
-        """Give a tenth of the rate of the lowest smoothed loss: at the minimum itself, training is about to diverge."""
+        """Return a tenth of the rate with the lowest smoothed loss: at that rate itself, training nearly diverges."""
         return float(self.learning_rates[self.smoothed.argmin()] / 10)
 
 
 def range_test(features: np.ndarray, labels: np.ndarray, classes: int, config: RunConfig) -> RangeTest:
-    """Train a new head for some hundred steps at rising learning rates, and watch the loss.
+    """Train a new head for up to 100 steps at rising learning rates and record the loss.
 
     Args:
-        features: [n, n views, depth], a `FeatureTable` or an array, as in `head.train_head`; the train photos.
+        features: [n, n views, depth] of the train photos, a `FeatureTable` or an array, as in `head.train_head`.
         labels: int [n] in [0, classes).
-        classes: how many.
+        classes: the number of classes.
         config: seed and batch_size are used.
 
     Returns:
-        The test, cut off where the loss diverges.
+        The losses, up to the step where they diverge.
     """
     from bears_tl.tensorflow import tf
 
     rng = seeded_rng(config.seed, "head", "learning rate finder")
     count, views, depth = features.shape
     batch_size = min(config.batch_size, count)
-    batches_an_epoch = count // batch_size
+    batches_per_epoch = count // batch_size
     with tf.device("CPU:0"):
         training = Training(depth, classes, LOWEST)
         step = tf.function(training.step)
         rates, losses, smoothed = [], [], []
         average = 0.0
         for number, rate in enumerate(np.geomspace(LOWEST, HIGHEST, STEPS)):
-            place = number % batches_an_epoch
-            if place == 0:
+            batch_number = number % batches_per_epoch
+            if batch_number == 0:
                 order = rng.permutation(count)
-            batch = order[place * batch_size :][:batch_size]
+            batch = order[batch_number * batch_size :][:batch_size]
             training.optimizer.learning_rate = rate
             x = features[batch, rng.integers(views, size=batch_size)]
             loss = float(step(tf.constant(x), tf.constant(labels[batch], tf.int32))[0].numpy().mean())

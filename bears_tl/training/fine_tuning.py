@@ -1,4 +1,4 @@
-"""Fine-tuning: the training of what lies above a cut, saved as it goes on so that a killed one resumes exactly."""
+"""Fine-tuning: train the layers above a cut, with checkpoints from which an interrupted training resumes exactly."""
 
 import contextlib
 import json
@@ -20,25 +20,26 @@ from bears_tl.threads import map_ahead
 from bears_tl.training.head import HISTORY_COLUMNS, Training, balanced_weights
 from bears_tl.training.rungs import BATCH_SIZE, CutNetwork, pad
 
-SAVE_SECONDS = 300  # within an epoch; each epoch's end is saved as well
-# Of learning_rate. The head comes trained, and Adam's first steps have the size of the rate however small the gradient:
-# at the full rate the validation loss of 551 real photos rose at first (0.0027 to 0.0037 nats), at a tenth it did not.
+SAVE_SECONDS = 300  # within an epoch; the state is also saved after each epoch
+# The head's share of learning_rate. The head is already trained, and Adam's first steps are as large as the learning
+# rate, however small the gradient. At the full rate the validation loss of 551 real photos first rose from 0.0027 to
+# 0.0037 nats; at a tenth it did not.
 HEAD_SHARE = 0.1
-_PARTS_AHEAD = 4  # read before they are needed
+_PARTS_AHEAD = 4  # parts of batches that are read in advance
 
 
 class FineTuning:
-    """A cut network while it is trained: gradients, two optimizers, and the best weights so far."""
+    """The training of a cut network: summed gradients, and one optimizer each for the head and the layers below it."""
 
     def __init__(self, network: CutNetwork, labels: np.ndarray, config: RunConfig):
-        """Start from the network as it is.
+        """Start from the network's current weights.
 
         Args:
-            network: is changed by training.
+            network: the network; training changes it.
             labels: int [n], of the training photos.
-            config: seed, batch_size, learning_rate (a tenth of it: the head's), fine_tune_learning_rate (below it),
-                fine_tune_epochs, fine_tune_patience, label_smoothing and class_weights are used; mixup is of features,
-                and is not.
+            config: seed, batch_size, learning_rate (the head gets a tenth of it), fine_tune_learning_rate (for the
+                layers below the head), fine_tune_epochs, fine_tune_patience, label_smoothing and class_weights are
+                used. mixup is not: it works on features only.
         """
         import keras
 
@@ -63,10 +64,10 @@ class FineTuning:
         self._move = tf.function(self._move, input_signature=[], autograph=False)
 
     def _add_gradients(self, x, y, weights):
-        """Add the gradients of a part of a batch; its photos weigh 1 / batch, what fills it up weighs 0."""
+        """Add the gradients of a part of a batch; photos have weight 1 / batch size, padding has weight 0."""
         logits = self.network.logits(x)
         objective = self._objective(logits, y)
-        # Pairs: of three or more, TensorFlow adds first what is ready first, and float sums depend on their order
+        # Add in pairs: TensorFlow adds three or more terms in the order they finish, and the order changes float sums
         gradients = tf.gradients(
             tf.reduce_sum(objective * weights),
             self.variables,
@@ -86,7 +87,7 @@ class FineTuning:
         return tf.stack([tf.reduce_sum(losses * counts), tf.reduce_sum(hits * counts)])
 
     def _move(self):
-        """Take one step down the sum of gradients."""
+        """Apply the summed gradients and reset them."""
         sums = iter(self._sums)
         for optimizer, variables in self._optimizers:
             optimizer.apply([next(sums).value() for _ in variables], variables)
@@ -94,18 +95,18 @@ class FineTuning:
             total.assign(tf.zeros_like(total))
 
     def train(self, table, epoch: int, first_step: int) -> Iterator[np.ndarray]:
-        """Train an epoch, from a step on: each photo once, in a new order, in one of its views drawn anew.
+        """Train one epoch from a given step: each photo once, in random order, in one randomly drawn view.
 
-        As batch norm stays in inference mode, a batch's gradient is the sum of its photos', and is added up over parts
-        of BATCH_SIZE: memory does not grow with the batch.
+        Batch norm stays in inference mode, so the gradient of a batch is the sum over its photos. It is accumulated
+        over parts of BATCH_SIZE, so memory does not grow with the batch size.
 
         Args:
             table: [n, n views, ...], `Borders` or an array.
-            epoch: 1 or more; with the seed, it decides order and views.
-            first_step: how many steps of it have been done.
+            epoch: 1 or more; together with the seed, it determines the order and the views.
+            first_step: the number of steps of this epoch that are already done.
 
         Yields:
-            After each step: sums of objective and hits over its photos, float64 [2].
+            After each step, the sums of objective and hits over its photos: float64 [2].
         """
         rng, size = seeded_rng(self.config.seed, "", f"fine-tuning, epoch {epoch}"), self.config.batch_size
         order, views = rng.permutation(len(table)), rng.integers(table.shape[1], size=len(table))
@@ -123,18 +124,18 @@ class FineTuning:
                 yield sums
 
     def judge(self, table, labels: np.ndarray) -> np.ndarray:
-        """Give mean cross-entropy in nats and share of hits on center views, [n, 1, ...]: float64 [2]."""
+        """Return mean cross-entropy in nats and accuracy on center views, [n, 1, ...]: float64 [2]."""
         sums, labels = np.zeros(2), labels.astype(np.int32)
         for part, x in _center_views(table):
             sums += self._judge(pad(x), pad(labels[part]), pad(np.ones(len(part), np.float32))).numpy()
         return sums / len(table)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Give all that the next step depends on, besides the photos."""
+        """Return everything that the next step depends on, except the photos."""
         return {str(i): variable.numpy() for i, variable in enumerate(self._all_variables())}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a state that `state` returned."""
         for i, variable in enumerate(self._all_variables()):
             variable.assign(state[str(i)])
 
@@ -146,23 +147,23 @@ def fine_tune(
     network: CutNetwork, tables: dict, labels: dict[str, np.ndarray], config: RunConfig, path: str | Path,
     origin: Origin, seconds: float = 0.0,
 ) -> dict:  # fmt: skip
-    """Train what lies above the cut; keep the weights of the lowest validation loss, those of the start included.
+    """Train the layers above the cut; keep the weights with the lowest validation loss, the initial ones included.
 
     Args:
-        network: ends with the weights that are kept.
-        tables: of train, [n, n views, ...], and val, [m, 1, ...]: `Borders` or arrays.
-        labels: of train and val, int [n] in [0, n classes).
+        network: the network; it ends with the weights that are kept.
+        tables: train, [n, n views, ...], and val, [m, 1, ...]: `Borders` or arrays.
+        labels: train and val, int [n] in [0, n classes).
         config: see `FineTuning`.
-        path: where the state is saved at each epoch's end, and within one after SAVE_SECONDS. Where there is one of the
-            same origin, it goes on from there, and ends with the same bits as if it had never stopped.
-        origin: what the training is made from; a saved state of another origin is not gone on with.
-        seconds: what preparing the tables took, counted in.
+        path: where the state is saved after each epoch, and after SAVE_SECONDS within one. If it holds a state of the
+            same origin, training resumes from there and ends with the same bits as an uninterrupted one.
+        origin: the inputs of the training; a saved state of another origin is ignored.
+        seconds: the time taken to prepare the tables; it is added to the result.
 
     Returns:
-        history (rows of HISTORY_COLUMNS; epoch 0 is the start and has no training), kept_epoch, seconds.
+        history (rows of HISTORY_COLUMNS; epoch 0 holds the initial weights, without training), kept_epoch, seconds.
 
     Raises:
-        InputError: the saved state is damaged, or cannot be written.
+        InputError: the saved state is damaged or cannot be written.
     """
     tuning, path = FineTuning(network, labels["train"], config), Path(path)
     progress, arrays = _load(path, origin)
@@ -213,7 +214,7 @@ def fine_tune(
 
 
 def probabilities(network: CutNetwork, table) -> np.ndarray:
-    """Judge photos in their center views, [n, 1, ...] at the border: float32 [n, n classes] in [0, 1]."""
+    """Return probabilities of center views, [n, 1, ...] at the border: float32 [n, n classes] in [0, 1]."""
     return np.concatenate([network.probabilities(x) for _, x in _center_views(table)])
 
 
@@ -224,7 +225,7 @@ def _finished(progress: dict, config: RunConfig) -> bool:
 
 @contextlib.contextmanager
 def ordered_sums() -> Iterator[None]:
-    """Keep TensorFlow from gathering sums of pairs into one sum of many, whose order is not always the same."""
+    """Keep TensorFlow from merging pairwise sums into one long sum, whose order can vary between runs."""
     options, name = tf.config.optimizer, "arithmetic_optimization"
     before = options.get_experimental_options().get(name, True)
     options.set_experimental_options({name: False})
@@ -246,14 +247,14 @@ def _save(path: Path, progress: dict, arrays: dict[str, dict[str, np.ndarray]]) 
 
 
 def _load(path: Path, origin: Origin) -> tuple:
-    """Read a saved state: progress and arrays by kind and name; (None, {}) where there is none of that origin."""
+    """Read a saved state: progress, and arrays by kind and name; (None, {}) if there is none of that origin."""
     if not path.is_file():
         return None, {}
     try:
         with np.load(path) as saved:
             progress = json.loads(str(saved["progress"]))
             if change := origin.change_since(progress["origin"]):
-                print(f"{path} was made from something else ({change}): it starts anew.")
+                print(f"{path} was saved with other inputs ({change}); training starts from the beginning.")
                 return None, {}
             arrays: dict[str, dict] = {"now": {}, "best": {}}
             for name in saved.files:
@@ -262,4 +263,4 @@ def _load(path: Path, origin: Origin) -> tuple:
                     arrays[kind][rest] = saved[name]
             return progress, arrays
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{str(path)!r} is damaged ({reason_of(error)}): remove it to start this rung anew") from None
+        raise InputError(f"{str(path)!r} is damaged ({reason_of(error)}): remove it to train this rung again") from None

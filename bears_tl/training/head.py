@@ -1,4 +1,4 @@
-"""The head: one softmax layer on the features, and its training."""
+"""The head: a single softmax layer on the features, and its training."""
 
 import dataclasses
 import io
@@ -13,13 +13,13 @@ from bears_tl.errors import InputError, reason_of
 from bears_tl.files import seeded_rng, write_bytes
 from bears_tl.inception.architecture import FEATURES
 
-CHUNK_PHOTOS = 4096  # features held in memory at once, 32 MiB as float32
+CHUNK_PHOTOS = 4096  # photos whose features are in memory at once: 32 MiB as float32
 HISTORY_COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """Weights of a softmax layer.
+    """The weights of a softmax layer.
 
     Attributes:
         kernel: float32 [2048, n classes].
@@ -33,17 +33,17 @@ class Head:
 
     @property
     def parameters(self) -> int:
-        """Count the trained values: 6,147 for three classes."""
+        """Return the number of trained parameters: 6,147 for three classes."""
         return self.kernel.size + self.bias.size
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Turn features, float [n, 2048], into float32 [n, n classes] in [0, 1] with rows that sum to 1."""
+        """Compute probabilities from features, float [n, 2048]: float32 [n, n classes], each row sums to 1."""
         logits = features.astype(np.float32) @ self.kernel + self.bias
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     def classify(self, table: np.ndarray) -> np.ndarray:
-        """Give the probabilities of photos in their first view, some thousand at a time.
+        """Compute the probabilities of photos in their first view, in chunks of CHUNK_PHOTOS.
 
         Args:
             table: [n, n views, 2048], a `FeatureTable` or an array.
@@ -55,7 +55,7 @@ class Head:
         return np.concatenate([self.probabilities(table[chunk, 0]) for chunk in chunks])
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz, whole or not at all; the same weights give the same bytes."""
+        """Write an .npz file atomically; equal weights give equal bytes."""
         buffer = io.BytesIO()
         np.savez(buffer, kernel=self.kernel, bias=self.bias, class_names=np.array(self.class_names, dtype=np.str_))
         write_bytes(path, buffer.getvalue())
@@ -65,7 +65,7 @@ class Head:
         """Read a head.
 
         Raises:
-            InputError: not there or not a head.
+            InputError: the file is missing or does not hold a head.
         """
         try:
             with np.load(path) as saved:
@@ -74,13 +74,15 @@ class Head:
                 raise ValueError(f"kernel {head.kernel.shape}, bias {head.bias.shape}, {len(head.class_names)} classes")
             return head
         except FileNotFoundError:
-            raise InputError(f"no trained head at {str(path)!r}: train the run first (bears train)") from None
+            raise InputError(f"{str(path)!r} is missing: train the run first (bears train)") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{str(path)!r} is not a trained head ({reason_of(error)}): train the run again") from None
+            raise InputError(
+                f"{str(path)!r} does not hold a trained head ({reason_of(error)}): train the run again (bears train)"
+            ) from None
 
 
 class Training:
-    """A softmax layer while it is trained with Adam: variables, and the step that changes them."""
+    """The training of a softmax layer with Adam: its variables and its step."""
 
     def __init__(
         self,
@@ -90,14 +92,14 @@ class Training:
         label_smoothing: float = 0.0,
         class_weights: np.ndarray | None = None,
     ):
-        """Start from zeros: the problem is convex, and random weights would stay where no training photo reaches.
+        """Start from zeros: the problem is convex, and random weights would persist where all training features are 0.
 
         Args:
-            depth: features of a photo.
-            classes: how many.
-            learning_rate: Adam's.
+            depth: the number of features per photo.
+            classes: the number of classes.
+            learning_rate: Adam's learning rate.
             label_smoothing: see `objective`.
-            class_weights: float32 [classes], see `objective`; without them each photo counts once.
+            class_weights: float32 [classes], see `objective`; None weighs all photos equally.
         """
         import keras
 
@@ -110,17 +112,17 @@ class Training:
         self.optimizer.build([self.kernel, self.bias])
 
     def losses_and_hits(self, x, y):
-        """Give the cross-entropy in nats and 1 or 0 for right or wrong: float32 [n] each of features x and labels y."""
+        """Return cross-entropy in nats and hits (1 right, 0 wrong) for features x and labels y: float32 [n] each."""
         from bears_tl.tensorflow import tf
 
         logits = x @ self.kernel + self.bias
         return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), _hits(logits, y)
 
     def objective(self, logits, y):
-        """Give what training minimizes: float32 [n] of logits [n, classes] and labels y.
+        """Return the training objective, float32 [n], of logits [n, classes] and labels y.
 
-        That is the cross-entropy, with label smoothing (Szegedy et al. 2015, https://arxiv.org/abs/1512.00567, section
-        7) against targets of which a share is spread evenly over all classes; times the weight of the photo's class.
+        This is the cross-entropy times the weight of the photo's class. Label smoothing (Szegedy et al. 2015,
+        https://arxiv.org/abs/1512.00567, section 7) spreads a share of each target evenly over all classes.
         """
         from bears_tl.tensorflow import tf
 
@@ -133,17 +135,17 @@ class Training:
         return losses
 
     def step(self, x, y, partners=None, shares=None):
-        """Take one step down the mean objective of a batch.
+        """Take one optimizer step on the mean objective of a batch.
 
         Args:
             x: float32 [n, depth].
             y: int32 [n].
-            partners: int32 [n] in [0, n): rows of the batch that x and y are mixed with; None: nothing is.
-            shares: float32 [n] in [0, 1], what a row keeps of itself, see `draw_mixes`.
+            partners: int32 [n] in [0, n), the row of the batch that each row is mixed with; None for no mixup.
+            shares: float32 [n] in [0, 1], the weight of each row in its mixture, see `draw_mixes`.
 
         Returns:
-            float32 [n] each, from before the step: the objective, and 1 or 0 for right or wrong; of a mixture, both are
-            the two labels' by their shares.
+            The objective and the hits (1 right, 0 wrong) before the step, float32 [n] each. For a mixture, both are
+            averages over its two labels, weighted by their shares.
         """
         from bears_tl.tensorflow import tf
 
@@ -169,20 +171,21 @@ def _hits(logits, y):
 
 
 def draw_mixes(rng: np.random.Generator, count: int, batch_size: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Draw, for an epoch of mixup, whom each photo is mixed with and what it keeps of itself.
+    """Draw the mixup partners and shares of one epoch.
 
-    Mixup (Zhang et al. 2017, https://arxiv.org/abs/1710.09412) of the last layer's input, which is manifold mixup at
-    that layer (Verma et al. 2018, https://arxiv.org/abs/1806.05236). Partners come from the same batch, shuffled, as in
-    the code of Zhang et al.; each pair draws a share of its own, as in their formula (their code draws one a batch).
+    This is mixup (Zhang et al. 2017, https://arxiv.org/abs/1710.09412) of the last layer's input, that is, manifold
+    mixup at that layer (Verma et al. 2018, https://arxiv.org/abs/1806.05236). Partners come from the same batch,
+    shuffled, as in the code of Zhang et al. Each pair draws its own share, as in their formula; their code draws one
+    per batch.
 
     Args:
-        rng: where the draws come from.
-        count: photos of the epoch, in the order in which they are shown.
-        batch_size: photos a batch; the last may be smaller.
-        alpha: shares are drawn from Beta(alpha, alpha): near 0 or 1 when it is small, near 1/2 when it is large.
+        rng: the random generator.
+        count: the number of photos in the epoch, in the order of training.
+        batch_size: photos per batch; the last batch may be smaller.
+        alpha: shares are drawn from Beta(alpha, alpha): near 0 or 1 for small alpha, near 1/2 for large alpha.
 
     Returns:
-        partners, int32 [count], places within the batch, and shares, float32 [count] in [0, 1].
+        partners, int32 [count], as positions within the batch, and shares, float32 [count] in [0, 1].
     """
     sizes = [min(batch_size, count - start) for start in range(0, count, batch_size)]
     partners = np.concatenate([rng.permutation(size) for size in sizes])
@@ -190,9 +193,9 @@ def draw_mixes(rng: np.random.Generator, count: int, batch_size: int, alpha: flo
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Weigh classes by n / (classes * photos of the class), scikit-learn's `balanced`: float32 [classes].
+    """Weigh classes by n / (classes * photos of the class), as scikit-learn's `balanced` does: float32 [classes].
 
-    The mean weight of the photos is 1, so that the learning rate means what it meant.
+    The mean weight over photos is 1, so the learning rate keeps its meaning.
     """
     counts = np.bincount(labels, minlength=classes)
     return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
@@ -206,29 +209,28 @@ def train_head(
     class_names: list[str],
     config: RunConfig,
 ) -> tuple[Head, list[dict]]:
-    """Train a softmax layer with Adam on cross-entropy; keep the weights of the lowest validation loss.
+    """Train a softmax layer with Adam on cross-entropy; keep the weights with the lowest validation loss.
 
-    Smoothed targets, mixup and class weights change what is minimized, the train loss; the validation loss stays the
-    plain cross-entropy of photos that count once each, so that it means the same in all runs. Balanced weights do not
-    enter it either: it only chooses among the epochs of one training, and a mean in which each photo of a rare class,
-    of which there are few, counts several times would choose by chance.
+    Label smoothing, mixup and class weights change the train loss, which is minimized. The validation loss remains the
+    plain, unweighted cross-entropy, so that it is comparable between runs. It only selects an epoch, and with large
+    weights on the few photos of a rare class that choice would be noisy.
 
-    Each epoch shows every photo once, in a new order, in one of its views drawn anew. Everything runs on the CPU, where
-    so small a layer is fastest and its sums always come out the same: same seed, same machine, same bits.
+    Each epoch uses every photo once, in random order, in one randomly drawn view. Everything runs on the CPU, which is
+    fastest for such a small layer and deterministic: the same seed gives the same bits on the same machine.
 
-    Features are read for some thousand photos at a time, so that memory does not grow with their number.
+    Features are read in chunks of a few thousand photos, so memory does not grow with the number of photos.
 
     Args:
-        features: [n, n views, 2048], a `FeatureTable` or an array; `features[photos, views]` gives float32 [k, 2048].
+        features: [n, n views, 2048], a `FeatureTable` or an array; `features[photos, views]` is float32 [k, 2048].
         labels: int [n] in [0, n classes).
-        val_features: [m, 1, 2048], the same.
-        val_labels: int [m].
+        val_features: [m, 1, 2048], likewise.
+        val_labels: int [m] in [0, n classes).
         class_names: in the order of the labels.
         config: seed, epochs, patience, batch_size, learning_rate, label_smoothing, mixup and class_weights are used.
 
     Returns:
-        The head, and the rows of history.csv: means over photos, those of training taken while the weights moved.
-        train_loss is what was minimized, and train_accuracy counts a mixture as right by the share of the label found.
+        The head, and the rows of history.csv: means over photos. Training means are taken during the epoch, while the
+        weights change. train_loss is the objective; a mixture adds the share of the predicted label to train_accuracy.
     """
     from bears_tl.tensorflow import tf
 
@@ -255,7 +257,7 @@ def train_head(
             return tf.stack([tf.reduce_sum(sums) for sums in training.losses_and_hits(x, y)])
 
         def means(run_chunk, table, photos, views, labels, *mix):
-            """Give mean loss and share of hits, of chunks that are whole batches."""
+            """Return mean loss and accuracy, computed in chunks of whole batches."""
             size = max(1, CHUNK_PHOTOS // config.batch_size) * config.batch_size
             sums = [
                 run_chunk(table[photos[chunk], views[chunk]], labels[photos[chunk]], *[part[chunk] for part in mix])

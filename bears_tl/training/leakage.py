@@ -1,4 +1,4 @@
-"""What a split that tears near-duplicates apart pretends: the same head judged on such a split and on a clean one."""
+"""How much a leaky split inflates accuracy: one head, evaluated with near-duplicates across splits and without."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ THUMBNAIL_PX = 24
 
 
 def near_copy(image: Image.Image) -> Image.Image:
-    """Make what a scraped set is full of: the photo cropped by 3 %, brightened by a tenth and saved at quality 40."""
+    """Make a near-duplicate as found in scraped sets: cropped by 3 %, brightened by 10 %, saved at JPEG quality 40."""
     width, height = image.size
     cropped = image.crop((round(0.03 * width), round(0.03 * height), width, height))
     buffer = io.BytesIO()
@@ -25,7 +25,7 @@ def near_copy(image: Image.Image) -> Image.Image:
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """Give an RGB photo as the head sees it here: float32 [1728] in [-1, 1]."""
+    """Return an RGB photo as input for the head: a 24 x 24 thumbnail, float32 [1728] in [-1, 1]."""
     size_px = (THUMBNAIL_PX, THUMBNAIL_PX)
     return scale(np.asarray(image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0))).ravel()
 
@@ -38,33 +38,34 @@ def first_of_each_class(photos: list[dict], count: int) -> list[dict]:
 
 
 def compare_splits(folder: str | Path, photos: list[dict], config: RunConfig, seeds: list[int]) -> list[dict]:
-    """Add a near-copy of each photo, divide them without and with groups, and judge the head on both.
+    """Add a near-copy of each photo, split without and with groups, and evaluate the head on both splits.
 
-    The features are thumbnails: no body is needed, and a linear layer on pixels remembers more than it understands, so
-    that the effect is plain.
+    The features are thumbnails. They need no body, and a linear layer on pixels memorizes more than it generalizes,
+    which makes the effect easy to see.
 
     Args:
-        folder: that `path` of a photo is relative to.
+        folder: the folder that each `path` is relative to.
         photos: rows of photos.csv.
-        config: fractions, and what `train_head` uses.
-        seeds: each gives another split and another training.
+        config: the split fractions and the settings of `train_head` are used.
+        seeds: each seed gives another split and another training.
 
     Returns:
-        A row a seed: seed, leaky and clean, the accuracies on the test photos, in [0, 1].
+        One row per seed: seed, and the test accuracies leaky and clean, in [0, 1].
     """
     features, of_copies = [], []
-    for photo in photos:  # a large photo takes 300 MB, its thumbnail 7 kB: never more than one is held
+    for photo in photos:  # a large photo takes 300 MB, its thumbnail 7 kB: keep only one photo in memory
         image = read_image(Path(folder, photo["path"]), smallest_side_px=4 * THUMBNAIL_PX)
         features.append(thumbnail(image))
         of_copies.append(thumbnail(near_copy(image)))
     features = np.stack([*features, *of_copies])
-    copies = [photo | {"sha256": photo["sha256"][::-1]} for photo in photos]  # another content, so another rank
-    torn = [photo | {"group": photo["sha256"]} for photo in [*photos, *copies]]
-    kept = [*photos, *copies]
+    # Another hash gives another position in the split
+    copies = [photo | {"sha256": photo["sha256"][::-1]} for photo in photos]
+    ungrouped = [photo | {"group": photo["sha256"]} for photo in [*photos, *copies]]
+    grouped = [*photos, *copies]
     found = []
     for seed in seeds:
         seeded = config.replace(seed=seed)
-        accuracies = [_judge(rows, features, seeded) for rows in (torn, kept)]
+        accuracies = [_judge(rows, features, seeded) for rows in (ungrouped, grouped)]
         found.append({"seed": seed} | dict(zip(("leaky", "clean"), accuracies, strict=True)))
     return found
 

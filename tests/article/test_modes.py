@@ -1,4 +1,4 @@
-"""The alarm fires on a body that is trained in one mode and served in the other, and on nothing else."""
+"""The alarm fires only on a body that is trained in one mode and served in another."""
 
 import numpy as np
 import pytest

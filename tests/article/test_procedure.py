@@ -1,4 +1,4 @@
-"""The procedure of 2019: each switch changes what it says and nothing else; what was saved is never lost."""
+"""The procedure of 2019: each switch changes its own part only, and saved work is never lost."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ def photos(write_photos):
 
 
 class Recorder:
-    """A network that trains nothing and keeps what it is fed."""
+    """A network that trains nothing and records its inputs."""
 
     fed: list
     interrupt_at_step = None
@@ -65,13 +65,13 @@ class Recorder:
 
 
 def picture(path, views, rng):
-    """Stand for a view: which photo, and where its box lies."""
+    """Replace a view by two numbers: which photo, and where its box is."""
     return np.array([int(path.stem) + 100 * (path.parent.name == "brown"), rng.random() if views == "random" else -1])
 
 
 @pytest.fixture
 def record(photos, tmp_path, monkeypatch):
-    """Give a function that runs the procedure on a Recorder: the result and what the network was fed."""
+    """Give a function that runs the procedure on a Recorder; it returns the result and the recorded inputs."""
     monkeypatch.setattr(procedure, "Network", Recorder)
     monkeypatch.setattr(procedure, "read_view", picture)
 
@@ -86,12 +86,12 @@ def record(photos, tmp_path, monkeypatch):
 
 
 def steps_of(fed):
-    """Give the batches of the training steps: a list of (photo, box) a step."""
+    """Give the batches of the training steps: one list of (photo, box) per step."""
     return [rest[0] for kind, *rest in fed if kind == "step"]
 
 
 def pictures_of_test(fed):
-    """Give the (photo, box) of the test, which follows the last epoch's last step and its accuracy."""
+    """Give the (photo, box) of the test, which comes after the last training step and its accuracy."""
     last_step = max(i for i, (kind, *_) in enumerate(fed) if kind == "step")
     return [shown for _, pictures in fed[last_step + 2 :] for shown in pictures]
 
@@ -116,7 +116,7 @@ def test_a_switch_changes_what_it_says_and_nothing_else(record, name):
         "test_views": {"test pictures"},
         "split": {"division", "drawn photos", "training pictures", "test pictures"},
         "drawing": {"drawn photos", "training pictures"},
-        "mean": set(),  # only the arithmetic: see below
+        "mean": set(),  # changes only the arithmetic, see below
     }[name]
     assert {part for part, equal in same.items() if not equal} == touched
     assert [len(step) for step in steps] == [len(step) for step in other_steps] == 4 * [8]
@@ -224,7 +224,7 @@ def test_a_run_interrupted_before_its_first_epoch_can_start_again(record, refuse
         record()
     monkeypatch.setattr(Recorder, "interrupt_at_step", None)
     assert len(record()[0].history) == 2
-    assert len(record()[0].history) == 2  # nor does a finished one stand in the way
+    assert len(record()[0].history) == 2  # a finished run does not block a new one
 
 
 @pytest.mark.parametrize("name", POSITIONS)
@@ -260,7 +260,7 @@ def pictures():
 
 
 def body_of(path):
-    """Give the body's values in a checkpoint."""
+    """Give the body's weights in a checkpoint."""
     saved = tf.train.load_checkpoint(str(path))
     return {name: saved.get_tensor(name) for name in saved.get_variable_to_shape_map() if name.startswith("Inception")}
 
@@ -297,7 +297,7 @@ def test_the_network_trains_its_new_layer_and_nothing_of_the_body(workspace, pic
 
 
 def test_remembered_features_are_those_of_the_same_photos_in_the_same_views(record, tmp_path):
-    """Every switch, with one memory for all: the network is fed what it is fed without a memory."""
+    """With one memory for all switches, the network gets the same inputs as without a memory."""
     memory = FeatureMemory(tmp_path / "memory")
     for name, positions in POSITIONS.items():
         switches = dataclasses.replace(Switches(), **{name: positions[1]})

@@ -1,4 +1,4 @@
-"""The procedure of 2019 on a run: its table, what is refused, and that no stage of the run is touched."""
+"""The procedure of 2019 on a run: its table, its refusals, and that no stage of the run changes."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from bears_tl.pipeline.run import Run
 
 @pytest.fixture
 def run(write_photos, tmp_path, monkeypatch):
-    """A run whose photos are taken in and whose checkpoint is found, in a folder of its own."""
+    """Give a run with photos taken in and a checkpoint found."""
     monkeypatch.chdir(tmp_path)
     folder, run = write_photos(black=6, brown=6), Run(RunConfig(run="runs/walked", seed=3))
     (tmp_path / "a.ckpt").write_text("weights")
@@ -30,7 +30,7 @@ def run(write_photos, tmp_path, monkeypatch):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Replace the procedure by one that predicts "brown" at once, and give the list of its calls."""
+    """Replace the procedure with one that immediately predicts "brown", and give the list of its calls."""
     calls = []
 
     def train_and_test(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **limits):
@@ -84,11 +84,11 @@ def test_what_other_photos_weights_or_limits_gave_is_not_taken(run, made, tmp_pa
 
 
 def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, monkeypatch):
-    words = ["as-2019", "--run", "runs/walked", "--seeds", "2", "--turns", "mean", "--to", "there/t.csv"]
+    words = ["as-2019", "--run", "runs/walked", "--seeds", "2", "--switches", "mean", "--to", "there/t.csv"]
     monkeypatch.setattr("sys.argv", ["bears", *words])
     assert main() == 0
     rows = read_csv(tmp_path / "there/t.csv", switches.COLUMNS)
-    assert [row["turned"] for row in rows] == ["none", "mean"]  # what it is compared with is always run
+    assert [row["turned"] for row in rows] == ["none", "mean"]  # the base always runs
     assert [(row["photos"], row["errors"], row["seeds"]) for row in rows] == 2 * [("24", "12", "2")]
     text = (tmp_path / "there/t.md").read_text(encoding="utf-8")
     assert text in capsys.readouterr().out and "12 of 24" in text and "STAND-IN" in text
@@ -97,7 +97,7 @@ def test_the_verb_writes_the_table_and_prints_it(run, made, capsys, tmp_path, mo
     assert main(["as-2019", "--run", "runs/walked", "--seeds", "1"]) == 0
     assert run.path("as_2019/as_2019.csv").is_file()
     said = capsys.readouterr().out
-    assert "12 photos are few: batches of 4, where the article had 40" in said
+    assert "only 12 photos: batches of 4 instead of the article's 40" in said
     assert "seed 0, batch_norm: 6 of 12 test photos wrong" in said
 
 
@@ -105,7 +105,7 @@ def test_the_help_names_every_switch(capsys):
     with pytest.raises(SystemExit):
         main(["as-2019", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{', '.join(switches.VARIANTS[1:-1])}, or all together: all" in said
+    assert f"{', '.join(switches.VARIANTS[1:-1])}; or all" in said
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_help_names_every_switch(capsys):
         (["--seeds", "0"], "--seeds 0"),
         (["--seeds", "1001"], "1 to 1000"),
         (["--to", "table.txt"], "'table.txt'"),
-        (["--turns", "dropuot"], "'dropuot'"),
+        (["--switches", "dropuot"], "'dropuot'"),
         (["--run", "runs/none"], "no run in 'runs/none'"),
         (["--seeds", "1"], "a.ckpt' is not a TensorFlow checkpoint"),
     ],

@@ -1,4 +1,4 @@
-"""The variants of 2019: one switch each, what is printed of their hits, and that what is finished is not done again."""
+"""The variants of 2019: one switch each, their printed accuracy, and that finished variants are not repeated."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_what_is_printed_is_the_mean_that_the_switch_says(tmp_path):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Replace the procedure by one that ends at once, and give the list of its calls."""
+    """Replace the procedure with one that ends immediately, and give the list of its calls."""
     calls = []
 
     def train_and_test(folder, photos, checkpoint_path, saved_folder, chosen, seed, memory, **settings):

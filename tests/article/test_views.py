@@ -9,7 +9,7 @@ from bears_tl.article.views import prepare_image, read_view
 
 
 class Fixed:
-    """A generator that draws the same share each time, and the last or first place."""
+    """A generator that always draws the same share, and the last or first position."""
 
     def __init__(self, share, last):
         self.share, self.last = share, last
@@ -45,7 +45,7 @@ def test_floats_that_were_never_scaled_are_refused():
     [
         (0.5, False, slice(0, 218), slice(0, 218), False),  # 240 / 1.1
         (0.49999, False, slice(0, 218), slice(0, 218), True),
-        (0.99999, True, slice(39, 239), slice(159, 359), False),  # 240 / 1.2, at the last place but one
+        (0.99999, True, slice(39, 239), slice(159, 359), False),  # 240 / 1.2, at the last position but one
         (0.0, True, slice(0, 240), slice(119, 359), True),
     ],
 )

@@ -1,4 +1,4 @@
-"""The benchmark: who runs, what is left out and why, one that fails stops no other, and the files it writes."""
+"""The benchmark: which contenders run or are skipped, that a failure stops no other, and the files it writes."""
 
 import json
 import sys
@@ -20,16 +20,16 @@ def test_engines_that_are_not_installed_are_left_out_with_the_line_that_installs
     monkeypatch.setattr(
         benchmark.importlib.util, "find_spec", lambda package: None if package == "tf2onnx" else object()
     )
-    left_out, names = benchmark._choose(True, "float16")
+    left_out, names = benchmark._choose(True, True, "float16")
     assert left_out == {"onnxruntime_float32": f"tf2onnx not installed: {benchmark.PIP_LINE}"}
     assert names == [name for name in CONTENDERS if name != "onnxruntime_float32"]
 
 
 def test_engines_run_on_request():
-    left_out, names = benchmark._choose(False, "float32")
+    left_out, names = benchmark._choose(False, False, "float32")
     assert "ours_float32" in names and "ours_float16" not in names
-    assert set(left_out) == {name for name, contender in CONTENDERS.items() if contender.packages}
-    assert set(left_out.values()) == {"runs with --peers"} and not set(left_out) & set(names)
+    reasons = {name: "runs with --peers" for name, contender in CONTENDERS.items() if contender.packages}
+    assert left_out == reasons | {"tutorial": "runs with --full"} and not set(left_out) & set(names)
 
 
 def test_no_rounds_are_refused(refused):
@@ -86,13 +86,13 @@ def workspace_of_none(tmp_path, monkeypatch):
 
 @pytest.fixture
 def prepared(workspace, monkeypatch):
-    """Let the workspace's run be the one that a bench makes first and does not count."""
+    """Use the workspace's run as the uncounted first run of a bench."""
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(Bench, "train", lambda self, cache: {"run": str(workspace.folder / "runs/trained")})
 
 
 class Rehearsal(Bench):
-    """A bench on which nothing is computed: contenders give made-up values, and one of them fails."""
+    """A bench that computes nothing: contenders give made-up values, and one of them fails."""
 
     order: list
 
@@ -114,7 +114,11 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
     monkeypatch.setattr(Rehearsal, "order", [], raising=False)
     said = []
     found = benchmark.measure(str(workspace.photos), rounds=2, to=tmp_path / "to", say=said.append)
-    ran = [name for name, contender in CONTENDERS.items() if not contender.packages and name != "ours_float16"]
+    ran = [
+        name
+        for name, contender in CONTENDERS.items()
+        if not contender.packages and name not in ("ours_float16", "tutorial")
+    ]
     assert Rehearsal.order == ran + [name for name in ran if name != "keras_predict"]
     assert found["failed"] == {"Keras model.predict": "MemoryError: too little"}
     assert [row["round"] for row in found["contenders"]["as_2019"]["rounds"]] == [1, 2]
@@ -122,7 +126,7 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
     assert written == json.loads(json.dumps(found))
     assert written["machine"]["memory_bytes"] > 0 and written["versions"]["tensorflow"]
     text = (tmp_path / "to" / "benchmark.md").read_text()
-    assert "Failed: Keras model.predict (MemoryError: too little)." in text and "Left out: OpenVINO, float32" in text
+    assert "Failed: Keras model.predict (MemoryError: too little)." in text and "Skipped: OpenVINO, float32" in text
     assert {path.name for path in (tmp_path / "to").iterdir()} == {
         "benchmark.json", "benchmark.md", "benchmark.png",
     }  # fmt: skip
@@ -133,14 +137,20 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
 def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(sys, "argv", ["bears", "benchmark", "--rounds", "1"])
-    slow = ("keras_predict", "ours_bfloat16", "ours_float16", "bound_bfloat16")  # their like is measured
+    slow = (
+        "keras_predict",
+        "ours_bfloat16",
+        "ours_float16",
+        "bound_bfloat16",
+        "tutorial",
+    )  # similar contenders are measured
     names = [name for name, contender in CONTENDERS.items() if not contender.packages and name not in slow]
-    monkeypatch.setattr(benchmark, "_choose", lambda peers, precision: ({}, names))
+    monkeypatch.setattr(benchmark, "_choose", lambda *_: ({}, names))
     monkeypatch.setattr(contenders, "LEAST_SECONDS", 0.1)
     ended, run_process = {}, Bench._process
 
     def process(self, words, cache):
-        """Let contenders work here once one had a process of its own, for each starts TensorFlow anew."""
+        """Run contenders in this process after the first, because each new process starts TensorFlow again."""
         if words[0] == "bears_tl.bench.contenders" and words[0] in ended:
             contenders.main(words[1])
         else:
@@ -159,7 +169,7 @@ def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
         assert contender["label"] == CONTENDERS[name].label and len(contender["rounds"]) == 1
     article = found["contenders"]["as_2019"]
     assert article["rounds"][0]["extrapolated"] and "extrapolated from 5 of 40 iterations" in article["note"]
-    assert "the whole of the article's loop" in " ".join(found["not_measured"])
+    assert "the article's whole loop" in " ".join(found["not_measured"])
     assert found["contenders"]["train_cold"]["note"].endswith("of 6 test photos right")
 
 
@@ -174,10 +184,10 @@ def test_the_profile_adds_up(workspace, prepared, monkeypatch, tmp_path):
     monkeypatch.setattr(Bench, "_process", process)
     text = benchmark.profile(str(workspace.photos), "random", tmp_path, say=lambda line: None)
     assert (tmp_path / "profile.md").read_text() == text
-    assert ("bears_tl.bench.profile", "new") in processes  # what is profiled finds nothing cached
+    assert ("bears_tl.bench.profile", "new") in processes  # the profiled run has an empty cache
     rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.count("|") == 5]
     parts = {name: float(seconds) for name, seconds, _, _ in rows[2:]}
-    whole = parts.pop("whole")
-    assert {"start of Python", "features", "train", "evaluate", "outside of the stages"} <= set(parts)
+    whole = parts.pop("total")
+    assert {"Python start-up", "features", "train", "evaluate", "outside the stages"} <= set(parts)
     assert sum(parts.values()) == pytest.approx(whole, abs=0.1) and min(parts.values()) >= 0
     assert "tensorflow" in text

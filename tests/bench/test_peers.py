@@ -1,4 +1,4 @@
-"""Every alternative gives the features of the reference, whatever its settings, and in any number of photos."""
+"""Every alternative gives the reference features, with any settings and any number of photos."""
 
 import importlib.util
 import sys
@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from bears_tl.bench import engines, peers
+from bears_tl.bench import engines, peers, tutorial
 from bears_tl.inception.backbone import Backbone
 from bears_tl.photos.views import CENTER, read_views, scale
+from bears_tl.pipeline.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def onnx(graph):
 
 
 def cosines(one, other):
-    """Compare what tells the photos apart: features of a random body have much in common, which is taken off."""
+    """Compare features after subtracting their mean, because features of a random body have much in common."""
     one, other = one - other.mean(axis=0), other - other.mean(axis=0)
     return (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
 
@@ -108,3 +109,11 @@ def test_a_real_body_on_real_photos(real_checkpoint, real_photos, tmp_path):
     peers.freeze(real_checkpoint, tmp_path / "body.pb")
     if importlib.util.find_spec("openvino"):
         agrees(engines.OpenVino(tmp_path / "body.pb", "float32", 2).features(pixels), reference)
+
+
+def test_the_tutorial_learns_and_is_tested_on_the_test_photos(workspace, monkeypatch):
+    for name, value in {"BATCH_SIZE": 3, "LEARNING_RATE": 0.003, "ROTATION": 0.0, "DROPOUT": 0.0}.items():
+        monkeypatch.setattr(tutorial, name, value)  # so that few epochs are enough
+    rows = Run.open(workspace.folder / "runs/trained").table("splits.csv")
+    right, count = tutorial.train_and_test(workspace.photos, rows, workspace.checkpoint, epochs=8)
+    assert count == sum(row["split"] == "test" for row in rows) and right > count / 2

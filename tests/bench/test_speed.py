@@ -1,4 +1,4 @@
-"""Ratios are taken round by round; the table and the figure hold every contender, its ratio and what is missing."""
+"""Ratios are computed per round; table and figure hold every contender, its ratio and what is missing."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def report():
         "rounds": 3,
         "left_out": {"an engine": "not installed: pip install it"},
         "failed": {"a peer that fell": "MemoryError"},
-        "not_measured": ["a GPU, for none was found"],
+        "not_measured": ["a GPU (none was found)"],
     }
 
 
@@ -72,8 +72,8 @@ def test_the_table_says_what_was_measured_and_what_was_not(report):
     assert "| the article's loop | 500 (500 to 500) | 25.00 (25.00 to 25.00) |  | 500 | extrapolated from 5 |" in text
     for words in (
         "2026-01-02", "2 cores of a processor, 8 GiB", "no GPU", "`bears benchmark --peers`", "551 photos",
-        "**STAND-IN**", "- Left out: an engine (not installed: pip install it).",
-        "- Failed: a peer that fell (MemoryError).", "- Not measured: a GPU, for none was found.",
+        "**STAND-IN**", "- Skipped: an engine (not installed: pip install it).",
+        "- Failed: a peer that fell (MemoryError).", "- Not measured: a GPU (none was found).",
     ):  # fmt: skip
         assert words in text
 

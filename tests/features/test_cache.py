@@ -73,7 +73,7 @@ def test_no_flipped_bit_ever_gives_a_wrong_feature(tmp_path, capsys, place, bit)
     folder = filled(tmp_path).folder
     shard = sorted(folder.glob("*.npz"))[2]
     data = bytearray(shard.read_bytes())
-    # half of the flips in the zip's own bookkeeping, where they could lead astray
+    # half of the flips are in the zip's metadata, where they are most dangerous
     spots = [*range(300), *range(len(data) - 400, len(data))] if bit else range(len(data))
     data[spots[int(place * len(spots))]] ^= 1 << bit
     shard.write_bytes(data)

@@ -37,7 +37,7 @@ def address():
 
 
 def mortal(log, died):
-    """Make a worker that writes down what it has computed; the first that comes to a second block is killed there."""
+    """Make a worker that logs what it computes; the first one to get a second block is killed there."""
 
     class Mortal(cluster.Worker):
         blocks = 0
@@ -65,7 +65,7 @@ def test_neither_a_changed_photo_nor_a_killed_worker_costs_what_was_finished_or_
     views = [*artifacts.train_views(run), View(1, 0, 0.2)]
     photos = run.table("splits.csv")
 
-    # A photo that is needed for training, so that it is among the first, was changed.
+    # A training photo was changed; training photos come first.
     changed = bucket / artifacts.split_rows(run)["train"][0]["path"]
     changed.write_bytes(changed.read_bytes() + b"more")
     done = workspace.bears(
@@ -75,8 +75,8 @@ def test_neither_a_changed_photo_nor_a_killed_worker_costs_what_was_finished_or_
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1 and changed.name in done.stderr and "was changed" in done.stderr
 
-    # It is as it was again; this time a worker is killed.
-    facts = run.facts("restore")  # with another cache folder the precision was chosen again
+    # The photo is restored; this time a worker is killed.
+    facts = run.facts("restore")  # the precision was chosen again because of the other cache folder
     cache = FeatureCache(tmp_path, facts["fingerprint"], facts["precision"])
     missing = find_missing(photos, views, cache)
     todo = sum(len(views) for _, views in missing)

@@ -17,7 +17,7 @@ VIEWS = [CENTER, View(0, 0, 0.2), View(1, 0, 0.2)]
 
 
 class FakeBody:
-    """Gives each view its mean level in 2,048 columns, and counts how many views it has seen."""
+    """A body whose 2,048 features are the mean level of a view; it counts the views."""
 
     def __init__(self, fails_after=10**9, plan=None):
         self.plan = plan or Plan(8, 2)
@@ -62,7 +62,7 @@ def test_cached_features_of_rich_views_are_the_computed_ones(workspace, photos, 
     rich = [View(k, 0, 0.2, **strengths) for k in range(2)]
     run(workspace, photos, tmp_path)
     computed, body = run(workspace, photos, tmp_path, views=rich)
-    assert body.views == 2 * len(photos)  # none was taken for a view of the same k without strengths
+    assert body.views == 2 * len(photos)  # no cached view of the same k without strengths was used
     cached = extract(never, workspace.photos, photos, rich, FeatureCache(tmp_path, "f" * 64, "float32"))
     anew, _ = run(workspace, photos[::-1], tmp_path / "anew", FakeBody(plan=Plan(1, 1)), views=rich)
     assert np.array_equal(computed[:, :], cached[:, :]) and np.array_equal(computed[:, :], anew[::-1, :])

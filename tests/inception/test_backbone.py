@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from bears_tl.inception import architecture, checkpoint
+from bears_tl.inception.architecture import count_by_block
 from bears_tl.inception.backbone import Backbone
-from bears_tl.inception.slim import slim_features
+from bears_tl.inception.slim import slim_features, smallest_cosine
 from bears_tl.photos.views import center_view
 
 pytestmark = pytest.mark.slow
@@ -68,7 +69,7 @@ def test_what_is_no_view_is_refused(body, wrong):
 
 
 def test_slims_own_graph_gives_the_same_features(body, batch, workspace):
-    # A random body makes more of each rounding error than a trained one; the real weights below are held to 1e-5.
+    # A random body amplifies rounding errors more than a trained one; for real weights the bound below is 1e-5.
     assert close(body.features(batch), slim_features(workspace.checkpoint, batch), 1e-4)
 
 
@@ -83,3 +84,15 @@ def read(photo):
     from bears_tl.photos.image import read_image
 
     return read_image(photo)
+
+
+def test_the_smallest_cosine_is_that_of_the_photo_that_differs_most():
+    reference = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]])
+    assert smallest_cosine(2 * reference, reference) == pytest.approx(1)
+    assert smallest_cosine(np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 3.0]]), reference) == 0
+
+
+def test_blocks_are_counted_in_their_order():
+    sizes = {"InceptionV3/B/x/weights": 6, "InceptionV3/A/weights": 4, "InceptionV3/B/y/beta": 1}
+    values = {name: np.zeros(size) for name, size in sizes.items()}
+    assert list(count_by_block(values).items()) == [("B", 7), ("A", 4)]

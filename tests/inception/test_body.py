@@ -32,7 +32,7 @@ def cosines(one, other):
 
 
 def test_features_are_those_of_keras_and_of_slims_own_graph(features, pixels, workspace):
-    # A random body makes more of each rounding error than a trained one; the real weights below are held to 2e-5.
+    # A random body amplifies rounding errors more than a trained one; for real weights the bound below is 2e-5.
     batch = scale(pixels[:5])
     for judge in (Backbone.restore(workspace.checkpoint).features(batch), slim_features(workspace.checkpoint, batch)):
         assert np.abs(features[:5] - judge).max() <= 1e-4 * judge.max()
@@ -89,7 +89,7 @@ def test_features_out_of_range_are_refused(body, pixels, monkeypatch, refused, v
 
 
 class TestOnDisk:
-    """The finished graph is kept, and found again."""
+    """The graph is saved and loaded again."""
 
     @pytest.fixture
     def cache(self, workspace, tmp_path, pixels, features):

@@ -40,4 +40,4 @@ def test_the_graph_holds_constants_only_and_every_convolution(values):
 
 
 def test_a_photo_costs_5_7_thousand_million_multiplications(values):
-    assert frozen.multiplications(values) == 5_711_168_096  # 11.4 GFLOP: as many additions beside them
+    assert frozen.multiplications(values) == 5_711_168_096  # 11.4 GFLOP, with as many additions

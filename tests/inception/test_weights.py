@@ -59,10 +59,10 @@ def test_a_checkpoint_of_several_files_is_known_again_until_it_changes(tmp_path,
         facts |= {"path": str(found.path), "kind": found.kind, "fingerprint": found.fingerprint, "precision": "float32"}
     assert artifacts.checkpoint_facts(run)["path"] == prefix
     save(2.0)
-    with refused("gone or was changed"):
+    with refused("is missing or was changed", "bears train --run"):
         artifacts.checkpoint_facts(run)
     (tmp_path / "model.ckpt-3.index").unlink()
-    with refused("gone or was changed"):
+    with refused("is missing or was changed", "bears train --run"):
         artifacts.checkpoint_facts(run)
 
 
@@ -126,7 +126,7 @@ def test_equal_names_at_two_addresses_are_two_files(small, server, tmp_path):
         (folder / place / "inception_v3.ckpt").write_bytes(file.read_bytes())
         found.append(weights.find(f"{address}/{place}/inception_v3.ckpt", tmp_path / "kept", 0))
     assert found[0].fingerprint != found[1].fingerprint and found[0].path != found[1].path
-    assert not (tmp_path / "kept" / "inception_v3.ckpt").exists()  # which `auto` would take for somebody's choice
+    assert not (tmp_path / "kept" / "inception_v3.ckpt").exists()  # `auto` would use it as a local checkpoint
 
 
 def test_a_missing_file_is_named(tmp_path):

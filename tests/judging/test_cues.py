@@ -23,4 +23,4 @@ def test_a_cue_within_five_points_of_the_body_or_beyond_is_warned_of(hits, warne
     found = cue_warnings([row(hits, 0.95), row(10, 0.95, "colour")])
     assert len(found) == warned
     for sentence in found:
-        assert f"image size alone {hits}.0%" in sentence and "95.0%" in sentence and "colour" not in sentence
+        assert f"image size alone gets {hits}.0%" in sentence and "95.0%" in sentence and "colour" not in sentence

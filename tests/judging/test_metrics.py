@@ -1,4 +1,4 @@
-"""Each figure of merit against its definition."""
+"""Each metric against its definition."""
 
 import math
 
@@ -9,7 +9,7 @@ from bears_tl.judging.metrics import confusion_matrix, judge, mcnemar_p_value, s
 
 CLASSES = ["Grizzly", "Panda", "Polar"]
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
-PREDICTED = np.array([0, 0, 1, 1, 1, 0, 1, 0])  # nothing is taken for a polar bear
+PREDICTED = np.array([0, 0, 1, 1, 1, 0, 1, 0])  # nothing is predicted as a polar bear
 SHARES = np.where(np.eye(3)[PREDICTED] == 1, 0.8, 0.1)
 
 

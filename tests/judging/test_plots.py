@@ -1,6 +1,8 @@
 """Every figure is drawn for few and for many classes, saved as a PNG that opens, and closed."""
 
+import html
 import os
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -90,7 +92,7 @@ def test_the_confusion_matrix_shows_every_count_truth_down_and_prediction_across
     assert {text.get_position(): text.get_text() for text in axis.texts} == {
         (j, i): str(judged(3)["confusion"][i][j]) for i in range(3) for j in range(3)
     }
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted", "true")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
     plt.close(figure)
 
 
@@ -125,12 +127,12 @@ def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
     assert labels == [*count * [expected], expected.replace("train_views center", "split grouped")]
     assert [bar.get_width() for bars in photos.containers for bar in bars] == [*(count + 1) * [-2], *(count + 1) * [0]]
     assert [text.get_text().strip() for text in photos.texts] == [*(count + 1) * ["2"], *(count + 1) * ["0"]]
-    assert "1 of 9 wrong" in photos.get_xlabel() and change.get_xlabel().startswith("test loss less the base's")
+    assert "1 of 9 wrong" in photos.get_xlabel() and change.get_xlabel().startswith("test loss minus the base's")
     np.testing.assert_array_equal(change.lines[0].get_xdata(), [*count * [-0.01], np.nan])
     (spreads,) = change.collections
     ends = [segment[:, 0].tolist() for segment in spreads.get_segments()[:count]]
     assert ends == count * [pytest.approx([-0.02, 0.03])]
-    assert [text.get_text() for text in figure.texts] == ["a note"]
+    assert figure.texts[-1].get_text() == "a note"
     plt.close(figure)
 
 
@@ -165,3 +167,11 @@ def test_what_transfer_buys_is_drawn_for_one_size_and_for_many(tmp_path, sizes, 
     ]
     plots.save(plots.transfer_gain(rows, 3, NOTE), tmp_path / "a.png")
     assert min(Image.open(tmp_path / "a.png").size) > 100 and not plt.get_fignums()
+
+
+def test_a_notebook_shows_a_figure_with_its_alt_text():
+    figure = plots.confusion(judged(2), ["<a>", '"b"'], "a note")
+    shown = figure._repr_html_()
+    alt = re.match('<img alt="([^"<>]*)" src="data:image/png;base64,[^"]+">$', shown)[1]
+    assert alt == html.escape(figure.alt) and figure.alt.endswith("a note.") and figure._suptitle.get_text() in alt
+    plt.close(figure)

@@ -1,10 +1,18 @@
-"""Predictions come back from their table to the last bit, and the worst ones are found."""
+"""Predictions are read back from their table bit for bit, and the worst ones are found."""
 
 import numpy as np
 import pytest
 
 from bears_tl.files import read_csv, write_csv
-from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_row, worst
+from bears_tl.judging.predictions import (
+    class_names_of,
+    count_errors,
+    labels_of,
+    largest_difference,
+    probabilities_of,
+    to_row,
+    worst,
+)
 
 CLASSES = ["Bär, braun", "Panda", 'Polar "ice"']
 
@@ -63,3 +71,10 @@ def test_the_worst_come_first_and_those_alike_in_their_order():
 def test_the_worst_go_by_the_true_class_not_by_the_predicted_one():
     rows = table([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2]], [0, 2])
     assert [row["path"] for row in worst(rows, CLASSES, 2)] == ["1.jpg", "0.jpg"]
+
+
+def test_errors_and_differences_of_tables_are_counted():
+    rows = table([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2]], [0, 2])
+    others = table([[0.6, 0.4, 0.0], [0.25, 0.55, 0.2]], [0, 2])
+    assert (count_errors(rows), count_errors(rows[:1]), count_errors([])) == (1, 0, 0)
+    assert largest_difference(rows, rows) == 0 and largest_difference(rows, others) == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""Every fault of a server, on the loopback interface: a clear message, nothing half-written, and a second run works."""
+"""Each server fault (on the loopback interface) gives a clear message and no partial file; the next run succeeds."""
 
 import hashlib
 import http.server
@@ -25,7 +25,7 @@ QUICK = {"backoff_seconds": 0.01, "connect_timeout_seconds": 1, "read_timeout_se
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` at every path; `faults` are taken one a request, the last of them for all that follow."""
+    """Serves `content` at every path; each request uses one of `faults`, and the last one is repeated."""
 
     daemon_threads = True
 
@@ -151,7 +151,7 @@ def get(server, tmp_path):
 
 
 def left(tmp_path):
-    """Names of what lies there, without the empty files that processes wait at."""
+    """Return the names of all files except the empty lock files."""
     return sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
 
 
@@ -178,19 +178,19 @@ def test_a_terminal_gets_a_bar(server, get, capsys, monkeypatch):
     ("fault", "error", "words", "rest"),
     [
         (drops, NotReachableError, "the connection broke after 0.1 MB", True),
-        (announces_more, NotReachableError, "the server announced 301000 bytes and has none from 300000 on", False),
-        (answers_another_range, NotReachableError, "the server sent another part than was requested", False),
+        (announces_more, NotReachableError, "the server announced 301000 bytes but has none from 300000 on", False),
+        (answers_another_range, NotReachableError, "the server sent a different part than requested", False),
         (sends_nothing, NotReachableError, "the server sent nothing", False),
-        (redirects_in_a_circle, NotReachableError, "redirects in a circle", False),
+        (redirects_in_a_circle, NotReachableError, "redirects too many times", False),
         (serves_html, InputError, "is a web page (Google Drive - Quota exceeded), not the file", False),
-        (stalls, NotReachableError, "it went silent", True),
-        (never_answers, NotReachableError, "it went silent", False),
+        (stalls, NotReachableError, "the server stopped responding", True),
+        (never_answers, NotReachableError, "the server stopped responding", False),
         (hangs_up, NotReachableError, "the connection broke after 0 bytes", False),
-        (answers(404), NotReachableError, "answers HTTP 404 Not Found: check", False),
-        (answers(429), NotReachableError, "answers HTTP 429 Too Many Requests; given up at attempt 2 in a row", False),
-        (answers(503, Retry_After="0"), NotReachableError, "answers HTTP 503 Service Unavailable", False),
-        (answers(503, Retry_After="3600"), NotReachableError, "asks to wait 3600 s; given up at attempt 1", False),
-        (answers(206), NotReachableError, "the server sent another part than was requested", False),
+        (answers(404), NotReachableError, "answered HTTP 404 Not Found: check", False),
+        (answers(429), NotReachableError, "answered HTTP 429 Too Many Requests; gave up after 2 attempts", False),
+        (answers(503, Retry_After="0"), NotReachableError, "answered HTTP 503 Service Unavailable", False),
+        (answers(503, Retry_After="3600"), NotReachableError, "asks to wait 3600 s; gave up after 1 attempt", False),
+        (answers(206), NotReachableError, "the server sent a different part than requested", False),
     ],
 )
 def test_a_fault_is_named_and_the_next_run_succeeds(server, get, tmp_path, fault, error, words, rest):
@@ -299,7 +299,7 @@ def test_mirrors_are_tried_in_order(server, get, tmp_path):
 
 def test_when_all_mirrors_fail_each_is_named(server, get):
     server.faults = [answers(404), answers(410)]
-    with pytest.raises(NotReachableError, match=r"/a'.*404.*/b'.*410.*put the file at .*photos\.bin' by hand"):
+    with pytest.raises(NotReachableError, match=r"/a'.*404.*/b'.*410.*put the file at .*photos\.bin' yourself"):
         get([server.url("/a"), server.url("/b")])
 
 
@@ -325,7 +325,7 @@ def test_the_lock_is_used_without_network_and_enforced(server, get, tmp_path):
         get()
     path.unlink()
     server.content = OTHER
-    with pytest.raises(InputError, match=r"has SHA-256 .* refused"):
+    with pytest.raises(InputError, match=r"has SHA-256 .*: check the source"):
         get()
     assert left(tmp_path) == ["lock.json"]
     server.content = CONTENT
@@ -379,7 +379,7 @@ def test_what_the_check_refuses_is_not_kept(server, get, tmp_path):
 def test_a_full_disk_is_told_before_writing(server, get, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(InputError, match=r"needs 0.3 MB, 1000 bytes is free at .*: free some space"):
+    with pytest.raises(InputError, match=r"needs 0.3 MB, but only 1000 bytes is free at .*: free some space"):
         get()
     assert left(tmp_path) == []
     monkeypatch.undo()
@@ -406,12 +406,12 @@ def test_a_folder_that_cannot_be_written_is_named(server, get, tmp_path):
 
 
 def test_too_large_is_refused(server, get, tmp_path):
-    with pytest.raises(InputError, match="at most 1000 bytes is allowed"):
+    with pytest.raises(InputError, match="the limit is 1000 bytes"):
         get(max_bytes=1000)
     server.faults = [
         lambda handler, content: (handler.send_response(200), handler.end_headers(), handler.wfile.write(content))
     ]
-    with pytest.raises(InputError, match="sends more than the 1000 bytes"):
+    with pytest.raises(InputError, match="sends more than the limit of 1000 bytes"):
         get(max_bytes=1000)
     assert left(tmp_path) == []
 
@@ -436,7 +436,7 @@ def test_two_processes_fetch_once(server, tmp_path):
 
 
 def test_google_drive_goes_the_same_way(server, get, tmp_path, monkeypatch):
-    """The pages of Google Drive are imitated; that they look like this today cannot be tested without it."""
+    """Google Drive's pages are imitated; whether they still look like this needs the network."""
     drive_id = "1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n"
     monkeypatch.setattr(module, "DRIVE_URL", server.url("/uc?id={}"))
     form = (
@@ -450,7 +450,7 @@ def test_google_drive_goes_the_same_way(server, get, tmp_path, monkeypatch):
         return lambda handler, content: handler.reply(200, text.encode(), Content_Type="text/html; charset=utf-8")
 
     server.faults = [page(quota)]
-    with pytest.raises(NotReachableError, match=r"does not hand out '1fGy.*Too many users have viewed"):
+    with pytest.raises(NotReachableError, match=r"refuses to send '1fGy.*Too many users have viewed"):
         get(drive_id)
     assert left(tmp_path) == []
     server.faults = [page(form), drops, page(form), good]

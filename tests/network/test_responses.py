@@ -1,17 +1,17 @@
-"""Attempts: how often, how long between them, and when they are given up."""
+"""Retries: how many, how long between them, and when to give up."""
 
 import pytest
 
-from bears_tl.network.responses import PassingError, is_page, retrying
+from bears_tl.network.responses import TransientError, is_page, retrying
 
 
 def faults(*waits):
-    """Give a function that fails once a wait that the server asks for, or None, then works."""
+    """Return a function that fails once per requested wait (or None), then succeeds."""
     left = list(waits)
 
     def attempt():
         if left:
-            error = PassingError("trouble")
+            error = TransientError("trouble")
             error.wait_seconds = left.pop(0)
             raise error
         return "the file"
@@ -34,7 +34,7 @@ def test_waits_are_the_servers_or_doubled_up_to_the_longest(asked_for, waited):
 
 @pytest.mark.parametrize(("asked_for", "attempt"), [([None] * 3, 3), ([None, 5.1], 2)])
 def test_it_gives_up_after_so_many_attempts_or_when_it_would_wait_too_long(asked_for, attempt):
-    with pytest.raises(PassingError, match=f"^trouble; given up at attempt {attempt} in a row$"):
+    with pytest.raises(TransientError, match=f"^trouble; gave up after {attempt} attempts$"):
         retrying(3, 1, 5, sleep=lambda seconds: None)(faults(*asked_for))
 
 

@@ -1,4 +1,4 @@
-"""What systems leave among photos is no class, no photo of an intake, and nothing to predict."""
+"""Clutter is never a class, never part of an intake, and never predicted."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Corrections are rows, added and never changed; each is applied, or its photo is set aside and it is said why."""
+"""Corrections are only appended; each is applied, or its photo is quarantined with a reason."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def folder(write_photos):
 
 
 def label(path, lies_in="Grizzly", sha256=SHA256):
-    """Give the class of a photo after the corrections, or why it has none."""
+    """Return the class of a photo after the corrections, or why it has none."""
     row = apply_edits([{"path": "a.jpg", "class_name": lies_in, "sha256": sha256}], read_edits(path), CLASSES)[0]
     assert row.get("reason", "conflicting_label") == "conflicting_label"
     return row.get("detail", row["class_name"])
@@ -81,7 +81,7 @@ def test_what_was_undone_is_not_undone_twice(path, refused):
 
 def test_only_the_correction_that_is_meant_is_undone(path, refused):
     add_edit(path, SHA256, "Grizzly", "Polar", "")
-    with refused(str(path), SHA256[:12], "'Polar', not a 'Panda'"):
+    with refused(str(path), SHA256[:12], "'Polar', not 'Panda'"):
         undo_edit(path, SHA256, "Panda")
     assert label(path) == "Polar"
     undo_edit(path, SHA256, "Polar")
@@ -92,7 +92,7 @@ def test_only_the_correction_that_is_meant_is_undone(path, refused):
 
 def test_a_chain_of_corrections_is_followed_and_undone_link_by_link(path, refused):
     add_edit(path, SHA256, "Grizzly", "Polar", "")
-    with refused(str(path), SHA256[:12], "'Polar', not a 'Grizzly'", "undo that correction first"):
+    with refused(str(path), SHA256[:12], "'Polar', not 'Grizzly'", "undo that correction first"):
         add_edit(path, SHA256, "Grizzly", "Panda", "")
     add_edit(path, SHA256, "Polar", "Panda", "")
     assert label(path) == "Panda"
@@ -223,7 +223,7 @@ def test_a_table_that_is_none_is_refused_and_left_as_it_is(content, path, refuse
 def test_the_row_that_is_half_is_named(path, refused):
     path.parent.mkdir()
     path.write_text(f"{HEADER}{SHA256},Grizzly,Polar,why,when\n{SHA256},Polar\n")
-    with refused("row 3", ", ".join(EDIT_COLUMNS), "mend or remove"):
+    with refused("row 3", ", ".join(EDIT_COLUMNS), "fix or remove"):
         read_edits(path)
 
 

@@ -1,4 +1,4 @@
-"""A file is read once: later intakes know it by its status, whatever happens to the cache, and say the same."""
+"""A file is read once; later intakes find it in the cache by its status and give the same result."""
 
 import contextlib
 import errno
@@ -23,7 +23,7 @@ from bears_tl.photos.intake import take_in
 
 @pytest.fixture
 def folder(write_photos):
-    """Give a folder with photos and with files that are none, whose content tells so."""
+    """Return a folder with photos and with files whose content is not a photo."""
     folder = write_photos(Grizzly=6, Panda=6)
     frames = [Image.effect_noise((70, 70), 80) for _ in range(3)]
     frames[0].save(folder / "Panda" / "moves.gif", save_all=True, append_images=frames[1:])
@@ -40,7 +40,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Give a list that grows by the name of each file that an intake reads."""
+    """Return a list that grows by the name of each file that an intake reads."""
     names = []
 
     def listed(path):
@@ -83,7 +83,7 @@ def test_other_limits_need_no_file_to_be_read_again(folder, path, reads):
 
 
 def grow(folder):
-    """Write some bytes more, and give the file its time back."""
+    """Append some bytes and restore the file's modification time."""
     file = folder / "Panda" / "2.png"
     status = file.stat()
     file.write_bytes(file.read_bytes() + b"more")
@@ -92,7 +92,7 @@ def grow(folder):
 
 
 def overwrite(folder):
-    """Write as many other bytes."""
+    """Overwrite the file with different bytes of the same number."""
     file = folder / "Panda" / "2.png"
     status = file.stat()
     file.write_bytes(b"x" * status.st_size)
@@ -320,7 +320,7 @@ def test_a_program_that_judges_otherwise_does_not_mislead_one_at_work(folder, pa
 def test_a_cache_that_cannot_be_there_is_refused(tmp_path, refused):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "intake.sqlite", tmp_path):
-        with refused(str(path), "could not be written", "check its folder"):
+        with refused(str(path), "could not be written", "of its folder"):
             FactCache(path)
 
 

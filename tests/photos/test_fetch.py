@@ -1,4 +1,4 @@
-"""From every kind of source to a photo folder; and from every kind of hostile archive to one clear line."""
+"""Every kind of source becomes a photo folder; every kind of unsafe archive gives one clear message."""
 
 import bz2
 import gzip
@@ -74,7 +74,7 @@ def zip_special(mode, name="Grizzly/x"):
 
 
 def left(folder):
-    """Everything in a folder, without the empty files that processes wait at."""
+    """Return everything in a folder except the empty lock files."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(".lock"))
 
 
@@ -158,8 +158,8 @@ HOSTILE = [
     ("no class folders", "tar", tar_of([("1.jpg", b"x")])),
     ("no class folders", "zip", zip_of([])),
     ("empty", "tar", b""),
-    ("no archive, it begins with b'just wor'", "tar.gz", b"just words" * 100),
-    ("no archive", "tar", bytes(10_240)),
+    ("not an archive (it begins with b'just wor')", "tar.gz", b"just words" * 100),
+    ("not an archive", "tar", bytes(10_240)),
     ("a RAR archive", "zip", b"Rar!\x1a\x07\x01\x00" + bytes(100)),
     ("damaged", "tar.gz", gzip.compress(b"not a tar" * 1000)),
     ("truncated", "tar.gz", gzip.compress(b"")),
@@ -286,7 +286,7 @@ def test_headers_that_are_bombs_are_refused(tmp_path, data):
 
 def test_what_goes_on_behind_the_end_is_refused(tmp_path, data):
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(tar_of(PHOTOS.items()) + bytes(10**7)))
-    with pytest.raises(ArchiveError, match="goes on and on"):
+    with pytest.raises(ArchiveError, match="too much data after its last entry"):
         fetch(tmp_path / "a.tar.gz", data, max_bytes=10**6)
 
 
@@ -294,7 +294,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, data, monkeypatch):
     (tmp_path / "a.zip").write_bytes(packed("zip"))
     with monkeypatch.context() as patch:
         patch.setattr(archive.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
-        with pytest.raises(InputError, match=r"needs 24,000 bytes unpacked, 1,000 are free at"):
+        with pytest.raises(InputError, match=r"needs 24,000 bytes unpacked, but only 1,000 are free at"):
             fetch(tmp_path / "a.zip", data)
     with monkeypatch.context() as patch:
 
@@ -309,7 +309,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, data, monkeypatch):
 
 
 def test_a_process_that_was_killed_leaves_no_finished_folder(tmp_path, data):
-    """The folder of an extraction that was cut short is never used, and the next extraction takes it away."""
+    """The folder of an interrupted extraction is never used, and the next extraction removes it."""
     path = tmp_path / "a.tar.gz"
     path.write_bytes(packed("tar.gz"))
     target = f"a-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
@@ -361,7 +361,7 @@ def test_an_empty_folder_is_named(tmp_path, data):
     for folder in (data, tmp_path / "x"):
         folder.mkdir(exist_ok=True)
         (folder / "1.jpg").touch()
-        with pytest.raises(InputError, match="holds no class folders"):
+        with pytest.raises(InputError, match="contains no class folders"):
             fetch(folder, data)
 
 
@@ -393,7 +393,7 @@ def test_a_wrong_hash_is_named(tmp_path, data):
     (tmp_path / "a.zip").write_bytes(packed("zip"))
     with pytest.raises(InputError, match="expected abc"):
         fetch(tmp_path / "a.zip", data, sha256="abc")
-    with pytest.raises(InputError, match="only an archive has one"):
+    with pytest.raises(InputError, match="only archives can be checked"):
         fetch(tmp_path, data, sha256="abc")
     assert left(data) == []
 
@@ -403,7 +403,7 @@ def test_a_wrong_hash_is_named(tmp_path, data):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of `content` that counts its requests; `announced` is the length it tells of."""
+    """A server of `content` that counts its requests; `announced` is the length in its header."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -470,7 +470,7 @@ def test_two_addresses_of_one_name_are_two_archives(server, data):
     ("error", "words", "fault"),
     [
         (InputError, "is a web page (Sign in), not the file", {"content": b"<html><title>Sign in</title></html>"}),
-        (ArchiveError, "no archive", {"content": b"words"}),
+        (ArchiveError, "not an archive", {"content": b"words"}),
         (ArchiveError, "is truncated", {"announced": 400}),  # which cannot be told from a short file
         (ArchiveError, "leads out of it", {"content": packed("zip", [("../x", b"x")])}),
         (ArchiveError, "no class folders", {"content": packed("zip", [("x", b"x")])}),
@@ -492,7 +492,7 @@ def test_a_fault_is_named_and_the_next_run_succeeds(server, data, error, words, 
 
 def test_an_archive_may_be_put_there_by_hand(data, server):
     server.status = 404
-    with pytest.raises(NotReachableError, match=r"put the file at '(.*)' by hand") as raised:
+    with pytest.raises(NotReachableError, match=r"put the file at '(.*)' yourself") as raised:
         fetch(server.url, data, download_options=QUICK)
     Path(str(raised.value).split("put the file at '")[1].split("'")[0]).write_bytes(packed("zip"))
     assert len(class_folders(fetch(server.url, data))) == 3

@@ -1,4 +1,4 @@
-"""Copies of a photo fall in its group, others do not, and the quick search finds what comparing all pairs finds."""
+"""Copies join a photo's group, other photos do not, and the fast search finds the same as comparing all pairs."""
 
 import io
 import itertools
@@ -89,7 +89,7 @@ def hashes(pictures):
 
 @pytest.fixture(scope="module")
 def copies(pictures):
-    """Give the hashes of copies of each kind, in the order of the pictures."""
+    """Return the hashes of copies of each kind, in the order of the pictures."""
     return {kind: [perceptual_hashes(copied(picture)) for picture in pictures] for kind, copied in COPIES.items()}
 
 
@@ -109,7 +109,7 @@ def test_all_copies_at_once_fall_in_the_groups_of_their_pictures(hashes, copies)
 
 
 def together(first):
-    """Give the groups of more than one as a set, whatever their photos' order."""
+    """Return the groups of more than one as a set, whatever their photos' order."""
     return {tuple(np.flatnonzero(first == number)) for number in set(first) if np.sum(first == number) > 1}
 
 

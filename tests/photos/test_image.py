@@ -155,7 +155,7 @@ def test_an_array_of_another_dtype_is_refused(dtype):
 
 
 def stored_for(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """Give the stored pixels of an upright picture: Exif 2.32, 4.6.4, says at which sides row 0 and column 0 lie."""
+    """Return the stored pixels of an upright picture: Exif 2.32, 4.6.4, says at which sides row 0 and column 0 lie."""
     row_0, column_0 = {
         1: ("top", "left"),
         2: ("top", "right"),
@@ -251,7 +251,7 @@ SRGB_UNDER_D50 = np.array(  # ICC, "sRGB.icc" profile, its rXYZ, gXYZ and bXYZ a
 
 
 def srgb_of(xyz: np.ndarray) -> np.ndarray:
-    """Give sRGB levels of XYZ under D50, IEC 61966-2-1."""
+    """Return sRGB levels of XYZ under D50, IEC 61966-2-1."""
     linear = np.clip(xyz @ np.linalg.inv(SRGB_UNDER_D50).T, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
 
@@ -265,7 +265,7 @@ def xyz_of_lab(lab: np.ndarray) -> np.ndarray:
 
 
 def cube(step: int = 51) -> np.ndarray:
-    """Give colours all over the cube, [36, 6, 3] for a step of 51."""
+    """Return colours all over the cube, [36, 6, 3] for a step of 51."""
     levels = np.arange(0, 256, step, dtype=np.uint8)
     return np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(levels), 3)
 
@@ -393,7 +393,7 @@ def test_a_lab_tiff_becomes_rgb(tmp_path):
 
 # CMYK
 def rgb_of_inks(inks: np.ndarray) -> np.ndarray:
-    """Give what is left of white light behind four inks that each take away what they do not show."""
+    """Return what is left of white light behind four inks that each take away what they do not show."""
     return (255 - inks[..., :3].astype(float)) * (255 - inks[..., 3:].astype(float)) / 255
 
 

@@ -241,14 +241,14 @@ def test_a_folder_that_is_none_is_refused(tmp_path, refused):
 
 
 def test_an_empty_folder_is_refused(tmp_path, refused):
-    with refused(str(tmp_path), "no photos in class folders", "at least two"):
+    with refused(str(tmp_path), "no class folders", "at least two"):
         take_in(tmp_path)
 
 
 def test_photos_without_class_folders_are_refused(tmp_path, refused):
     for i in range(10):
         noise(tmp_path / f"{i}.jpg")
-    with refused(str(tmp_path), "no photos in class folders"):
+    with refused(str(tmp_path), "no class folders"):
         take_in(tmp_path)
 
 
@@ -274,7 +274,7 @@ def test_an_empty_class_folder_is_refused(folder, refused):
 
 def test_photos_that_were_refused_do_not_count_and_are_counted_in_the_message(folder, refused):
     cut(folder / "Grizzly" / "0.png")
-    with refused("'Grizzly'", "4 good photos", "1 files were refused"):
+    with refused("'Grizzly'", "4 good photos", "(quarantined: 1 truncated)"):
         take_in(folder)
 
 
@@ -314,7 +314,7 @@ def test_the_shortest_side_allowed_is_a_setting(size, expected, write_photos):
         "Panda/0.png",
     ]
     reason, detail = verdict(folder, "Panda/which.png", min_side_px=100)
-    assert reason == expected and (expected == "ok" or "expected 100 px a side or more" in detail)
+    assert reason == expected and (expected == "ok" or "expected 100 px or more per side" in detail)
 
 
 @pytest.mark.parametrize(
@@ -329,9 +329,9 @@ def test_the_shortest_side_allowed_is_a_setting(size, expected, write_photos):
         ("../Grizzly", "wrong_place", ["a link to the folder '../Grizzly'", "not followed"]),
         ("..", "wrong_place", ["a link to the folder '..'", "not followed"]),
         (".", "wrong_place", ["a link to the folder '.'", "not followed"]),
-        ("absent.png", "wrong_place", ["a link to 'absent.png', where there is nothing"]),
-        ("link.png", "wrong_place", ["a link to 'link.png', where there is nothing"]),
-        ("back.png", "wrong_place", ["a link to 'back.png', where there is nothing"]),
+        ("absent.png", "wrong_place", ["a link to 'absent.png', which does not exist"]),
+        ("link.png", "wrong_place", ["a link to 'link.png', which does not exist"]),
+        ("back.png", "wrong_place", ["a link to 'back.png', which does not exist"]),
     ],
 )
 def test_a_link_is_a_file_of_the_folder_or_in_the_wrong_place(target, expected, words, write_photos):
@@ -375,7 +375,7 @@ def test_lists_of_sources_are_passed_over_beside_the_class_folders_and_nowhere_e
 
 @pytest.fixture
 def close(monkeypatch):
-    """Give a function that lets the system refuse to list a folder, as it does not to root."""
+    """Return a function that makes a folder unlistable, even for root."""
     closed, scandir = set(), os.scandir
 
     def scanned(path):
@@ -393,7 +393,7 @@ def test_a_folder_that_cannot_be_listed_is_a_row(folder, close):
     close(folder / "Panda" / "below")
     taken = take_in(folder)
     assert taken.per_class() == {"Grizzly": 5, "Panda": 6} and len(taken.quarantined) == 1
-    detail = "the folder cannot be read (Permission denied): check its rights"
+    detail = "the folder cannot be read (Permission denied): check its permissions"
     row = {"path": "Panda/below", "class_name": "Panda", "reason": "unreadable", "detail": detail}
     assert {column: taken.quarantined[0][column] for column in QUARANTINE_COLUMNS} == row
 
@@ -406,13 +406,13 @@ def test_a_class_folder_that_cannot_be_listed_is_refused(folder, close, refused)
 
 def test_a_photo_folder_that_cannot_be_listed_is_refused(folder, close, refused):
     close(folder)
-    with refused(str(folder), "cannot be read (Permission denied)", "check its rights"):
+    with refused(str(folder), "cannot be read (Permission denied)", "check its permissions"):
         take_in(folder)
 
 
 @pytest.mark.parametrize("closed", ["", "Panda"])
 def test_a_folder_that_lists_files_and_keeps_them_is_refused(closed, folder, monkeypatch, refused):
-    """What root never sees: rights to read a folder, none to enter it."""
+    """A folder with permission to read but not to enter it; root is never refused."""
     (folder / "link.png").symlink_to("Panda/0.png")
     stat = os.stat
 
@@ -476,7 +476,7 @@ def test_memory_is_that_of_the_rows_however_many_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(facts, "perceptual_hashes", lambda image: rng.integers(0, 256, (27, 32), dtype=np.uint8))
 
     def bytes_of(count):
-        """Take in so many tiny photos; give the bytes that were kept and the most there ever were."""
+        """Take in `count` tiny photos; return the bytes kept at the end and at the peak."""
         for i in range(count):
             path = tmp_path / str(count) / f"class {i % 2}" / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Richer views: every effect does what it says from one end to the other, by itself, and the same in any company."""
+"""Augmented views: each effect does what it should over its whole range, alone and together with others."""
 
 import concurrent.futures
 import dataclasses

@@ -1,4 +1,4 @@
-"""The painted data set: the same every time, every photo another one, and only the bear tells the class."""
+"""The painted data set: reproducible, all photos different, and only the bear reveals the class."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor

@@ -11,7 +11,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bears_tl.errors import InputError
-from bears_tl.photos.splits import SPLIT_COLUMNS, SPLITS, count_splits, split_photos
+from bears_tl.photos.splits import (
+    SPLIT_COLUMNS,
+    SPLITS,
+    count_moved,
+    count_splits,
+    has_exact_shares,
+    keeps_groups_together,
+    split_photos,
+)
 
 SHARES = {"test_fraction": 0.2, "val_fraction": 0.1}
 
@@ -157,7 +165,7 @@ spanning = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=4)
 
 
 def group(class_names, seed, name):
-    """Give one photo of each class named, all of one group."""
+    """Return one photo of each class named, all of one group."""
     hashes = [hashlib.sha256(f"{seed} {name} {i}".encode()).hexdigest() for i in range(len(class_names))]
     return [
         {"path": f"{class_name}/{name} {i}.jpg", "class_name": class_name, "sha256": sha256, "group": min(hashes)[:16]}
@@ -166,7 +174,7 @@ def group(class_names, seed, name):
 
 
 def grouped(sizes_of, seed, spans=()):
-    """Give photos of classes with groups of these sizes, and of groups with so many photos in each of two classes."""
+    """Return photos of classes with groups of these sizes, and of groups with so many photos in each of two classes."""
     rows = [
         photo
         for class_name, of_class in sizes_of.items()
@@ -252,3 +260,13 @@ def test_a_group_no_larger_than_the_others_shifts_each_border_by_one_group_at_mo
         one, two = ({row["group"] for row in rows if row["split"] == split} for rows in (before, after))
         common = {row["group"] for row in before}
         assert len((one ^ two) & common) <= 1
+
+
+def test_a_division_that_breaks_its_promises_is_found_out():
+    rows = split_photos(photos(40) + photos(20, "Polar", seed=1), 0.2, 0.1)
+    assert has_exact_shares(rows, 0.2, 0.1) and keeps_groups_together(rows)
+    assert not has_exact_shares(rows, 0.4, 0.1) and not has_exact_shares(rows, 0.2, 0.3)
+    assert count_moved(rows, rows[:30]) == 0
+    assert count_moved(rows, [row | {"split": "test"} for row in rows]) == sum(row["split"] != "test" for row in rows)
+    one_group = [row | {"group": "same"} for row in rows]
+    assert not keeps_groups_together(one_group)

@@ -10,7 +10,18 @@ from PIL import Image
 from skimage.transform import resize
 
 from bears_tl.photos.image import read_image
-from bears_tl.photos.views import CENTER, Box, View, center_box, center_view, random_box, read_views, render, scale
+from bears_tl.photos.views import (
+    CENTER,
+    Box,
+    View,
+    center_box,
+    center_view,
+    random_box,
+    read_views,
+    render,
+    rising_strength,
+    scale,
+)
 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
 SIZES = [(400, 300), (300, 400), (299, 299), (1, 1), (2, 3), (1, 500), (500, 1), (5000, 7), (7, 5000), (298, 300)]
@@ -31,14 +42,14 @@ def halves(first, second, width_px, height_px) -> Image.Image:
 
 
 def smooth_photo(width_px, height_px) -> Image.Image:
-    """Paint waves of some 30 px: what a photo without fine texture is like."""
+    """Paint waves of about 30 px, like a photo without fine texture."""
     y, x = np.mgrid[:height_px, :width_px]
     waves = [np.sin(x / 31 + y / 47), np.cos(x / 53 - y / 29), np.sin((x + y) / 37)]
     return Image.fromarray(np.uint8(np.rint(127.5 + 127.5 * np.stack(waves, axis=2))))
 
 
 def reference(photo: Image.Image) -> np.ndarray:
-    """Let scikit-image make the center view: float [299, 299, 3] in [0, 255]. Needs width - height to be even."""
+    """Compute the center view with scikit-image: float [299, 299, 3] in [0, 255]. Needs width - height to be even."""
     pixels = np.asarray(photo, dtype=np.float32) / 255
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -253,3 +264,13 @@ def test_pixels_of_real_photos_agree_with_scikit_image(real):
     distances = [np.abs(read_views(file, [CENTER], "")[0] - reference(read_image(file))).mean() for file in photos]
     # fur seen through two filters: 0.9 of 255 on average, up to 3.5 on a single photo
     assert np.mean(distances) < 1.5 and max(distances) < 4
+
+
+def test_a_rising_strength_starts_at_the_plain_view_and_moves_away_from_it(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(rng().integers(0, 256, (320, 400, 3), np.uint8)).save(path)
+    pictures = rising_strength(path, "ab" * 32, {"brightness": 0.5}, [0, 0.5, 1], seed=3)
+    plain = read_views(path, [View(k, 3) for k in range(8)], "ab" * 32)
+    assert any(np.array_equal(pictures[0], view) for view in plain)
+    half, full = (np.abs(picture.astype(float) - pictures[0]).mean() for picture in pictures[1:])
+    assert 0 < half < full

@@ -1,4 +1,4 @@
-"""Every animal of the zoo gets its verdict, and nothing in it is lost, moved or changed."""
+"""Every file of the zoo gets the expected verdict, and none is lost, moved or changed."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ class Visit:
 
 
 def state(folder: Path) -> dict:
-    """Give what can be seen of each file without following a link."""
+    """Return what can be seen of each file without following a link."""
     found = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()

@@ -44,7 +44,7 @@ def paint(seed: int, mode: str = "RGB", size: tuple[int, int] = (96, 80)) -> Ima
 
 
 def encode(image: Image.Image, format: str, **save) -> bytes:
-    """Give the bytes of an image file."""
+    """Return the bytes of an image file."""
     file = io.BytesIO()
     image.save(file, format, **save)
     return file.getvalue()
@@ -64,7 +64,7 @@ def icc_profile(space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr", p
 
 
 def rgb_profile(colorants=ADOBE_RGB, gamma: float = 2.19921875) -> bytes:
-    """Give a profile of three colorants (XYZ under D50) and one gamma."""
+    """Return a profile of three colorants (XYZ under D50) and one gamma."""
     tags = {b"wtpt": _xyz(D50)} | {
         name: _xyz(xyz) for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True)
     }
@@ -72,12 +72,12 @@ def rgb_profile(colorants=ADOBE_RGB, gamma: float = 2.19921875) -> bytes:
 
 
 def grey_profile(gamma: float) -> bytes:
-    """Give a grey profile of one gamma."""
+    """Return a grey profile of one gamma."""
     return icc_profile(b"GRAY", {b"wtpt": _xyz(D50), b"kTRC": _gamma(gamma)})
 
 
 def cmyk_profile(lab_of_inks: np.ndarray) -> bytes:
-    """Give a profile that says the colour of each of the 16 mixtures of no or full ink; between, it interpolates.
+    """Return a profile that says the colour of each of the 16 mixtures of no or full ink; between, it interpolates.
 
     Args:
         lab_of_inks: uint8 [2, 2, 2, 2, 3]: L in [0, 255] for [0, 100], a and b with 128 for 0; axes C, M, Y, K.
@@ -101,7 +101,7 @@ def _gamma(gamma: float) -> bytes:
 
 
 def ycck_jpeg(inks: np.ndarray, **save) -> bytes:
-    """Give the JPEG that Photoshop makes of CMYK: inverted inks, of which C, M and Y are stored as YCbCr.
+    """Return the JPEG that Photoshop makes of CMYK: inverted inks, of which C, M and Y are stored as YCbCr.
 
     Pillow writes the four planes as they are when they are called CMYK (it inverts them); then the transform flag of
     the APP14 segment (Adobe technical note 5116, section 18) is changed from 0, CMYK, to 2, YCCK.
@@ -132,7 +132,7 @@ def png(width: int, height: int, depth: int, colour: int, *chunks: tuple[bytes, 
 
 
 def png_of(pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
-    """Give the PNG of an array [height, width, 1 to 4], uint8 or uint16."""
+    """Return the PNG of an array [height, width, 1 to 4], uint8 or uint16."""
     height, width, channels = pixels.shape
     big = pixels.astype(pixels.dtype.newbyteorder(">"))
     rows = b"".join(b"\0" + row.tobytes() for row in big)
@@ -141,14 +141,14 @@ def png_of(pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def tiff(pixels: np.ndarray, **how) -> bytes:
-    """Give a TIFF of a kind that Pillow does not write."""
+    """Return a TIFF of a kind that Pillow does not write."""
     file = io.BytesIO()
     tifffile.imwrite(file, pixels, metadata=None, **how)
     return file.getvalue()
 
 
 def psd(image: Image.Image) -> bytes:
-    """Give a Photoshop file without layers: header, three empty sections, planes (Adobe's format specification)."""
+    """Return a Photoshop file without layers: header, three empty sections, planes (Adobe's format specification)."""
     planes = np.moveaxis(np.asarray(image), 2, 0)
     return (
         b"8BPS" + struct.pack(">H6xHIIHH", 1, *planes.shape, 8, 3) + bytes(12) + struct.pack(">H", 0) + planes.tobytes()
@@ -156,7 +156,7 @@ def psd(image: Image.Image) -> bytes:
 
 
 def with_exif(image: Image.Image, format: str, orientation: int, **save) -> bytes:
-    """Give an image file with an EXIF orientation."""
+    """Return an image file with an EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     return encode(image, format, exif=exif, **save)
@@ -166,24 +166,24 @@ Content = Callable[[int], bytes]  # the bytes of a file, from a seed
 
 
 def saved(format: str, mode: str = "RGB", size: tuple[int, int] = (96, 80), **save) -> Content:
-    """Give a painted image as Pillow writes it."""
+    """Return a painted image as Pillow writes it."""
     return lambda seed: encode(paint(seed, mode, size), format, **save)
 
 
 def moving(format: str, **save) -> Content:
-    """Give three frames in one file."""
+    """Return three frames in one file."""
     return lambda seed: encode(
         paint(seed), format, save_all=True, append_images=[paint(seed + 1), paint(seed + 2)], **save
     )
 
 
 def cut(share: float, content: Content) -> Content:
-    """Give the first part of a file."""
+    """Return the first part of a file."""
     return lambda seed: (whole := content(seed))[: int(share * len(whole))]
 
 
 def flipped(share: float, content: Content) -> Content:
-    """Give a file with one byte inverted."""
+    """Return a file with one byte inverted."""
 
     def flip(seed: int) -> bytes:
         whole = bytearray(content(seed))
@@ -194,7 +194,7 @@ def flipped(share: float, content: Content) -> Content:
 
 
 def after(content: Content, *changes: Callable[[bytes], bytes]) -> Content:
-    """Give a file with something done to its bytes."""
+    """Return a file with something done to its bytes."""
 
     def change(seed: int) -> bytes:
         whole = content(seed)
@@ -240,7 +240,7 @@ def _broken_exif(seed: int) -> bytes:
 
 
 def _claims(header: bytes) -> Content:
-    """Give a header that claims a huge photo, with nearly nothing after it."""
+    """Return a header that claims a huge photo, with nearly nothing after it."""
     return lambda seed: header + bytes(1000)
 
 

@@ -1,4 +1,4 @@
-"""A run cannot be spoiled by mistake: by a notebook's defaults, by other photos, by a second process, by a folder."""
+"""A run cannot be damaged by a notebook's defaults, other photos, a second process or a wrong folder."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def test_a_runs_own_settings_win_over_a_notebooks_defaults(folder, parameters, c
     lines = capsys.readouterr().out.splitlines()
     differing = [name for name, value in parameters.items() if value != before[name]]
     assert [line.partition(" = ")[0] for line in lines] == differing
-    assert all("of runs/mine" in line and f"default is {parameters[line.split()[0]]!r}" in line for line in lines)
+    assert all("from runs/mine" in line and f"default is {parameters[line.split()[0]]!r}" in line for line in lines)
     run.keep_settings()
     assert read_json("runs/mine/config.json") == before
 
@@ -58,7 +58,7 @@ def test_a_parameter_that_the_reader_changed_is_applied_and_said(folder, capsys)
     run = Run.open_or_start(folder, seed=6, epochs=200, patience=9)
     assert (run.config.seed, run.config.epochs, run.config.patience, run.config.train_views) == (6, 7, 9, 3)
     said = capsys.readouterr().out
-    assert "seed = 6 (runs/mine has 5)" in said and "patience = 9 (runs/mine has 20)" in said
+    assert "seed = 6 (set here; runs/mine has 5)" in said and "patience = 9 (set here; runs/mine has 20)" in said
 
 
 def test_a_notebook_starts_a_run_with_its_parameters_where_there_is_none(tmp_path, capsys):
@@ -94,9 +94,9 @@ def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path, name, refus
     (tmp_path / "photos/Panda").mkdir(parents=True)
     (tmp_path / "photos" / name).write_text("mine")
     before = tree(tmp_path)
-    with refused(repr(str(tmp_path / "photos")), "is no run", "new or empty"):
+    with refused(repr(str(tmp_path / "photos")), "is not a run directory", "new or empty"):
         Run(RunConfig(run=str(tmp_path / "photos")))
-    with refused("is no run"):
+    with refused("is not a run directory"):
         Run(RunConfig(run=str(tmp_path / "photos" / name)))  # a file
     assert tree(tmp_path) == before
 
@@ -176,7 +176,7 @@ with run.alone():
     assert first.stdout.readline() == "has it\n"
     for later in (same, other):
         later.stdin.write("\n")
-        assert "waiting for another process that is at work on the run runs/new" in later.stderr.readline()
+        assert "waiting for another process that is working on the run runs/new" in later.stderr.readline()
     first.stdin.write("\n")
     assert first.wait(30) == 0
     same.stdin.write("\n")

@@ -1,4 +1,4 @@
-"""A run directory says what each stage found, and holds nothing that was made from something else."""
+"""A run directory records the result of each stage and holds nothing that is out of date."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def test_a_stage_enters_facts_hashes_and_seconds(run):
 def test_seconds_are_in_the_order_of_the_walk(run):
     for stage in reversed(STAGES):
         do(run, stage)
-        assert list(run.seconds()) == [stage]  # each change of an earlier stage took the later ones away
+        assert list(run.seconds()) == [stage]  # a change of an earlier stage removes all later ones
     for stage in STAGES:
         do(run, stage)
     assert list(run.seconds()) == list(STAGES)
@@ -133,21 +133,21 @@ def test_the_words_of_a_command_line_become_settings(tmp_path, monkeypatch, caps
     birds = settings_from(None, ["photos=birds", "epochs=5"], "runs/birds")
     assert birds == RunConfig(photos="birds", epochs=5, run="runs/birds") and capsys.readouterr().out == ""
     run = Run(birds)
-    assert settings_from(None, [], "runs/birds").photos == "sample"  # nothing of a run that did nothing is kept
+    assert settings_from(None, [], "runs/birds").photos == "sample"  # a run without stages keeps no settings
     with run.stage("fetch"):
         pass
     for words, folder in ((["seed=1"], "runs/birds"), (["seed=1", "run=runs/birds"], None)):
         assert settings_from(None, words, folder) == birds.replace(seed=1)
-        assert capsys.readouterr().out == "settings of runs/birds: photos=birds epochs=5\n"
+        assert capsys.readouterr().out == "settings kept from runs/birds: photos=birds epochs=5\n"
     (tmp_path / "sample.yaml").write_text("photos: sample")
     assert settings_from("sample.yaml", ["epochs=50"], "runs/birds").photos == "sample"  # which `Run` refuses
     assert settings_from("sample.yaml", [f"photos={tmp_path}/birds"], "runs/birds").epochs == 200
 
 
 def test_what_is_removed_is_said(walked, capsys):
-    walked.path("ladder").mkdir()  # of a ladder that was interrupted: it is in no receipt
+    walked.path("ladder").mkdir()  # left by an interrupted ladder, so it is in no receipt
     do(walked, "train", content="another")
-    assert "train gave something else, so ladder is removed" in capsys.readouterr().err
+    assert "the result of train has changed, so ladder is removed" in capsys.readouterr().err
     assert not walked.path("ladder").exists()
 
 
@@ -158,7 +158,11 @@ def test_a_stage_that_is_unknown_is_refused(run):
 
 
 def test_facts_of_a_stage_that_has_not_run_are_refused(run, refused):
-    with refused("'train'", str(run.folder)):
+    with refused("stage 'train'", str(run.folder), "has not run", "run 01_fetch (or `bears train --run"):
+        run.facts("train")
+    for stage in list(STAGES)[:2]:
+        do(run, stage)
+    with refused("stage 'train'", "run 03_split (or `bears split --run"):
         run.facts("train")
 
 
@@ -209,7 +213,7 @@ def test_a_run_that_is_not_there_is_refused_and_not_made(tmp_path, refused):
 
 
 def test_a_table_that_no_stage_wrote_is_refused(run, refused):
-    with refused("splits.csv", "run the stage"):
+    with refused("splits.csv is missing", "run 01_fetch"):
         run.table("splits.csv")
 
 

@@ -62,7 +62,7 @@ def test_colour_that_tells_the_classes_is_found_and_warned_of(trained, right):
     assert accuracy["image_size"] == 0.5  # all photos are of one size
     assert {row["body_accuracy"] for row in rows} == {float(right)}
     assert [row["cue"] for row in read_csv(run.path("cues.csv"), CUE_COLUMNS)] == list(accuracy)
-    assert any("by colour alone 100.0%" in warning for warning in run.facts("audit")["warnings"])
+    assert any("colour alone gets 100.0%" in warning for warning in run.facts("audit")["warnings"])
 
 
 def test_a_large_set_is_judged_by_some_of_its_photos(trained, monkeypatch):

@@ -1,4 +1,4 @@
-"""The cleaner writes what was chosen and nothing else; buttons are pressed as a browser would, without one."""
+"""The cleaner writes the chosen corrections and nothing else; buttons are clicked without a browser."""
 
 import base64
 import io
@@ -6,21 +6,23 @@ import os
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
 from bears_tl.config import RunConfig
+from bears_tl.judging import plots
 from bears_tl.photos.edits import add_edit, read_edits, undo_edit
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 from bears_tl.serving import cleaner as cleaner_
-from bears_tl.serving.cleaner import PHOTOS_A_PAGE, THUMBNAIL_PX, Cleaner
+from bears_tl.serving.cleaner import PHOTOS_PER_PAGE, THUMBNAIL_PX, Cleaner
 
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Give a function that takes in a photo folder and opens a run on it."""
+    """Return a function that takes in a photo folder and opens a run on it."""
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
 
     def started(folder):
@@ -67,11 +69,29 @@ def tree(folder):
 
 
 def test_photos_are_shown_with_their_labels(run, cleaner):
-    assert shown(cleaner) == [row["path"] for row in run.table("photos.csv")[:PHOTOS_A_PAGE]]
+    assert shown(cleaner) == [row["path"] for row in run.table("photos.csv")[:PHOTOS_PER_PAGE]]
     for card in cleaner.grid.children:
         assert card.choice.options == (("Grizzly", "Grizzly"), ("Panda", "Panda"))
         assert card.choice.value == "Grizzly" and card.row["path"] in card.photo.value
     assert cleaner.save.description == "Save corrections"
+
+
+def test_a_viewer_without_widgets_gets_a_picture_of_the_page(run, cleaner, monkeypatch):
+    titles = []
+    draw = plots.photo_grid
+    monkeypatch.setattr(
+        plots, "photo_grid", lambda photos, texts, **how: titles.extend(texts) or draw(photos, texts, **how)
+    )
+    open_figures = plt.get_fignums()
+    cleaner.cards[1].choice.value = "Panda"
+    bundle = cleaner._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle, "the widget itself comes first where it can be shown"
+    small = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert small.format == "PNG" and small.width > 1000 and np.asarray(small.convert("L")).std() > 10
+    classes = ["Panda" if i == 1 else "Grizzly" for i in range(PHOTOS_PER_PAGE)]
+    assert titles == [f"{name}\n{path}" for name, path in zip(classes, shown(cleaner), strict=True)]
+    assert plt.get_fignums() == open_figures, "the notebook would show the figure as well"
+    assert "image/png" not in Cleaner(run, [])._repr_mimebundle_()
 
 
 def test_looking_writes_nothing(run, cleaner, tmp_path):
@@ -92,7 +112,7 @@ def test_what_was_chosen_is_saved_and_applied_by_the_next_intake(run, cleaner):
     assert table(run) == [(sha256, "Grizzly", "Panda", "black and white") for sha256 in (first, third)]
     for words in ("2 corrections", run.config.edits, "01_fetch again", 'role="status"'):
         assert words in cleaner.message.value
-    assert cleaner.cards[0].choice.value == "Panda" and "it lies in Grizzly" in cleaner.cards[0].note.value
+    assert cleaner.cards[0].choice.value == "Panda" and "its folder is Grizzly" in cleaner.cards[0].note.value
     assert cleaner.why.value == "" and cleaner.save.description == "Save corrections"
     assert labels(run)[first] == "Grizzly", "the run itself stays as it is"
     stages.intake(run)
@@ -178,7 +198,7 @@ def test_turning_pages_keeps_choices_and_comes_to_every_photo_once(run, cleaner)
             row.partition("/")[0] for row in shown(cleaner)
         ]
         paths += shown(cleaner)
-    assert "page 4 of 4" in cleaner.place.value and len(cleaner.grid.children) == 40 - 3 * PHOTOS_A_PAGE
+    assert "page 4 of 4" in cleaner.place.value and len(cleaner.grid.children) == 40 - 3 * PHOTOS_PER_PAGE
     assert paths == [row["path"] for row in run.table("photos.csv")]
     cleaner.cards[0].choice.value = "Grizzly"
     chosen.append(cleaner.cards[0].row["sha256"])
@@ -199,13 +219,13 @@ def test_only_the_photos_of_the_page_are_read(run, monkeypatch):
     monkeypatch.setattr(cleaner_, "decode_photo", counted)
     rows = run.table("photos.csv")
     many = Cleaner(run, rows + [{"path": f"Panda/{i}.jpg", "sha256": f"{i:064}"} for i in range(100_000)])
-    assert sorted(read) == [row["path"] for row in rows[:PHOTOS_A_PAGE]]
-    assert len(many.cards) == PHOTOS_A_PAGE
+    assert sorted(read) == [row["path"] for row in rows[:PHOTOS_PER_PAGE]]
+    assert len(many.cards) == PHOTOS_PER_PAGE
     many.forth.click()
-    assert len(read) == 2 * PHOTOS_A_PAGE and f"page 2 of {-(-100_040 // PHOTOS_A_PAGE)}" in many.place.value
+    assert len(read) == 2 * PHOTOS_PER_PAGE and f"page 2 of {-(-100_040 // PHOTOS_PER_PAGE)}" in many.place.value
 
 
-@pytest.mark.parametrize("count", [0, 1, PHOTOS_A_PAGE])
+@pytest.mark.parametrize("count", [0, 1, PHOTOS_PER_PAGE])
 def test_pages_are_offered_only_where_there_are_several(count, run):
     cleaner = Cleaner(run, run.table("photos.csv")[:count])
     assert len(cleaner.grid.children) == count and len(cleaner.children) == 3
@@ -242,8 +262,16 @@ def test_a_photo_that_is_no_longer_there_is_named_as_such(harm, run):
 
 @pytest.mark.parametrize(
     "name",
-    ["<script>alert(1)<", '" onerror="alert(1)', "'&amp;<b>", "Bär 熊 🐻", "new\nline", os.fsdecode(b"\xff\xfe")],
-)
+    [
+        "<script>alert(1)<",
+        '" onerror="alert(1)',
+        "'&amp;<b>",
+        "Bär 熊 🐻",
+        "new\nline",
+        "$\\frac{$",
+        os.fsdecode(b"\xff\xfe"),
+    ],
+)  # fmt: skip
 def test_hostile_names_are_shown_as_text(name, start, write_photos):
     try:
         folder = write_photos(**{name: 5, "Panda": 5})
@@ -254,6 +282,7 @@ def test_hostile_names_are_shown_as_text(name, start, write_photos):
     cleaner = Cleaner(run, run.table("photos.csv"))
     card = next(card for card in cleaner.cards if card.row["path"] == f"{name}/0{name}.png")
     card.choice.value = "Panda"
+    assert cleaner._repr_mimebundle_()["image/png"]
     told = [card.photo.value, card.note.value]
     cleaner.save.click()
     told += [card.photo.value, card.note.value]
@@ -279,7 +308,7 @@ def test_a_conflict_is_said_in_a_line_and_the_other_choices_stay(run, cleaner):
     assert cleaner.page == 0, "the photo that the line is about is not shown"
     assert [row[0] for row in table(run)] == [chosen[1], chosen[0]] and set(cleaner.chosen) == set(chosen[1:])
     cleaner.cards[1].choice.value = "Grizzly"
-    assert "a correction makes it a &#x27;Polar&#x27;" in cleaner.cards[1].note.value
+    assert "a correction changes it to &#x27;Polar&#x27;" in cleaner.cards[1].note.value
     cleaner.save.click()
     assert [row[0] for row in table(run)] == [chosen[1], chosen[0], chosen[2]]
 
@@ -294,7 +323,7 @@ def test_a_run_without_intake_is_said_in_a_line_whatever_is_pressed(count, stage
     for button in (None, cleaner.forth, cleaner.back):
         if button:
             button.click()
-        assert "the stage &#x27;intake&#x27;" in cleaner.message.value and 'role="alert"' in cleaner.message.value
+        assert "stage &#x27;intake&#x27; of run" in cleaner.message.value and 'role="alert"' in cleaner.message.value
     cleaner.save.click()
     cleaner.undo.click()
     assert cleaner.grid.children == ()

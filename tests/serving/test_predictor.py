@@ -1,4 +1,4 @@
-"""A run gives a photo what its test was given, with every model that it holds; what is not its own is refused."""
+"""Every model of a run predicts a photo as in its test; models that are not the run's own are rejected."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def folder(workspace, tmp_path_factory):
-    """Give a copy of the trained run that holds a rung and a network from scratch."""
+    """Return a copy of the trained run that holds a rung and a network from scratch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEARS_TL_CACHE", str(workspace.folder / "cache"))
         folder = tmp_path_factory.mktemp("served") / "run"
@@ -39,7 +39,7 @@ def folder(workspace, tmp_path_factory):
 
 @pytest.fixture
 def run(folder, tmp_path):
-    """Give a copy to spoil."""
+    """Return a copy that a test may damage."""
     shutil.copytree(folder, tmp_path / "run")
     return Run.open(tmp_path / "run")
 
@@ -76,7 +76,7 @@ def test_the_command_line_names_the_model(workspace, folder, capsys):
     assert main(["predict", *words, "--run", str(folder), "--model", "scratch", "--json"]) == 0
     said = capsys.readouterr()
     assert [json.loads(line)["predicted"] for line in said.out.splitlines()] == [row["predicted"] for row in tests]
-    assert "STAND-IN" not in said.err  # no body has a part in it
+    assert "STAND-IN" not in said.err  # no body is involved
     assert main(["predict", words[0], "--run", str(folder), "--model", "mixed_7b"]) == 2
     said = capsys.readouterr()
     assert "'mixed_7b'" in said.err and "head | mixed_7c | scratch" in said.err
@@ -122,7 +122,7 @@ def test_a_network_from_scratch_of_other_photos_or_another_run_is_refused(run, r
 
 
 def made_up(**changes):
-    """Give a predictor whose probabilities are shares of a view's mean level."""
+    """Return a predictor whose probabilities are shares of a view's mean level."""
     facts = {"model": "head", "class_names": ["a", "b"], "image_size_px": 8, "body": None, "weights": Path("head.npz")}
 
     def read(path):

@@ -1,4 +1,4 @@
-"""`bears compare`: resumed equals uninterrupted, all trials share a seed's split, and nothing else is touched."""
+"""`bears compare`: a resumed comparison equals an uninterrupted one; all trials of a seed share its split."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ MEASURED = ("features_seconds", "train_seconds")
 
 @pytest.fixture
 def base(tmp_path, monkeypatch, write_photos):
-    """Give settings of a small set, whose features are made up in place of a body's: the class, and noise."""
+    """Give the settings of a small photo set, with made-up features: the class plus noise."""
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
@@ -51,7 +51,7 @@ def base(tmp_path, monkeypatch, write_photos):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """Give the list of trainings, by seed and folder, in order; `stop_at` of it interrupts the one of that number."""
+    """Record each training as (seed, folder); training number `stop_at` of the list is interrupted."""
 
     class Trainings(list):
         stop_at = None
@@ -91,7 +91,7 @@ def test_an_interrupted_comparison_goes_on_where_it_was_and_ends_with_the_same_t
     trainings.stop_at = None
     resumed = compared(base, "resumed")
     order = [(seed, name) for seed in (0, 1) for name in (BASE, "label_smoothing=0.2", "epochs=2_patience=9")]
-    assert trainings == order  # none of them twice
+    assert trainings == order  # none is trained twice
     assert unmeasured(resumed) == unmeasured(whole)
     assert unmeasured(read_csv("resumed.csv", COLUMNS)) == unmeasured(read_csv("whole.csv", COLUMNS))
     for name in ("head.npz", "predictions.csv", "splits.csv"):
@@ -181,13 +181,13 @@ def test_the_base_of_a_comparison_cannot_change_under_it(base, trainings, tmp_pa
         compared(base.replace(batch_size=7), words=WORDS[:1], seeds=1)
     assert contents(tmp_path) == before
     trainings.clear()
-    compared(base.replace(fine_tune_epochs=7), words=WORDS[:1], seeds=1)  # matters to no trial
+    compared(base.replace(fine_tune_epochs=7), words=WORDS[:1], seeds=1)  # affects no trial
     assert not trainings
 
 
 def test_a_broken_note_of_the_comparison_is_refused(base, tmp_path, refused):
     (tmp_path / "table_runs").mkdir()
-    for text, words in (("[]", ["something else"]), ("{", ["could not be read"])):
+    for text, words in (("[]", ["not the folder of a comparison"]), ("{", ["could not be read"])):
         (tmp_path / "table_runs/comparison.json").write_text(text)
         with refused("table_runs", *words):
             compared(base)
@@ -253,7 +253,7 @@ def test_a_trials_name_is_its_settings_as_they_were_understood():
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--try", "seed=1"], "seed is the same"),
+        (["--try", "seed=1"], "seed must be the same"),
         (["--try", "epochs=3", "--seeds", "0"], "--seeds 0"),
         (["--try", "epochs=3", "--seeds", "1001"], "--seeds 1001"),
         (["--try", "epochs=3", "--set", "seed=2147483647", "--seeds", "2"], "seed"),

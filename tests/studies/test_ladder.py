@@ -1,4 +1,4 @@
-"""The ladder of a run, and its verb: finished rungs stay, an interrupted one goes on, nothing else of the run moves."""
+"""The ladder of a run and its verb: finished rungs are kept, an interrupted one resumes, the run stays the same."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run(workspace, tmp_path, monkeypatch):
-    """Give a copy of the trained run, of which a rung takes two epochs."""
+    """Give a copy of the trained run with two epochs per rung."""
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setenv("BEARS_TL_CACHE", str(workspace.folder / "cache"))
     shutil.copytree(workspace.folder / "runs/trained", tmp_path / "run")
@@ -60,20 +60,20 @@ def test_a_ladder_is_climbed_rung_by_rung_and_nothing_else_of_the_run_moves(run,
     start = rows(run.path("ladder/head/history.csv"))[0]
     probabilities = [row for row in rows(run.path("predictions.csv")) if row["split"] == "val"]
     loss = -np.mean([np.log(float(row[f"probability_{row['class_name']}"])) for row in probabilities])
-    assert float(start["val_loss"]) == pytest.approx(loss, abs=0.02)  # the run's own head, whose body was not float32
+    assert float(start["val_loss"]) == pytest.approx(loss, abs=0.02)  # the run's own head; its body may not be float32
     assert run.facts("ladder") == {"rungs": ["head", "mixed_7c"]} and "metrics.json" in after
 
-    # what is done is not done again; a rung more joins the table
+    # a finished rung is not trained again; the table keeps both rungs
     state = files(run)
     found = ladder.climb(run, ["mixed_7c"], said.append)
     assert {name: data for name, data in files(run).items() if name not in others | {"ladder.png"}} == {
         name: data for name, data in state.items() if name not in others | {"ladder.png"}
     }
     assert len(found) == 2
-    # another setting: all rungs are made anew, and until then only what was made with it is in the table
+    # with another setting, the table holds only rungs trained with that setting
     changed = Run.open(run.folder, fine_tune_epochs=1)
     assert [row["rung"] for row in ladder.climb(changed, ["head"], said.append)] == ["head"]
-    # another head takes the ladder away
+    # training another head removes the ladder
     other = Run.open(run.folder, epochs=3)
     stages.train(other)
     assert not other.path("ladder.csv").exists() and not other.path("ladder").exists()

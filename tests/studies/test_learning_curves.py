@@ -1,4 +1,4 @@
-"""Both roads on one run: subsets are nested, rows are resumable, budgets are the transfer run's, mistakes are named."""
+"""Learning curves: subsets are nested, rows are resumable, budgets come from the transfer run, mistakes are named."""
 
 import shutil
 
@@ -48,27 +48,27 @@ def without_seconds(rows):
 def test_interrupted_curves_go_on_where_they_were(run, tmp_path, monkeypatch):
     said = []
     asked = {"sizes": (50, 5), "seeds": 1, "epochs": 2, "say": said.append}
-    go, gone = learning_curves._go, []
+    train_row, trained = learning_curves._train_row, []
 
-    def go_three_times(run, key, *rest):
-        if len(gone) == 3:
+    def train_three_rows(run, key, *rest):
+        if len(trained) == 3:
             raise KeyboardInterrupt
-        gone.append(key)
-        return go(run, key, *rest)
+        trained.append(key)
+        return train_row(run, key, *rest)
 
-    monkeypatch.setattr(learning_curves, "_go", go_three_times)
+    monkeypatch.setattr(learning_curves, "_train_row", train_three_rows)
     with pytest.raises(KeyboardInterrupt):
         learning_curves.measure(run, **asked)
     kept = read_csv(run.path("learning_curves.csv"), CURVE_COLUMNS)
     assert len(kept) == 3 and "learning_curves" not in run.receipt()["stages"]
-    gone.clear()
+    trained.clear()
     rows = learning_curves.measure(run, **asked)
-    assert [(key["photos_per_class"], key["road"]) for key in gone] == [("all", "scratch")]
+    assert [(key["photos_per_class"], key["road"]) for key in trained] == [("all", "scratch")]
     assert rows[:3] == kept
     assert read_csv(run.path("learning_curves.csv"), CURVE_COLUMNS) == rows
-    assert "50 a class is left out" in said[0] and "5 training photos" in said[0]
+    assert "size 50 is skipped" in said[0] and "5 training photos" in said[0]
     assert run.path("what_transfer_buys.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(learning_curves, "_go", go)
+    monkeypatch.setattr(learning_curves, "_train_row", train_row)
     shutil.copytree(run.folder, tmp_path / "other", ignore=shutil.ignore_patterns("learning_curves.csv"))
     assert without_seconds(learning_curves.measure(Run.open(tmp_path / "other"), **asked)) == without_seconds(rows)
 
@@ -76,31 +76,31 @@ def test_interrupted_curves_go_on_where_they_were(run, tmp_path, monkeypatch):
 def test_rows_are_kept_by_what_they_were_made_with(run, monkeypatch):
     made = []
 
-    def go(run, key, thumbnails, seconds, epochs):
+    def train_row(run, key, thumbnails, seconds, epochs):
         made.append((key["photos_per_class"], key["road"]))
-        told = key["road"] == "scratch" and seconds is not None
+        timed = key["road"] == "scratch" and seconds is not None
         row = dict.fromkeys(CURVE_COLUMNS, 0) | {"train_photos": 15, "test_count": 6, "test_accuracy": 0.5}
-        return row | {"planned_epochs": epochs or 7, "budget_seconds": seconds if told else ""} | key
+        return row | {"planned_epochs": epochs or 7, "budget_seconds": seconds if timed else ""} | key
 
-    def made_by(run, **told):
+    def made_by(run, **budget):
         made.clear()
-        rows = learning_curves.measure(run, sizes=(5,), seeds=1, say=lambda _: None, **told)
+        rows = learning_curves.measure(run, sizes=(5,), seeds=1, say=lambda _: None, **budget)
         assert [row["road"] for row in rows] == ["transfer", "scratch"] * 2
         return len(made)
 
-    monkeypatch.setattr(learning_curves, "_go", go)
+    monkeypatch.setattr(learning_curves, "_train_row", train_row)
     monkeypatch.setattr(learning_curves, "transfer_seconds", lambda _: 12.34)
     assert made_by(run) == 4
     assert [row["budget_seconds"] for row in read_csv(run.path("learning_curves.csv"), [])] == ["", "12.3"] * 2
     monkeypatch.setattr(learning_curves, "transfer_seconds", lambda _: 99)
-    assert made_by(run) == 0  # and a clock that now says otherwise changes nothing
-    assert made_by(run, seconds=20) == 2  # the heads stay
+    assert made_by(run) == 0  # a new measurement changes nothing
+    assert made_by(run, seconds=20) == 2  # the heads are kept
     assert made_by(run, seconds=20.0) == 0 and made_by(run) == 0
     budgets = [row["budget_seconds"] for row in read_csv(run.path("learning_curves.csv"), [])]
-    assert sorted(budgets) == ["", "", "12.3", "12.3", "20.0", "20.0"]  # the glimpse of a notebook takes no hours away
-    assert made_by(Run.open(run.folder, beyond="whole", fine_tune_epochs=3)) == 0  # they matter to none of it
+    assert sorted(budgets) == ["", "", "12.3", "12.3", "20.0", "20.0"]  # a notebook's glimpse removes no long runs
+    assert made_by(Run.open(run.folder, beyond="whole", fine_tune_epochs=3)) == 0  # neither setting affects any row
     assert made_by(run, epochs=3) == 2 and made_by(run, epochs=3) == 0
-    monkeypatch.setattr(Run, "check", lambda run, stage: None)  # which would ask for a training with it
+    monkeypatch.setattr(Run, "check", lambda run, stage: None)  # it would require a new training
     assert made_by(Run.open(run.folder, learning_rate=0.001)) == 4
 
 
@@ -119,7 +119,7 @@ def test_the_same_epochs_give_the_same_files(run):
 
 
 def test_the_budget_is_that_of_an_empty_cache(run, monkeypatch):
-    """Two seconds a photo past the cache, for the 24 views of the run, and what the receipt says of training."""
+    """Two uncached seconds for each of the run's 24 views, plus the time of training from the receipt."""
     from bears_tl.features import extract as features
 
     clock, timed = [0.0], []
@@ -140,13 +140,13 @@ def test_the_budget_is_that_of_an_empty_cache(run, monkeypatch):
 @pytest.mark.parametrize("make", [scratch.train, learning_curves.measure, transfer_seconds])
 def test_a_run_that_is_not_trained_is_refused(tmp_path, refused, make):
     run = Run(RunConfig(run=str(tmp_path / "run")))
-    with refused("not come to the stage 'train'"):
+    with refused("stage 'train'"):
         make(run)
     assert not run.folder.exists()
 
 
 def test_a_run_that_was_not_trained_with_its_settings_is_refused(run, refused):
-    """A training with other settings that was interrupted before its head: the head is still that of before."""
+    """A training with other settings was interrupted before its head, so the old head is still there."""
     changed = Run.open(run.folder, brightness=0.3)
     stages.split(changed)
     for make in (scratch.train, learning_curves.measure):
@@ -154,7 +154,7 @@ def test_a_run_that_was_not_trained_with_its_settings_is_refused(run, refused):
             make(Run.open(run.folder))
     stages.split(Run.open(run.folder, brightness=0.0))
     run.path("predictions.csv").write_text("path\n")
-    with refused("predictions.csv", "gone or was changed", "train the run again"):
+    with refused("predictions.csv", "is missing or was changed", "train the run again"):
         scratch.train(run)
 
 

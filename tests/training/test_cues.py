@@ -27,7 +27,7 @@ def test_numbers_that_tell_are_found_in_any_scale_and_noise_is_not():
 def test_a_number_that_is_the_same_for_all_train_photos_is_not_used():
     numbers = np.full((300, 1), 0.1)
     numbers[SPLITS == "test"] = LABELS[SPLITS == "test", np.newaxis]
-    assert hits(numbers) == (LABELS[SPLITS == "test"] == 0).mean()  # the same answer for all of them
+    assert hits(numbers) == (LABELS[SPLITS == "test"] == 0).mean()  # the same prediction for all photos
 
 
 def test_test_photos_take_no_part_in_training():

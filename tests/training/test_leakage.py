@@ -1,4 +1,4 @@
-"""A split that tears copies apart flatters the head; a clean one does not."""
+"""A split with copies on both sides inflates accuracy; a clean split does not."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from bears_tl.photos.groups import find_groups, perceptual_hashes
 from bears_tl.photos.image import read_image
 from bears_tl.photos.intake import take_in
 from bears_tl.photos.sample import paint_sample
-from bears_tl.training.leakage import THUMBNAIL_PX, compare_splits, near_copy, thumbnail
+from bears_tl.training.leakage import THUMBNAIL_PX, compare_splits, first_of_each_class, near_copy, thumbnail
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +37,8 @@ def test_the_leaky_split_flatters_and_the_same_seed_says_the_same(sample):
     found = compare_splits(sample, photos, RunConfig(), seeds=range(5))
     assert np.mean([row["leaky"] - row["clean"] for row in found]) > 0.03
     assert compare_splits(sample, photos, RunConfig(), seeds=[3]) == [found[3]]
+
+
+def test_the_first_of_each_class_are_at_most_so_many():
+    photos = [{"path": str(i), "class_name": "ba"[i % 2]} for i in range(5)]
+    assert [photo["path"] for photo in first_of_each_class(photos, 2)] == ["1", "3", "0", "2"]

@@ -1,4 +1,4 @@
-"""The ladder: what lies below a cut stays, what lies above is trained, a killed training ends as one never stopped."""
+"""The ladder: layers below a cut stay frozen, those above are trained, and a killed training resumes exactly."""
 
 import contextlib
 import json
@@ -65,7 +65,7 @@ def row_of(path):
 
 
 def drawn(network, views=2):
-    """Give activations that are drawn, of another size for each class; those of val are some of train's."""
+    """Give random activations with a different scale per class; those of val are a subset of train."""
     train = np.random.default_rng(0).random((10, views, *network.shape), np.float32)
     train *= ((1 + LABELS["train"]) / 3).reshape(10, *[1] * (train.ndim - 1)).astype(np.float32)
     train = train.astype(network.dtype)
@@ -165,7 +165,7 @@ def test_weights_that_only_get_worse_are_not_kept_and_training_stops(cut, head, 
     network = cut("head")
     tables = drawn(network)
     labels = LABELS | {"val": probabilities(network, tables["val"]).argmax(axis=1)}
-    labels["train"] = (labels["val"][0] + 1) * np.ones(10, int) % 3  # what the validation photos are not
+    labels["train"] = (labels["val"][0] + 1) * np.ones(10, int) % 3  # not the classes of the validation photos
     config = CONFIG.replace(fine_tune_epochs=50, fine_tune_patience=4)
     result = fine_tune(network, tables, labels, config, tmp_path / "state.npz", Origin({}))
     assert result["kept_epoch"] == 0 and len(result["history"]) == 5
@@ -215,7 +215,7 @@ def test_an_epoch_shows_each_photo_once_in_views_drawn_anew(cut):
 
 
 def state_of(path):
-    """Read a state but for its seconds."""
+    """Read a state without its seconds."""
     with np.load(path) as state:
         progress = json.loads(str(state["progress"]))
         del progress["seconds"], progress["epoch_began"]
@@ -294,7 +294,7 @@ def test_a_training_that_stops_at_any_step_goes_on_from_its_last_save(cut, tmp_p
         with contextlib.suppress(KeyboardInterrupt):
             fine_tune(cut("head"), drawn(whole), LABELS, CONFIG, path, Origin({}))
     assert_same_state(path, tmp_path / "whole.npz")
-    # an epoch has 3 steps; with a save at each, only the last of an epoch, whose end had not come, is made again
+    # An epoch has 3 steps. With a save after each, only its last step, which was not saved yet, is repeated
     assert len(made) == 1 + 2 + 4 + (4 if save_seconds == 0 else 6)
 
 
@@ -313,7 +313,7 @@ def test_a_finished_state_is_not_trained_again_and_another_origin_starts_anew(cu
     assert fine_tune(again, drawn(network), LABELS, CONFIG, path, Origin({"seed": 0}))["history"] == first["history"]
     assert np.array_equal(again.kernel.numpy(), network.kernel.numpy())
     fine_tune(cut("head"), drawn(network), LABELS, CONFIG, path, Origin({"seed": 1}))
-    assert "(seed was 0, is now 1): it starts anew" in capsys.readouterr().out
+    assert "(seed was 0, is now 1); training starts from the beginning" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "foreign"])
@@ -370,7 +370,7 @@ def test_what_crosses_the_border_is_the_same_cached_or_not(borders, monkeypatch,
         if i % 3 == 2:
             path.unlink()
     assert np.array_equal(first[photos, views], found)
-    assert "made again" in capsys.readouterr().out
+    assert "computing it again" in capsys.readouterr().out
     assert np.array_equal(borders()[photos, views], found)
     assert not capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""The network from scratch: the same bits by the same seed, training and serving alike, bad input refused."""
+"""The network from scratch: the same seed gives the same bits, also when serving; bad input is refused."""
 
 import random
 
@@ -68,7 +68,7 @@ def test_the_first_epochs_do_not_depend_on_how_many_are_planned(photos, once):
 def test_a_time_is_shared_out_by_the_epochs_after_the_first(photos, monkeypatch):
     clock = iter(float(second) for second in range(10_000))
     monkeypatch.setattr(scratch.time, "perf_counter", lambda: next(clock))
-    # asked twice an epoch, at the start and for the plan: an epoch takes 1, and 7 have passed after the timed ones
+    # called twice per epoch, at the start, and for the plan: an epoch takes 1, and 7 have passed after the timed ones
     _, history, planned = trained(photos, seconds=9.5, epochs=None)
     assert (planned, len(history)) == (3 + 2, 5)
 
@@ -101,7 +101,7 @@ def test_a_network_learns_what_can_be_learned(photos):
 
 
 def test_serving_sees_what_training_validated_on(photos, once, tmp_path):
-    """A file read alone, by a network read from disk, gives the bits that the validation loss was made of."""
+    """A single file and a network loaded from disk give the same bits as in validation."""
     folder, _, val = photos
     model, history, _ = once
     model.save(tmp_path / "scratch.npz")
@@ -130,7 +130,7 @@ def test_the_same_weights_give_the_same_file(once, tmp_path):
 def test_it_is_small_and_leaves_no_global_state_changed(photos, once):
     import keras
 
-    def draws():  # by whatever draws without a seed of its own
+    def draws():  # by everything that draws without its own seed
         return np.random.random(), random.random(), float(keras.random.normal([1])[0])
 
     keras.utils.set_random_seed(7)

@@ -1,1 +1,1 @@
-"""Open Images V7 as a photo folder that says of each photo whose it is and under which licence."""
+"""Build a photo folder from Open Images V7, with the author and licence of each photo."""

@@ -1,4 +1,4 @@
-"""Whose photos these are: sources.csv for programs, ATTRIBUTION.md for people. Their words come from strangers."""
+"""Write authors and licences: sources.csv for programs, ATTRIBUTION.md for people. Titles and names are untrusted."""
 
 import re
 import urllib.parse
@@ -15,27 +15,26 @@ MAX_CHARACTERS = 300  # of a title or a name; some titles are essays
 _HEAD = """\
 # Attribution
 
-The {count} photos in this folder were chosen from [{name}](<{page}>). Each belongs to its author, who is named here
-with the licence that the data set states for it. The data set does not vouch for these licences: before you pass a
-photo on, look at its page. Where it says "orientation noted", the EXIF tells how the photo is to be turned; no pixel
-was changed.
+The {count} photos in this folder were selected from [{name}](<{page}>). Each photo belongs to its author, listed below
+with the licence stated by the data set. The data set does not guarantee these licences: check a photo's page before you
+share it. Where a line says "orientation noted", the file's EXIF says how to rotate the photo; no pixel was changed.
 
 {rights}
 """
 
 
 def plain_text(text: str) -> str:
-    """Make one line of printable characters of any text: no line breaks, no control or direction characters.
+    """Convert text to one line of printable characters: no line breaks, control or direction characters.
 
     Args:
-        text: of any length; what goes beyond `MAX_CHARACTERS` is cut off.
+        text: of any length; cut off after `MAX_CHARACTERS`.
     """
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= MAX_CHARACTERS else f"{line[: MAX_CHARACTERS - 3]}..."
 
 
 def plain_address(text: str) -> str:
-    """Give an address that can stand in a table or a link as it is, or nothing: `javascript:` is no web address."""
+    """Return a web address that is safe in tables and links, or "" for anything else, such as `javascript:`."""
     text = text.strip()
     if not re.match(r"https?://[^\s/]", text, re.I):
         return ""
@@ -47,27 +46,27 @@ def write_sources(folder: Path, rows: list[dict]) -> None:
 
     Args:
         folder: the photo folder.
-        rows: one a photo, with the keys of `SOURCE_COLUMNS`.
+        rows: one row per photo, with the keys of `SOURCE_COLUMNS`.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     harmless = [row | {name: _no_formula(row[name]) for name in ("author", "title")} for row in rows]
     write_csv(folder / "sources.csv", SOURCE_COLUMNS, harmless)
 
 
 def write_attribution(folder: Path, rows: list[dict], *, name: str, page: str, rights: str) -> None:
-    """Write `folder`/ATTRIBUTION.md, one line a photo.
+    """Write `folder`/ATTRIBUTION.md, one line per photo.
 
     Args:
         folder: the photo folder.
-        rows: as for `write_sources`; a row with a `rotation` is said to be turned.
-        name: of the data set.
-        page: its address.
-        rights: a sentence on whose the labels are, in Markdown.
+        rows: as for `write_sources`; rows with a nonzero `rotation` get the note "orientation noted".
+        name: name of the data set.
+        page: address of the data set.
+        rights: a sentence about the rights to the labels, in Markdown.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     lines = [_HEAD.format(count=len(rows), name=name, page=page, rights=rights)]
     class_name = None
@@ -75,15 +74,15 @@ def write_attribution(folder: Path, rows: list[dict], *, name: str, page: str, r
         if row["class_name"] != class_name:
             class_name = row["class_name"]
             lines.append(f"\n## {_markdown(class_name)}\n\n")
-        title = _link(row["title"] or "Without a title", row["landing_page"])
-        author = _link(row["author"] or "an author without a name", row["author_page"])
-        turned = "; orientation noted" if row["rotation"] else ""  # neither 0 nor unknown
-        lines.append(f"- {_markdown(row['path'])}: {title} by {author}, <{row['licence']}>{turned}\n")
+        title = _link(row["title"] or "Untitled", row["landing_page"])
+        author = _link(row["author"] or "an unnamed author", row["author_page"])
+        orientation = "; orientation noted" if row["rotation"] else ""  # neither 0 nor unknown
+        lines.append(f"- {_markdown(row['path'])}: {title} by {author}, <{row['licence']}>{orientation}\n")
     write_bytes(folder / "ATTRIBUTION.md", "".join(lines).encode())
 
 
 def _markdown(text: str) -> str:
-    """Take their meaning from all marks: CommonMark lets any ASCII punctuation be escaped, HTML's `<` and `&` too."""
+    """Escape all ASCII punctuation, as CommonMark allows, so that text is neither Markdown nor HTML."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
@@ -92,5 +91,5 @@ def _link(text: str, address: str) -> str:
 
 
 def _no_formula(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would run as a formula (OWASP, CSV injection)."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula (OWASP, CSV injection)."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -1,7 +1,7 @@
-"""From Open Images V7 to a photo folder that says of each photo whose it is and under which licence.
+"""Build a photo folder from Open Images V7, with the author and licence of each photo.
 
-The labels and the metadata of the photos are CSV files of gigabytes. They are stored, not read off the network: so a
-killed run goes on where it was, and another choice of classes fetches none of them again.
+Labels and metadata are CSV files of several gigabytes. They are stored in a cache, so that an interrupted run resumes
+where it stopped and a different choice of classes does not download them again.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from bears_tl.config import read_yaml
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_folder
 from bears_tl.network.download import download
-from bears_tl.network.downloads import Manners, fetch_photos
+from bears_tl.network.downloads import FetchLimits, fetch_photos
 from bears_tl.photos.open_images.attribution import plain_address, write_attribution, write_sources
 from bears_tl.photos.open_images.catalogue import (
     LABEL_COLUMNS,
@@ -32,16 +32,16 @@ from bears_tl.photos.open_images.catalogue import (
 )
 
 SPLITS = ("train", "validation", "test")
-# Degrees counterclockwise by which the stored pixels are to be rotated, to the EXIF orientation that says so. Source:
+# Rotation that makes the stored pixels upright, in degrees counterclockwise -> the matching EXIF orientation. Source:
 # https://storage.googleapis.com/openimages/web/2018-05-17-rotation-information.html
 ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}
 PAGE = "https://storage.googleapis.com/openimages/web/factsfigures_v7.html"
-RIGHTS = "The labels are Google LLC's, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)."
+RIGHTS = "The labels are by Google LLC, licensed under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)."
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What to build, and from where; configs/open_images.yaml says what each setting means. None has a default."""
+    """What to build, and from where; configs/open_images.yaml explains each setting. There are no defaults."""
 
     classes: dict[str, str]
     per_class: int
@@ -79,23 +79,23 @@ class Recipe:
 
 
 @dataclasses.dataclass
-class Harvest:
-    """What was found for one class, and what became of it."""
+class Selection:
+    """The photos of one class: candidates, chosen and rejected photos."""
 
     class_name: str
     labelled: int = 0
     conflicting: int = 0
     without_licence: list[str] = dataclasses.field(default_factory=list)  # image ids
     candidates: list[tuple[int, str, dict]] = dataclasses.field(default_factory=list)  # a heap: -rank, id, row
-    refused: list[str] = dataclasses.field(default_factory=list)  # why a photo could not be had
+    unavailable: list[str] = dataclasses.field(default_factory=list)  # reasons, one per photo
     rows: list[dict] = dataclasses.field(default_factory=list)  # of sources.csv
 
     def sentence(self) -> str:
-        """Say in one line what was taken and what was not."""
+        """Summarize in one line how many photos were chosen and left out."""
         counts = {
-            "also of another class": self.conflicting,
+            "labelled as another class too": self.conflicting,
             "without a licence": len(self.without_licence),
-            "not to be had": len(self.refused),
+            "unavailable": len(self.unavailable),
         }
         left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
         return f"{self.class_name}: {len(self.rows)} photos of {self.labelled}{left_out and f' ({left_out})'}"
@@ -106,11 +106,11 @@ def load(path: str | Path, *, per_class: int | None = None, classes: list[str] |
 
     Args:
         path: YAML file with the fields of `Recipe`.
-        per_class: takes the place of the file's.
-        classes: take the place of the file's; each the name of a class, or FOLDER=NAME.
+        per_class: replaces the file's value.
+        classes: replace the file's; each a class name, or FOLDER=NAME.
 
     Raises:
-        InputError: no such file, not YAML, an unknown or missing setting, or a value that is refused.
+        InputError: no such file, not YAML, an unknown or missing setting, or an invalid value.
     """
     values = read_yaml(path, "configs/open_images.yaml")
     if per_class is not None:
@@ -128,31 +128,31 @@ def load(path: str | Path, *, per_class: int | None = None, classes: list[str] |
     return Recipe(**values)
 
 
-def build(recipe: Recipe, folder: str | Path, manners: Manners | None = None) -> list[Harvest]:
-    """Build the photo folder: <Class>/<ImageID>.jpg, sources.csv and ATTRIBUTION.md; whole or not at all.
+def build(recipe: Recipe, folder: str | Path, limits: FetchLimits | None = None) -> list[Selection]:
+    """Build the photo folder: <Class>/<ImageID>.jpg, sources.csv and ATTRIBUTION.md, atomically.
 
-    CSV files and photos are kept in the recipe's cache as they came. A run that was killed goes on from there, and
-    nothing that is there and whole is fetched again.
+    CSV files and photos are kept unchanged in the recipe's cache. An interrupted run resumes from there, and complete
+    files are not fetched again.
 
     Args:
         recipe: what to build.
-        folder: is not there yet.
-        manners: how the server of the photos is treated; by default patiently, with the recipe's connections.
+        folder: must not exist yet.
+        limits: for fetching photos; by default those of `FetchLimits`, with the recipe's connections.
 
     Returns:
-        What was taken and left out, one a class, in the order of the recipe.
+        The photos chosen and left out, one `Selection` per class, in the order of the recipe.
 
     Raises:
-        InputError: the folder is there already, an unknown class, a class without photos, a file of another format.
-        NotReachableError: an address could not be reached, or the server gave up.
+        InputError: the folder already exists, an unknown class, a class without photos, or a file of another format.
+        NotReachableError: an address could not be reached, or the server kept failing.
     """
     folder = Path(folder)
     if os.path.lexists(folder):
-        raise InputError(f"{str(folder)!r} is there already: name a folder that is not, or remove it")
-    harvests = select(recipe)
-    for harvest in harvests:
-        _bring(harvest, recipe, manners or Manners(connections=recipe.connections))
-    rows = [row for harvest in harvests for row in harvest.rows]
+        raise InputError(f"{str(folder)!r} already exists: name a new folder, or remove it")
+    selections = select(recipe)
+    for selection in selections:
+        _fetch_class(selection, recipe, limits or FetchLimits(connections=recipe.connections))
+    rows = [row for selection in selections for row in selection.rows]
     with atomic_folder(folder) as unfinished:
         for row in rows:
             photo = upright(_cached(recipe, row).read_bytes(), row["rotation"])
@@ -162,23 +162,22 @@ def build(recipe: Recipe, folder: str | Path, manners: Manners | None = None) ->
         write_sources(unfinished, rows)
         write_attribution(unfinished, rows, name="Open Images V7", page=PAGE, rights=RIGHTS)
         if hasattr(os, "sync"):
-            os.sync()  # one for all files: the folder must not be renamed before its content is on the disk
-    return harvests
+            os.sync()  # once for all files: their content must be on disk before the folder is renamed
+    return selections
 
 
-def select(recipe: Recipe) -> list[Harvest]:
-    """Choose photos by their labels and metadata; no photo is fetched yet.
+def select(recipe: Recipe) -> list[Selection]:
+    """Choose photos by their labels and metadata, without fetching any photo.
 
-    A photo is a candidate if a person said that it shows one of the classes, nobody said that it shows another of them,
-    and it has a licence. The first of them by a hash of seed and ImageID are chosen, so that a larger `per_class` adds
-    photos and takes none away.
+    A photo is a candidate if it has a licence and people labelled it as exactly one of the classes. Candidates are
+    ranked by a hash of seed and ImageID, and the first are chosen. So a larger `per_class` only adds photos.
 
     Raises:
         InputError: as for `build`.
         NotReachableError: a CSV file could not be fetched.
     """
     class_of = find_labels(_csv(recipe, "classes", recipe.class_descriptions), recipe.classes)
-    harvests = {class_name: Harvest(class_name) for class_name in recipe.classes}
+    selections = {class_name: Selection(class_name) for class_name in recipe.classes}
     for split in recipe.splits:
         labels = _csv(recipe, f"labels-{split}", recipe.labels[split], LABEL_COLUMNS)
         metadata = _csv(recipe, f"metadata-{split}", recipe.metadata[split], METADATA_COLUMNS)
@@ -186,46 +185,46 @@ def select(recipe: Recipe) -> list[Harvest]:
         positives = find_positives(labels, class_of)
         for class_names in positives.values():
             for class_name in class_names:
-                harvests[class_name].labelled += 1
-                harvests[class_name].conflicting += len(class_names) > 1
+                selections[class_name].labelled += 1
+                selections[class_name].conflicting += len(class_names) > 1
         single = {image_id: class_names[0] for image_id, class_names in positives.items() if len(class_names) == 1}
         missing = dict(single)
         for row in read_metadata(metadata, missing):
-            _consider(row, split, harvests[single[row["image_id"]]], recipe)
-        for image_id in missing:  # without metadata there is no licence either
-            harvests[single[image_id]].without_licence.append(image_id)
-    for harvest in harvests.values():
-        if refused := harvest.without_licence:
+            _consider(row, split, selections[single[row["image_id"]]], recipe)
+        for image_id in missing:  # a photo without metadata has no licence either
+            selections[single[image_id]].without_licence.append(image_id)
+    for selection in selections.values():
+        if refused := selection.without_licence:
             more = f" and {len(refused) - 10} more" if len(refused) > 10 else ""
-            print(f"{harvest.class_name}: no licence, refused: {', '.join(refused[:10])}{more}", file=sys.stderr)
-        if not harvest.candidates:
+            print(f"{selection.class_name}: left out, no licence: {', '.join(refused[:10])}{more}", file=sys.stderr)
+        if not selection.candidates:
             raise InputError(
-                f"no photo of {recipe.classes[harvest.class_name]!r} with a licence in {', '.join(recipe.splits)}: "
-                f"{harvest.labelled} are labelled, {harvest.conflicting} of them as another class too; "
+                f"no photo of {recipe.classes[selection.class_name]!r} with a licence in {', '.join(recipe.splits)}: "
+                f"{selection.labelled} are labelled, {selection.conflicting} of them as another class too; "
                 "choose another class or more splits"
             )
-    return list(harvests.values())
+    return list(selections.values())
 
 
 def upright(photo: bytes, rotation: int | str) -> bytes:
-    """Note in a JPEG's EXIF how it is to be rotated; the pixels stay as they are, and so does a photo that lies right.
+    """Set the EXIF orientation of a JPEG, so that it is shown upright; the pixels do not change.
 
     Args:
-        photo: a JPEG file.
-        rotation: degrees counterclockwise by which the stored pixels are to be rotated: a key of `ORIENTATIONS`; what
-            the file's own EXIF says gives way to it. Anything else: not known, and the file is left as it is.
+        photo: a JPEG file; returned unchanged if its orientation is already right.
+        rotation: degrees counterclockwise that make the stored pixels upright: a key of `ORIENTATIONS`. It overrides
+            the file's own EXIF. Any other value means unknown: the file is returned unchanged.
     """
     from PIL import ExifTags, Image
 
     wanted = ORIENTATIONS.get(rotation)
     with warnings.catch_warnings(), Image.open(io.BytesIO(photo)) as image:
-        warnings.simplefilter("ignore")  # of a broken EXIF, which counts as none
+        warnings.simplefilter("ignore")  # Pillow warns of broken EXIF, which counts as none
         found = None
-        with contextlib.suppress(Exception):  # it raises anything
+        with contextlib.suppress(Exception):  # broken EXIF may raise any error
             found = image.getexif().get(ExifTags.Base.Orientation)
         if wanted in (None, found or 1):
             return photo
-        for name, content in image.applist:  # of two EXIF blocks, one reader takes this and one that
+        for name, content in image.applist:  # remove all EXIF blocks: readers disagree on which of two counts
             if name == "APP1" and content.startswith(b"Exif\0\0"):
                 photo = photo.replace(b"\xff\xe1" + (len(content) + 2).to_bytes(2) + content, b"", 1)
     exif = Image.Exif()
@@ -235,18 +234,18 @@ def upright(photo: bytes, rotation: int | str) -> bytes:
 
 
 def _require_folder_names(class_names: list[str]) -> None:
-    """Refuse what is no safe name of a folder on any system, and two that some systems take for one."""
+    """Reject names that are not safe folder names on every system, and names that differ only in case."""
     if not class_names:
         raise InputError("classes: empty, expected at least one class")
     for name in class_names:
         if not re.fullmatch(r"[^\W_]([\w &'(),.+-]{0,98}[\w)])?", name):
             raise InputError(f"{name!r} cannot be the name of a folder: expected letters and digits, as in FOLDER=NAME")
     if len({name.casefold() for name in class_names}) < len(class_names):
-        raise InputError(f"classes: {', '.join(class_names)}: one is there twice")
+        raise InputError(f"classes: {', '.join(class_names)}: one name occurs twice")
 
 
 def _csv(recipe: Recipe, name: str, address: str, columns: list[str] | None = None) -> Path:
-    """Fetch a CSV file to the cache, or use what is there; its name changes with the address."""
+    """Return a CSV file from the cache, fetching it if missing; its name depends on the address."""
 
     def check(whole: Path) -> None:
         if columns:
@@ -256,35 +255,38 @@ def _csv(recipe: Recipe, name: str, address: str, columns: list[str] | None = No
     return download(address, path, lock=Path(recipe.cache) / "lock.json", description=f"{name}.csv", check=check)
 
 
-def _consider(row: dict, split: str, harvest: Harvest, recipe: Recipe) -> None:
-    """Make a photo a candidate if it has a licence and a low enough rank."""
+def _consider(row: dict, split: str, selection: Selection, recipe: Recipe) -> None:
+    """Add a photo to the candidates if it has a licence and a low enough rank."""
     image_id = row["image_id"]
     if not row["licence"]:
-        harvest.without_licence.append(image_id)
+        selection.without_licence.append(image_id)
         return
     row |= {
-        "path": f"{harvest.class_name}/{image_id}.jpg",
-        "class_name": harvest.class_name,
+        "path": f"{selection.class_name}/{image_id}.jpg",
+        "class_name": selection.class_name,
         "url": recipe.photos.replace("{split}", split).replace("{ImageID}", image_id),
     }
     rank = int.from_bytes(hashlib.sha256(f"{recipe.seed}|{image_id}".encode()).digest())
-    enough = 2 * recipe.per_class + 20  # with spare ones for those that turn out to be gone
-    push = heapq.heappush if len(harvest.candidates) < enough else heapq.heappushpop
-    push(harvest.candidates, (-rank, image_id, row))
+    enough = 2 * recipe.per_class + 20  # with spares, because some photos may be unavailable
+    push = heapq.heappush if len(selection.candidates) < enough else heapq.heappushpop
+    push(selection.candidates, (-rank, image_id, row))
 
 
-def _bring(harvest: Harvest, recipe: Recipe, manners: Manners) -> None:
-    """Fetch the photos of a class to the cache, first those of the lowest ranks, then spare ones for those refused."""
-    waiting = iter([row for _, _, row in sorted(harvest.candidates, reverse=True)])
-    while batch := list(itertools.islice(waiting, recipe.per_class - len(harvest.rows))):
+def _fetch_class(selection: Selection, recipe: Recipe, limits: FetchLimits) -> None:
+    """Fetch the photos of a class to the cache, in the order of their ranks, until there are enough."""
+    waiting = iter([row for _, _, row in sorted(selection.candidates, reverse=True)])
+    while batch := list(itertools.islice(waiting, recipe.per_class - len(selection.rows))):
         addresses = {_cached(recipe, row): row["url"] for row in batch}
-        refused = fetch_photos(addresses, harvest.class_name, manners)
-        harvest.refused.extend(refused.values())
-        harvest.rows.extend(row for row in batch if _cached(recipe, row) not in refused)
-    for reason in harvest.refused:
-        print(f"{harvest.class_name}: left out: {reason}", file=sys.stderr)
-    if not harvest.rows:
-        raise InputError(f"no photo of {harvest.class_name!r} can be had, for example: {harvest.refused[0]}")
+        failed = fetch_photos(addresses, selection.class_name, limits)
+        selection.unavailable.extend(failed.values())
+        selection.rows.extend(row for row in batch if _cached(recipe, row) not in failed)
+    for reason in selection.unavailable:
+        print(f"{selection.class_name}: left out: {reason}", file=sys.stderr)
+    if not selection.rows:
+        raise InputError(
+            f"no photo of {selection.class_name!r} is available, for example: {selection.unavailable[0]}: "
+            "check the address of the photos and the network"
+        )
 
 
 def _cached(recipe: Recipe, row: dict) -> Path:

@@ -1,6 +1,6 @@
-"""What the CSV files of Open Images say: which photos show a class, whose they are, and under which licence.
+"""Read the CSV files of Open Images: which photos show a class, their authors and their licences.
 
-Files of gigabytes are read line by line. Who wrote their titles and names is unknown, so nothing of a row is trusted.
+The files have several gigabytes and are read line by line. Titles and names are untrusted, so every field is checked.
 """
 
 import csv
@@ -20,16 +20,16 @@ LABEL_COLUMNS = ["ImageID", "Source", "LabelName", "Confidence"]
 METADATA_COLUMNS = [
     "ImageID", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title", "Rotation",
 ]  # fmt: skip
-HUMAN_SOURCES = ("verification", "crowdsource-verification")  # the other one, machine, is a guess
-ROTATIONS = (0, 90, 180, 270)  # degrees; anything else (nan, nothing) means that it is not known
-MAX_LINE_CHARACTERS = 1_000_000  # of a line held at once: a file without line breaks must not fill the memory
+HUMAN_SOURCES = ("verification", "crowdsource-verification")  # the other source, machine, is a guess
+ROTATIONS = (0, 90, 180, 270)  # degrees; anything else (nan, empty) means unknown
+MAX_LINE_CHARACTERS = 1_000_000  # read at once, so that a file without line breaks cannot fill the memory
 
 
 def require_columns(path: Path, columns: list[str]) -> None:
-    """Refuse a CSV file whose header lacks a column.
+    """Check that the header of a CSV file has some columns.
 
     Raises:
-        InputError: it does, or is no CSV.
+        InputError: a column is missing, or the file is not CSV.
     """
     next(_rows(path, columns), None)
 
@@ -38,16 +38,16 @@ def find_labels(path: Path, classes: dict[str, str]) -> dict[str, str]:
     """Look up the label of each class.
 
     Args:
-        path: class descriptions; LabelName and DisplayName, with a header or without.
-        classes: class name -> name in Open Images, in any case, or label (/m/01dxs).
+        path: class descriptions: LabelName and DisplayName, with or without a header.
+        classes: class name -> name in Open Images (case does not matter) or label (/m/01dxs).
 
     Returns:
         Label -> class name.
 
     Raises:
-        InputError: a name that is none, or the name of several labels, or two classes of one label.
+        InputError: an unknown name, a name with several labels, or two classes with the same label.
     """
-    names = {row[0]: row[1] for _, row in _lines(path) if len(row) == 2 and row[0].startswith("/")}  # no header does
+    names = {row[0]: row[1] for _, row in _lines(path) if len(row) == 2 and row[0].startswith("/")}  # skips the header
     by_name: dict[str, list[str]] = {}
     for label, name in names.items():
         by_name.setdefault(name.casefold(), []).append(label)
@@ -57,35 +57,40 @@ def find_labels(path: Path, classes: dict[str, str]) -> dict[str, str]:
         if not labels:
             near = [names[by_name[name][0]] for name in difflib.get_close_matches(wanted.casefold(), by_name, 3)]
             meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-            raise InputError(f"Open Images has no class {wanted!r}: {meant}all {len(names)} are in {str(path)!r}")
+            raise InputError(
+                f"Open Images has no class {wanted!r}: {meant}all {len(names)} are listed in {str(path)!r}"
+            )
         if len(labels) > 1:
-            raise InputError(f"{wanted!r} is the name of {' and '.join(labels)}: name the class by one of these")
+            raise InputError(f"{wanted!r} has several labels, {' and '.join(labels)}: use one of these instead")
         if labels[0] in found:
-            raise InputError(f"{found[labels[0]]!r} and {class_name!r} are both the class {labels[0]}: leave one out")
+            raise InputError(f"{found[labels[0]]!r} and {class_name!r} are both {labels[0]}: leave one out")
         found[labels[0]] = class_name
     return found
 
 
 def find_positives(path: Path, class_of: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """Find the photos of which a person said that they show one of the classes.
+    """Find the photos that people labelled as one of the classes.
 
     Args:
         path: image labels.
         class_of: label -> class name.
 
     Returns:
-        Image id -> its classes. This much is held in memory: about 110 bytes a photo.
+        Image id -> its classes. Takes about 110 bytes of memory per photo.
 
     Raises:
-        InputError: an image id that is none, or the file is no CSV of labels.
+        InputError: an invalid image id, or the file is not a CSV of labels.
     """
-    alone = {class_name: (class_name,) for class_name in class_of.values()}  # one tuple for all photos of a class
+    alone = {class_name: (class_name,) for class_name in class_of.values()}  # photos of one class share a tuple
     found: dict[str, tuple[str, ...]] = {}
     for image_id, source, label, confidence in _rows(path, LABEL_COLUMNS):
         if label not in class_of or source not in HUMAN_SOURCES or _number(confidence) != 1:  # "1" or "1.0"
             continue
-        if not re.fullmatch("[0-9a-f]{16}", image_id):  # it becomes the name of a file
-            raise InputError(f"{str(path)!r} holds the ImageID {image_id[:40]!r}, expected 16 hexadecimal digits")
+        if not re.fullmatch("[0-9a-f]{16}", image_id):  # it becomes a file name
+            raise InputError(
+                f"{str(path)!r} contains the ImageID {image_id[:40]!r}, expected 16 hexadecimal digits: "
+                "check its address"
+            )
         class_name, earlier = class_of[label], found.get(image_id, ())
         if class_name not in earlier:
             found[image_id] = (*earlier, class_name) if earlier else alone[class_name]
@@ -93,18 +98,18 @@ def find_positives(path: Path, class_of: dict[str, str]) -> dict[str, tuple[str,
 
 
 def read_metadata(path: Path, image_ids) -> Iterator[dict]:
-    """Yield a row for each image id: everything of sources.csv that the metadata holds.
+    """Yield a row for each image id, with the fields of sources.csv that the metadata contains.
 
     Args:
         path: image metadata.
-        image_ids: a mapping or set of the image ids that are wanted; those found are taken out of it.
+        image_ids: a dict of the wanted image ids; ids that are found are removed from it.
 
     Yields:
-        image_id, licence, author, author_page, title, landing_page, original_url: one line each, harmless; addresses
-        and licence empty unless they are web addresses. rotation: 0, 90, 180, 270, or empty where not known.
+        image_id, licence, author, author_page, title, landing_page, original_url: sanitized, one line each; licence and
+        addresses are empty unless they are web addresses. rotation: 0, 90, 180, 270, or empty if unknown.
 
     Raises:
-        InputError: the file is no CSV of metadata.
+        InputError: the file is not a CSV of metadata.
     """
     for image_id, original, landing, licence, author_page, author, title, rotation in _rows(path, METADATA_COLUMNS):
         if image_id not in image_ids:
@@ -124,7 +129,7 @@ def read_metadata(path: Path, image_ids) -> Iterator[dict]:
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the named columns of each row; tell of rows of another length, which are passed over."""
+    """Yield some columns of each row; skip rows of the wrong length and report them."""
     lines = _lines(path)
     _, header = next(lines, (0, []))
     if missing := [column for column in columns if column not in header]:
@@ -137,7 +142,7 @@ def _rows(path: Path, columns: list[str]) -> Iterator[tuple[str, ...]]:
         elif row:
             odd.append(number)
     if odd:
-        print(f"{path}: {len(odd)} rows of other than {width} columns left out, first line {odd[0]}", file=sys.stderr)
+        print(f"{path}: skipped {len(odd)} rows without {width} columns, the first at line {odd[0]}", file=sys.stderr)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -1,1 +1,1 @@
-"""How the sample's photos are painted: the bear, what stands around it, and what both are painted with."""
+"""Paint the photos of the sample: the bear, its surroundings, and the tools for both."""

@@ -1,4 +1,4 @@
-"""Bears: their poses, builds and coats, the round cones that they are made of, and their place in the picture."""
+"""Build bears from round cones: poses, body shapes, coat colours, and their position in the picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ CLAW_FUR = 0.1
 
 
 class Pose(NamedTuple):
-    """Where the joints are, (x forward, y up), of a bear whose shoulder is about 1 high."""
+    """Positions of a bear's joints, (x forward, y up), in units of about its shoulder height."""
 
     rump: tuple
     chest: tuple
     head: tuple
     fore: tuple  # shoulder, elbow, wrist, toes
     hind: tuple  # hip, knee, heel, toes
-    stride: float  # how far a foot swings
+    stride: float  # how far a foot swings while walking
 
 
 POSES = {
@@ -41,7 +41,7 @@ CLOSE_UPS = ("portrait", "face")
 
 
 class Build(NamedTuple):
-    """The shape of a kind of bear; the head's inner lengths are in units of its radius."""
+    """The body shape of a species; muzzle and ears are in units of the head's radius."""
 
     length: float
     girth: float
@@ -61,7 +61,7 @@ BUILDS = {
 
 @dataclass(frozen=True)
 class Bear:
-    """One bear, before it is built of parts; positions are float [3]: forward, up, left."""
+    """One bear, before its parts are built; positions are float [3]: forward, up, left."""
 
     kind: str
     pose: Pose
@@ -70,8 +70,8 @@ class Bear:
     length: float
     girth: float
     size: float  # radius of the head
-    turn: float  # of the head against the body, degrees
-    nod: float  # of the head, radians
+    turn: float  # of the head relative to the body, in degrees
+    nod: float  # of the head, in radians
     rump: np.ndarray
     chest: np.ndarray
     head: np.ndarray
@@ -83,15 +83,15 @@ def bear(kind: str, pose_name: str, rng: np.random.Generator) -> tuple[list[Part
     Args:
         kind: a key of `BUILDS`.
         pose_name: a key of `POSES` or one of `CLOSE_UPS`.
-        rng: draws what tells one bear of a kind from another.
+        rng: draws the differences between bears of a species.
 
     Returns:
-        its parts, positions [right, up, towards the viewer], and the middle of its head, float [3].
+        Its parts, with positions [right, up, towards the viewer], and the center of its head, float [3].
     """
     build, coat, close_up = BUILDS[kind], coat_colours(kind, rng), pose_name in CLOSE_UPS
     pose = POSES[rng.choice(("stand", "sit", "walk")) if close_up else pose_name]
     upright = pose.chest[1] - pose.rump[1] > 0.3
-    # The body's heading: 0 looks right, 90 degrees looks at the viewer. The head turns from there towards the viewer.
+    # Heading of the body: 0 degrees is to the right, 90 towards the viewer. The head turns further to the viewer.
     heading = rng.uniform(50, 90) if upright or close_up else rng.uniform(-5, 55)
     turn = rng.uniform(-15, 20) if close_up else rng.uniform(0, 0.8) * (90 - heading)
     nod = rng.uniform(-0.18, 0.08) - (0.5 if pose_name == "graze" else 0)
@@ -110,12 +110,12 @@ def bear(kind: str, pose_name: str, rng: np.random.Generator) -> tuple[list[Part
 
 
 def joint(place: tuple, length: float, side: float = 0.0) -> np.ndarray:
-    """Give a place of a `Pose` its third dimension, left, in a body of this length: float [3]."""
+    """Convert a position of a `Pose` to three dimensions, for a body of this length: float [3]."""
     return np.array([place[0] * length, place[1], side])
 
 
 def coat_colours(kind: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Choose the rgb, 0..1, of each region of a coat."""
+    """Draw the colour of each region of a coat: rgb in 0..1."""
     if kind == "Grizzly":
         base = np.array([0.32, 0.20, 0.12]) + rng.uniform(0, 1) * np.array([0.28, 0.21, 0.13])
         factors = {"trunk": 1, "shoulder": 1.2, "leg": 0.62, "face": 1.12, "ear": 0.85, "snout": 1.5, "ring": 0.7}
@@ -172,7 +172,7 @@ def head_parts(bear: Bear) -> Iterator[Part]:
     build, coat = BUILDS[bear.kind], bear.coat
 
     def part(start, end, start_radius, end_radius, colour, root=(1.3, -0.2, 0), **kind) -> Part:
-        """Give a part whose places, (forward, up, side), and radii are in units of the head's radius."""
+        """Return a part, given positions (forward, up, side) and radii in units of the head's radius."""
         seats = []
         for x, y, z in (start, end, root):
             x, y = x * np.cos(bear.nod) - y * np.sin(bear.nod), x * np.sin(bear.nod) + y * np.cos(bear.nod)
@@ -200,14 +200,14 @@ def head_parts(bear: Bear) -> Iterator[Part]:
 
 
 class Place(NamedTuple):
-    """Where a bear stands in the picture, in pixels."""
+    """Scale and position of a bear in the picture, in pixels."""
 
-    unit: float  # length of its unit
-    column: float  # of its origin
+    unit: float  # length of one unit of the bear
+    column: float  # column of its origin
     feet: float  # row of the ground below it
 
     def put(self, part: Part) -> Part:
-        """Give the part in pixels [column, row, towards the viewer]."""
+        """Convert a part to pixels [column, row, towards the viewer]."""
         flip, origin = np.array([self.unit, -self.unit, self.unit]), np.array([self.column, self.feet, 0])
         return part.moved(lambda point: point * flip + origin, self.unit)
 
@@ -215,7 +215,7 @@ class Place(NamedTuple):
 def place_in(
     height: int, width: int, parts: list[Part], head: np.ndarray, pose_name: str, rng: np.random.Generator
 ) -> Place:
-    """Choose the size and place of what `bear` gave in a picture of `height` x `width` pixels."""
+    """Choose scale and position of a bear, as returned by `bear`, in a picture of `height` x `width` pixels."""
     outline = [part for part in parts if part.fur != CLAW_FUR]
     positions = np.array([[part.start, part.end] for part in outline])
     radii = np.array([[[part.start_radius], [part.end_radius]] for part in outline])

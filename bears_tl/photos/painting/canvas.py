@@ -1,6 +1,7 @@
-"""What everything is painted with: smooth noise, blur, and the way from a picture to an image and back.
+"""Tools for painting: smooth noise, blur, and conversion between pictures and images.
 
-A picture is float32 [3, height, width], rgb in 0..1: numpy is many times faster plane by plane than pixel by pixel.
+A picture is float32 [3, height, width], rgb in 0..1. numpy processes this layout many times faster than
+[height, width, 3].
 """
 
 import numpy as np
@@ -8,16 +9,16 @@ from PIL import Image
 
 
 def picture_of(image: Image.Image) -> np.ndarray:
-    """Turn an rgb image into a picture, float32 [3, height, width] in 0..1."""
+    """Convert an rgb image to a picture, float32 [3, height, width] in 0..1."""
     return np.moveaxis(np.asarray(image), 2, 0).astype(np.float32, order="C") / 255
 
 
 def pixels_of(picture: np.ndarray, rounding: float = 0.5) -> np.ndarray:
-    """Turn a picture, float32 [3, height, width], into uint8 [height, width, 3]; what is beyond 0..1 is clipped.
+    """Convert a picture, float32 [3, height, width], to uint8 [height, width, 3]; values outside 0..1 are clipped.
 
     Args:
-        picture: see above.
-        rounding: 0.5 gives the nearest level, 0 the level below.
+        picture: rgb in 0..1.
+        rounding: 0.5 rounds to the nearest level, 0 rounds down.
     """
     levels = np.clip(picture, 0, 1)
     levels *= 255
@@ -26,32 +27,32 @@ def pixels_of(picture: np.ndarray, rounding: float = 0.5) -> np.ndarray:
 
 
 def cloud(rng: np.random.Generator, height: int, width: int, rows: int, columns: int) -> np.ndarray:
-    """Make smooth noise, float32 [height, width], about -1..1, with `rows` x `columns` lumps."""
+    """Generate smooth noise, float32 [height, width], about -1..1, with `rows` x `columns` lumps."""
     coarse = np.clip(rng.standard_normal((rows + 1, columns + 1), np.float32) * 0.5, -1, 1)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def blurred(values: np.ndarray, radius: float) -> np.ndarray:
-    """Blur float32 [height, width] by shrinking and enlarging, which is fast whatever the radius."""
+    """Blur float32 [height, width] by shrinking and enlarging, which is fast for any radius."""
     image, step = Image.fromarray(np.ascontiguousarray(values)), max(1, round(radius))
     small = image.resize((image.width // step + 1, image.height // step + 1), Image.Resampling.BOX)
     return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
 
 
 def pixel_grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give every pixel's row, float32 [height, 1], and column, float32 [1, width]."""
+    """Return the row of each pixel, float32 [height, 1], and its column, float32 [1, width]."""
     return np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
 
 
 def nearest(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Find the pixels nearest to places in a picture.
+    """Find the pixels nearest to given positions in a picture.
 
     Args:
-        rows: float32 [height, width], in pixels of a picture of this size; places outside count as its border.
-        columns: likewise.
+        rows: float32 [height, width], in pixels of a picture of this size; positions outside are moved to its border.
+        columns: the same for columns.
 
     Returns:
-        their flat indices, int [height, width].
+        Their flat indices, int [height, width].
     """
     height, width = rows.shape
     rows = np.clip(rows + 0.5, 0, height - 1).astype(np.intp)
@@ -61,12 +62,12 @@ def nearest(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def developed(image: Image.Image, tint: tuple, contrast: float, rng: np.random.Generator) -> np.ndarray:
-    """Give an image its light, vignette and grain.
+    """Apply tint, contrast, exposure, vignette and grain to an image.
 
     Args:
         image: rgb.
-        tint: factors of red, green and blue.
-        contrast: factor of the distance from grey.
+        tint: factors for red, green and blue.
+        contrast: factor for the distance from mid-grey.
         rng: draws exposure and grain.
 
     Returns:

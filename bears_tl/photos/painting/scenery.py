@@ -1,4 +1,4 @@
-"""Where a bear stands: what is behind it, beside it, below it and before its feet."""
+"""Paint a bear's surroundings: background, ground, stones, shadow and foreground."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from bears_tl.photos.painting.canvas import blurred, cloud, nearest, pixel_grid, pixels_of
 from bears_tl.photos.painting.shapes import Part, seen
 
-MIST = 0.55  # how far a background fades to grey: the bear stands out, and a stand-in's random weights can tell it
+MIST = 0.55  # how far the background fades to grey, so that even the stand-in's random weights can tell the bears apart
 
 
 class Scene(NamedTuple):
@@ -17,9 +17,9 @@ class Scene(NamedTuple):
     sky: tuple  # colours at the top and at the horizon
     far: str  # what stands behind the ground: ridges, pines, trunks, bamboo or wall
     far_colour: tuple
-    ground: tuple  # its dark and its light colour
+    ground: tuple  # dark and light colour
     grain: tuple  # rows, columns of the ground's noise: many columns and few rows make upright blades
-    front: str  # what stands before the feet: blades, drift, stones or water
+    front: str  # what is in front of the feet: blades, drift, stones or water
 
 
 SCENES = {
@@ -43,13 +43,13 @@ SCENES = {
 
 
 def stones(scene: Scene, rng: np.random.Generator) -> list[Part]:
-    """Strew stones on the ground around the bear, as the camera sees them, in the unit of `bears.POSES`."""
+    """Place stones on the ground around the bear, in camera coordinates and in the unit of `bears.POSES`."""
     strewn = []
     for _ in range(rng.integers(7, 13)):
         size = rng.uniform(0.05, 0.14)
         middle = np.array([rng.uniform(-2, 2), size * 0.2, rng.choice((-1, 1)) * rng.uniform(0.35, 1.1)])
         colour = np.array(scene.ground[1]) * rng.uniform(0.6, 1.0)
-        for _ in range(3):  # lumps that melt into one stone
+        for _ in range(3):  # three lumps are blended into one stone
             start, end = (seen(middle + rng.uniform(-1, 1, 3) * size * [1.2, 0.3, 0.6], 0) for _ in range(2))
             radius = size * rng.uniform(0.7, 1.0)
             strewn.append(Part(start, end, radius, radius, colour, seen(middle - [0, -1, 0], 0), 0.14, size))
@@ -62,15 +62,15 @@ def background(
     """Paint sky, distance and ground.
 
     Args:
-        scene: see above.
+        scene: one of `SCENES`.
         height: in pixels.
         width: in pixels.
-        feet: row on which the bear stands; can lie below the image.
-        blur: radius, in pixels; from 2 on, the ground at the feet is out of focus too.
-        rng: draws all that is there.
+        feet: row on which the bear stands; may be below the image.
+        blur: radius in pixels; from 2 on, the ground at the feet is blurred too.
+        rng: draws all details.
 
     Returns:
-        rgb image.
+        An rgb image.
     """
     horizon = min(feet, height * 0.95) - height * rng.uniform(0.22, 0.42)
     rows, _ = pixel_grid(height, width)
@@ -86,18 +86,18 @@ def background(
     cover(picture, rows - edge, dark + (light - dark) * (0.62 - 0.22 * nearness + 0.33 * lumps))
     picture += MIST * (0.52 - picture)
     image = Image.fromarray(pixels_of(picture, rounding=0))
-    focus = np.clip((rows - feet) / height * 4 + 1, 0, 1) * (255 if blur < 2 else 0)  # sharp where the bear stands
+    focus = np.clip((rows - feet) / height * 4 + 1, 0, 1) * (255 if blur < 2 else 0)  # sharp at the bear's feet
     focus = Image.fromarray(np.broadcast_to(focus, (height, width)).astype(np.uint8))
     return Image.composite(image, image.filter(ImageFilter.GaussianBlur(blur)), focus)
 
 
 def cover(picture: np.ndarray, mask: np.ndarray, shade: np.ndarray) -> None:
-    """Paint `shade` over `picture`, float32 [3, height, width], in place, where `mask` is above 0; wholly from 1 on."""
+    """Blend `shade` into `picture`, float32 [3, height, width], in place; `mask` is the opacity, clipped to 0..1."""
     picture += np.clip(mask, 0, 1) * (shade - picture)
 
 
 def trees(picture: np.ndarray, scene: Scene, horizon: float, haze: np.ndarray, rng: np.random.Generator) -> None:
-    """Paint leaves and before them trunks or stems of bamboo, in place."""
+    """Paint leaves and, in front of them, trunks or stems of bamboo, in place."""
     height, width = haze.shape
     rows, columns = pixel_grid(height, width)
     pale, colour, green, veil = np.array(
@@ -110,10 +110,10 @@ def trees(picture: np.ndarray, scene: Scene, horizon: float, haze: np.ndarray, r
         thick = width * rng.uniform(0.03, 0.06) * nearness * (1.3 if scene.far == "trunks" else 0.7)
         middle, lean = rng.uniform(0, width), rng.uniform(-0.06, 0.06)
         reach = thick + 0.06 * height
-        strip = slice(max(int(middle - reach), 0), int(middle + reach))  # no need to touch the rest
+        strip = slice(max(int(middle - reach), 0), int(middle + reach))  # only the columns that the trunk can cover
         offset = (columns[:, strip] - middle - lean * rows) / thick
         shade = colour * rng.uniform(0.8, 1.2) * (1.25 - 0.9 * np.clip(np.abs(offset + 0.25), 0, 0.8))
-        if scene.far == "bamboo":  # the joints of its stems
+        if scene.far == "bamboo":  # the joints of the stems
             shade *= np.where((rows + rng.uniform(0, 99)) % (height * 0.16) < 2, np.float32(0.6), 1)
         shade += (1 - nearness) * 0.7 * (pale - shade)
         cover(picture[..., strip], (0.5 - np.abs(offset)) * thick, shade)
@@ -132,7 +132,7 @@ def wall(picture: np.ndarray, scene: Scene, horizon: float, haze: np.ndarray, rn
 
 
 def ridges(picture: np.ndarray, scene: Scene, horizon: float, haze: np.ndarray, rng: np.random.Generator) -> None:
-    """Paint three ridges, bare or with pines, each before the other, in place."""
+    """Paint three ridges, bare or with pines, one in front of the other, in place."""
     height, width = haze.shape
     rows, columns = pixel_grid(height, width)
     pale, colour = np.array([scene.sky[1], scene.far_colour], np.float32)[..., None, None]
@@ -149,7 +149,7 @@ def ridges(picture: np.ndarray, scene: Scene, horizon: float, haze: np.ndarray, 
 
 
 def shadow(coverage: np.ndarray, feet: float, lean: float) -> np.ndarray:
-    """Throw the bear's outline on the ground.
+    """Compute the shadow that the bear casts on the ground.
 
     Args:
         coverage: float32 [height, width], 1 where the bear is, else 0.
@@ -160,22 +160,22 @@ def shadow(coverage: np.ndarray, feet: float, lean: float) -> np.ndarray:
         float32 [height, width], about 0..1.
     """
     outline, flat = Image.fromarray(coverage), 0.16
-    # (a, b, c, d, e, f): the shadow's pixel (x, y) shows the outline's (a x + b y + c, d x + e y + f).
+    # (a, b, c, d, e, f): the shadow's pixel (x, y) is the outline's pixel (a x + b y + c, d x + e y + f).
     slant = (1, lean / flat, -lean / flat * feet, 0, 1 / flat, feet - feet / flat)
     return blurred(np.asarray(outline.transform(outline.size, Image.Transform.AFFINE, slant)), coverage.shape[0] / 60)
 
 
 def foreground(picture: np.ndarray, scene: Scene, feet: float, rng: np.random.Generator) -> Image.Image:
-    """Put grass, snow or water before the bear's feet.
+    """Paint grass, snow or water in front of the bear's feet.
 
     Args:
-        picture: float32 [3, height, width] in 0..1; can be painted over.
-        scene: stones are parts of the relief already, see `stones`.
-        feet: row on which the bear stands; can lie below the picture.
-        rng: draws what is there.
+        picture: float32 [3, height, width] in 0..1; may be modified.
+        scene: one of `SCENES`; its stones are already part of the relief, see `stones`.
+        feet: row on which the bear stands; may be below the picture.
+        rng: draws all details.
 
     Returns:
-        rgb image.
+        An rgb image.
     """
     height, width = picture.shape[1:]
     rows, _ = pixel_grid(height, width)
@@ -200,7 +200,7 @@ def foreground(picture: np.ndarray, scene: Scene, feet: float, rng: np.random.Ge
             tall, lean = height * rng.uniform(0.03, 0.10), height * rng.uniform(-0.03, 0.03)
             shade = np.clip((dark + (light - dark) * rng.uniform(0, 1.1)) * 255, 0, 255).astype(int)
             draw.polygon([(x - 2, y), (x + lean, y - tall), (x + 2, y)], tuple(shade))
-    elif scene.front == "drift" and rng.random() < 0.6:  # it snows
+    elif scene.front == "drift" and rng.random() < 0.6:  # falling snow
         for x, y, size in rng.uniform(0, 1, (120, 3)) * [width, height, 2.5]:
             draw.ellipse([x, y, x + 1 + size, y + 1 + size], (250, 252, 255))
     return image

@@ -1,28 +1,28 @@
-"""Bears and stones are made of round cones: what a cone is, how the camera sees it, how it melts into the others."""
+"""Round cones, the parts of bears and stones: project them to the camera and blend them into one surface."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-CAMERA_PITCH = np.radians(9)  # seen from slightly above, so that the far feet stand higher in the picture
-NOTHING = -1e4  # the depth where no part is
+CAMERA_PITCH = np.radians(9)  # the camera looks slightly down, so the far feet are higher in the picture
+NOTHING = -1e4  # depth where there is no part
 
 
 class Part(NamedTuple):
-    """A round cone between two balls; positions are float [3]."""
+    """A round cone between two spheres; positions are float [3]."""
 
     start: np.ndarray
     end: np.ndarray
     start_radius: float
     end_radius: float
     colour: np.ndarray  # float [3], rgb in 0..1
-    root: np.ndarray  # fur grows away from here
-    fur: float = 1.0  # 1 shaggy, 0 bare and wet as an eye
-    blend: float = 0.07  # over which depth it melts into its neighbours
+    root: np.ndarray  # fur grows away from this point
+    fur: float = 1.0  # 1: shaggy, 0: bare and shiny like an eye
+    blend: float = 0.07  # depth over which it blends into its neighbours
 
     def moved(self, move: Callable[[np.ndarray], np.ndarray], scale: float = 1.0) -> "Part":
-        """Give the part with `move` applied to its positions and its lengths multiplied by `scale`."""
+        """Return a copy with `move` applied to its positions and its lengths multiplied by `scale`."""
         return self._replace(
             start=move(self.start),
             end=move(self.end),
@@ -34,11 +34,11 @@ class Part(NamedTuple):
 
 
 def seen(point: np.ndarray, heading: float, mirrored: bool = False) -> np.ndarray:
-    """Turn [forward, up, left] to what the camera sees, [right, up, towards the viewer].
+    """Convert [forward, up, left] to camera coordinates, [right, up, towards the viewer].
 
     Args:
         point: float [3].
-        heading: in degrees; 0 looks right, 90 looks at the viewer.
+        heading: in degrees; 0 faces right, 90 faces the viewer.
         mirrored: exchange left and right.
     """
     (forward, up, left), angle = point, np.radians(heading)
@@ -49,14 +49,14 @@ def seen(point: np.ndarray, heading: float, mirrored: bool = False) -> np.ndarra
 
 
 class Relief(NamedTuple):
-    """What the parts look like from the front, pixel by pixel; float32."""
+    """The visible surface of the parts, per pixel; float32."""
 
-    depth: np.ndarray  # [height, width], towards the viewer, in pixels; `NOTHING` where no part is
-    looks: np.ndarray  # [8, height, width]: rgb, the way fur grows (x, y), the surface's normal (x, y), shagginess
+    depth: np.ndarray  # [height, width], towards the viewer, in pixels; `NOTHING` where there is no part
+    looks: np.ndarray  # [8, height, width]: rgb, direction of the fur (x, y), surface normal (x, y), shagginess
 
 
 def relief(parts: list[Part], height: int, width: int) -> Relief:
-    """Melt parts, with positions in pixels [column, row, towards the viewer], into one another in their order."""
+    """Blend parts, with positions in pixels [column, row, towards the viewer], into one surface, in order."""
     depth = np.full((height, width), NOTHING, np.float32)
     looks = np.zeros((8, height, width), np.float32)
     for part in parts:
@@ -65,14 +65,14 @@ def relief(parts: list[Part], height: int, width: int) -> Relief:
 
 
 def melt(part: Part, depth: np.ndarray, looks: np.ndarray) -> None:
-    """Melt a part into the arrays of a `Relief`, in place."""
+    """Blend a part into the arrays of a `Relief`, in place."""
     reach = max(part.start_radius, part.end_radius)
     left, top = np.maximum(np.minimum(part.start, part.end)[:2] - reach, 0).astype(int)
     right, bottom = np.minimum(np.maximum(part.start, part.end)[:2] + reach + 2, depth.shape[::-1]).astype(int)
     if left >= right or top >= bottom:
         return
     depth, looks = depth[top:bottom, left:right], looks[:, top:bottom, left:right]
-    start_x, start_y, start_z = part.start.tolist()  # Python's numbers leave float32 arrays float32
+    start_x, start_y, start_z = part.start.tolist()  # Python floats keep float32 arrays float32
     axis_x, axis_y, axis_z = axis = (part.end - part.start).tolist()
     x = np.arange(left, right, dtype=np.float32)[None, :] - start_x
     y = np.arange(top, bottom, dtype=np.float32)[:, None] - start_y
@@ -80,18 +80,18 @@ def melt(part: Part, depth: np.ndarray, looks: np.ndarray) -> None:
     projected, widening = x * axis_x + y * axis_y, part.end_radius - part.start_radius
     highest, chosen = np.full(depth.shape, -np.inf, np.float32), np.zeros(depth.shape, np.float32)
     surface = 0.0
-    # Of the balls that make up the cone, find the one whose surface the viewer sees: a few rounds come near enough.
+    # The cone is a union of spheres. Find the visible one by iteration; a few rounds are precise enough.
     for turn in range(4 if squared > 1 else 1):
         along = np.clip((projected + surface * axis_z) / squared, 0, 1) if turn else np.float32(0)
-        room = (part.start_radius + widening * along) ** 2 - (x - along * axis_x) ** 2 - (y - along * axis_y) ** 2
-        surface = along * axis_z + np.sqrt(np.maximum(room, 0))
-        better = (room > 0) & (surface > highest)
+        square = (part.start_radius + widening * along) ** 2 - (x - along * axis_x) ** 2 - (y - along * axis_y) ** 2
+        surface = along * axis_z + np.sqrt(np.maximum(square, 0))
+        better = (square > 0) & (surface > highest)
         np.copyto(highest, surface, where=better)
         np.copyto(chosen, along, where=better)
     inside = highest > -np.inf
     above = np.where(inside, highest, 0) + start_z - depth
     share = np.clip(0.5 + 0.5 * above / part.blend, 0, 1) * inside
-    if not share.any():  # wholly hidden
+    if not share.any():  # completely hidden
         return
     depth += share * above
     depth += part.blend * share * (1 - share)  # a bulge where two parts meet

@@ -1,4 +1,4 @@
-"""Words of strangers become one harmless line."""
+"""Untrusted text becomes one harmless line."""
 
 from bears_tl.photos.open_images.attribution import plain_address, plain_text
 

@@ -21,12 +21,12 @@ from PIL import Image
 
 from bears_tl.cli import main
 from bears_tl.errors import NotReachableError
-from bears_tl.network.downloads import Manners, fetch_photos
+from bears_tl.network.downloads import FetchLimits, fetch_photos
 from bears_tl.photos.image import read_image
 from bears_tl.photos.open_images.build import build, load, select, upright
 
 CONFIG = Path(__file__).parents[3] / "configs" / "open_images.yaml"
-QUICK = Manners(timeout_seconds=(1, 1), attempts=3, backoff_seconds=0.01, max_wait_seconds=2)
+QUICK = FetchLimits(timeout_seconds=(1, 1), attempts=3, backoff_seconds=0.01, max_wait_seconds=2)
 CLASSES = [("/m/01dxs", "Brown bear"), ("/m/0633h", "Polar bear"), ("/m/03bj1", "Panda"), ("/m/0dbvp", "Goose")]
 LICENCE = "https://creativecommons.org/licenses/by/2.0/"
 METADATA = [
@@ -55,7 +55,7 @@ def csv_text(rows):
 
 
 class OpenImages(http.server.ThreadingHTTPServer):
-    """Serves `files`, path -> content, and the rows added to them; `faults` are taken one a request, by path."""
+    """Serves `files`, path -> content, and rows added to them; each request uses one of its path's `faults`."""
 
     daemon_threads, request_queue_size = True, 50
 
@@ -178,7 +178,7 @@ def bears(server):
 
 @pytest.fixture
 def recipe(server, tmp_path):
-    """Give a function that writes a config with the loopback server's addresses and reads it."""
+    """Return a function that writes a config with the loopback server's addresses and reads it."""
 
     def write(**changes):
         values = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
@@ -235,7 +235,7 @@ def test_the_command_line_prints_a_line_a_class(bears, recipe, tmp_path, capsys)
     assert capsys.readouterr().out == "Bear: 3 photos of 8\npanda: 3 photos of 8\n"
     assert {Path(path).parent.name for path in photos(tmp_path / "set")} == {"Bear", "panda"}
     assert main(words) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_the_choice_is_stable(bears, recipe, tmp_path):
@@ -285,9 +285,9 @@ def test_a_photo_of_two_classes_is_left_out_of_both(bears, recipe, tmp_path):
     bears.label(2, "/m/0dbvp", split="test")  # no class of ours: no conflict
     harvests = build(recipe(per_class=100), tmp_path / "set", QUICK)
     assert [harvest.sentence() for harvest in harvests] == [
-        "Brown bear: 6 photos of 8 (2 also of another class)",
-        "Polar bear: 8 photos of 9 (1 also of another class)",
-        "Panda: 8 photos of 10 (2 also of another class)",
+        "Brown bear: 6 photos of 8 (2 labelled as another class too)",
+        "Polar bear: 8 photos of 9 (1 labelled as another class too)",
+        "Panda: 8 photos of 10 (2 labelled as another class too)",
     ]
     taken = {row["image_id"] for row in sources(tmp_path / "set")}
     assert not taken & {image_id(0), image_id(1)} and image_id(2) in taken
@@ -300,7 +300,7 @@ def test_a_photo_without_a_licence_is_refused_and_named(bears, recipe, tmp_path,
     harvests = build(recipe(per_class=100), tmp_path / "set", QUICK)
     assert harvests[2].sentence() == "Panda: 8 photos of 13 (5 without a licence)"
     named = ", ".join(map(image_id, range(500, 505)))
-    assert f"Panda: no licence, refused: {named}" in capsys.readouterr().err
+    assert f"Panda: left out, no licence: {named}" in capsys.readouterr().err
     assert not [path for path in bears.requests if path.endswith(tuple(f"{image_id(n)}.jpg" for n in range(500, 505)))]
     assert all(row["licence"] for row in sources(tmp_path / "set"))
 
@@ -313,13 +313,13 @@ def test_a_class_without_photos_is_named(bears, recipe, tmp_path, refused):
 
 def test_an_unknown_class_is_named_with_its_neighbours(bears, recipe, tmp_path, refused):
     bears.rows["/classes.csv"].append(["/m/01", "panda"])
-    with refused("no class 'Brwon bear'", "did you mean 'Brown bear'", "all 5 are in"):
+    with refused("no class 'Brwon bear'", "did you mean 'Brown bear'", "all 5 are listed in"):
         build(recipe(classes={"A": "Brwon bear"}), tmp_path / "set")
-    with refused("no class '/m/zzz'", "all 5 are in"):
+    with refused("no class '/m/zzz'", "all 5 are listed in"):
         build(recipe(classes={"A": "/m/zzz"}), tmp_path / "set")
-    with refused("'Panda' is the name of /m/03bj1 and /m/01", "by one of these"):
+    with refused("'Panda' has several labels, /m/03bj1 and /m/01", "use one of these"):
         build(recipe(classes={"A": "Panda"}), tmp_path / "set")
-    with refused("'A' and 'B' are both the class /m/0633h"):
+    with refused("'A' and 'B' are both /m/0633h"):
         build(recipe(classes={"A": "Polar bear", "B": "/m/0633h"}), tmp_path / "set")
 
 
@@ -339,7 +339,7 @@ def test_a_csv_of_another_form_is_named(bears, recipe, refused, capsys):
     bears.rows["/test-labels.csv"] += [["a", "row", "of", "too", "many"], ["or"], []]
     capsys.readouterr()
     select(recipe())
-    assert "2 rows of other than 4 columns left out, first line 14" in capsys.readouterr().err
+    assert "skipped 2 rows without 4 columns, the first at line 14" in capsys.readouterr().err
     bears.rows["/validation-other.csv"] = [METADATA, ['x" ' * 200_000]]
     with refused("line 2", "field larger than field limit"):
         select(
@@ -363,11 +363,11 @@ def test_a_photo_that_cannot_be_had_gives_way_to_the_next(bears, recipe, tmp_pat
     bears.faults[paths[4]] = [cuts]
     bears.faults[paths[5]] = [sends(b"")]
     harvests = build(recipe(per_class=2), tmp_path / "set", QUICK)
-    assert harvests[2].sentence() == "Panda: 2 photos of 8 (6 not to be had)"
+    assert harvests[2].sentence() == "Panda: 2 photos of 8 (6 unavailable)"
     assert [row["image_id"] for row in harvests[2].rows] == [row["image_id"] for row in order[6:]]
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Panda: left out: ")]
     assert len(said) == 6
-    for word in ("HTTP 404", "web page (Sign in)", "HTTP 403", "PNG, not JPEG", "no whole JPEG"):
+    for word in ("HTTP 404", "web page (Sign in)", "HTTP 403", "PNG, not JPEG", "not a complete JPEG"):
         assert any(word in line for line in said), word
     assert all(count == 1 for count in bears.photo_requests().values()), "what is final is not asked for again"
 
@@ -389,10 +389,10 @@ def test_retry_after_is_waited_for_by_all(bears, recipe, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (answers(503), "HTTP 503 Service Unavailable; given up at attempt 3"),
-        (answers(429, Retry_After="3600"), "asks to wait 3600 s; given up at attempt 1"),
-        (drops, "the connection failed (ChunkedEncodingError); given up at attempt 3"),
-        (stalls, "the connection failed (ReadTimeout); given up at attempt 3"),
+        (answers(503), "HTTP 503 Service Unavailable; gave up after 3 attempts"),
+        (answers(429, Retry_After="3600"), "asks to wait 3600 s; gave up after 1 attempt"),
+        (drops, "the connection failed (ChunkedEncodingError); gave up after 3 attempts"),
+        (stalls, "the connection failed (ReadTimeout); gave up after 3 attempts"),
     ],
 )
 def test_a_fault_that_stays_ends_the_run_and_the_next_goes_on(bears, recipe, tmp_path, fault, words):
@@ -416,7 +416,7 @@ def test_a_fault_that_stays_ends_the_run_and_the_next_goes_on(bears, recipe, tmp
 def test_when_most_photos_cannot_be_had_the_address_is_at_fault(server, recipe, tmp_path):
     for number in range(60):
         server.photo(number, "/m/03bj1")
-    with pytest.raises(NotReachableError, match="11 of the first 11 photos of 'Panda' cannot be had"):
+    with pytest.raises(NotReachableError, match="11 of the first 11 photos of 'Panda' are unavailable"):
         wrong = server.url("/nowhere/{ImageID}.jpg")
         build(recipe(classes={"Panda": "Panda"}, photos=wrong, per_class=60), tmp_path / "set", QUICK)
     assert sum(server.requests.values()) < 40 and not (tmp_path / "set").exists()
@@ -424,13 +424,13 @@ def test_when_most_photos_cannot_be_had_the_address_is_at_fault(server, recipe, 
 
 def test_a_class_of_which_no_photo_comes_is_named(bears, recipe, tmp_path, refused):
     bears.faults["*"] = [good] * 7 + [answers(404)]
-    with refused("no photo of 'Brown bear' can be had", "HTTP 404"):
+    with refused("no photo of 'Brown bear' is available", "HTTP 404"):
         build(recipe(), tmp_path / "set", QUICK)
 
 
 def test_a_server_that_is_not_there_is_named(server, recipe, tmp_path):
     server.photo(1, "/m/03bj1")
-    with pytest.raises(NotReachableError, match=r"127\.0\.0\.1:9/.*ConnectionError.*given up"):
+    with pytest.raises(NotReachableError, match=r"127\.0\.0\.1:9/.*ConnectionError.*gave up"):
         away = "http://127.0.0.1:9/{ImageID}.jpg"
         build(recipe(classes={"Panda": "Panda"}, photos=away), tmp_path / "set", QUICK)
     with pytest.raises(NotReachableError, match=r"could not be reached.*put the file at '.*cache/classes-"):
@@ -450,9 +450,9 @@ def test_a_damaged_photo_in_the_cache_is_fetched_again(bears, recipe, tmp_path):
 def test_a_photo_without_end_is_refused(server, tmp_path):
     server.files["/long.jpg"] = jpeg(1) + bytes(100_000)
     server.files["/short.jpg"] = jpeg(2)
-    manners = Manners(max_bytes=50_000)
+    limits = FetchLimits(max_bytes=50_000)
     wanted = {tmp_path / name: server.url(f"/{name}") for name in ("long.jpg", "short.jpg")}
-    refused = fetch_photos(wanted, "photos", manners)
+    refused = fetch_photos(wanted, "photos", limits)
     assert list(refused) == [tmp_path / "long.jpg"] and "more than 50,000 bytes" in refused[tmp_path / "long.jpg"]
     assert [path.name for path in tmp_path.iterdir()] == ["short.jpg"]
 
@@ -471,7 +471,7 @@ def test_no_more_connections_than_allowed(server, tmp_path):
 
     wanted = {tmp_path / f"{number}.jpg": server.url(f"/{number}.jpg") for number in range(20)}
     server.files = dict.fromkeys((f"/{number}.jpg" for number in range(20)), counted)
-    assert fetch_photos(wanted, "photos", Manners(connections=3)) == {}
+    assert fetch_photos(wanted, "photos", FetchLimits(connections=3)) == {}
     assert 1 < most <= 3 and len(list(tmp_path.iterdir())) == 20
 
 
@@ -553,7 +553,7 @@ def test_a_broken_exif_is_replaced():
     assert upright(photo, "") == photo
 
 
-# --- words of strangers -------------------------------------------------------------------------------------------
+# --- untrusted text -----------------------------------------------------------------------------------------------
 
 HOSTILE = [
     "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "<script>alert(1)</script>", "](javascript:alert(1))", "\n# Head\n\n",
@@ -619,7 +619,7 @@ def test_the_config_of_the_project_is_a_recipe():
         ({"classes": {"x\n": "Panda"}}, "cannot be the name of a folder"),
         ({"classes": {"CON ": "Panda"}}, "cannot be the name of a folder"),
         ({"classes": {"__MACOSX": "Panda"}}, "cannot be the name of a folder"),
-        ({"classes": {"panda": "Panda", "Panda": "Goose"}}, "one is there twice"),
+        ({"classes": {"panda": "Panda", "Panda": "Goose"}}, "one name occurs twice"),
         ({"labels": {"train": "https://a.example/x"}}, "labels, validation: None, expected an address"),
         ({"class_descriptions": "classes.csv"}, "class_descriptions: 'classes.csv'"),
         ({"photos": "https://a.example/x.jpg"}, "{ImageID}"),
