@@ -92,8 +92,8 @@ pictures = read_views(path, views, photo["sha256"])
 figure = plots.photo_grid(pictures, [f"view {view.k}" for view in views], title="Six random views of the same photo")
 
 # %% [markdown]
-# **What to see.** The boxes differ in size and place, and about half of such views are mirrored. The class is the same
-# in all of them, so the classifier learns to ignore these differences.
+# **What to see.** The boxes differ in size and place, and about half of all random views are mirrored. The class is the
+# same in all of them, so the classifier learns to ignore these differences.
 #
 # A random view does not change from run to run. View *k* depends only on the seed, the photo's content, *k* and the
 # strengths. So the features that the network computes for a view can be cached on disk and used again. We check that

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 4. Restore: load a network that can already see
+# # 4. Restore: load a pretrained network
 #
 # **Before you start:** run [01_fetch](01_fetch.ipynb) and [03_split](03_split.ipynb) with the same `run`, or run
 # `make train`.

@@ -52,6 +52,13 @@ def test_training_photos_alone_are_seen_as_the_settings_say(tmp_path):
     assert artifacts.train_views(Run(run.config.replace(train_views=0))) == [CENTER]
 
 
+def test_drawn_pixels_are_center_views_and_the_same_each_time(trained):
+    run = trained(right=True)
+    pixels = artifacts.draw_pixels(run, 3)
+    assert pixels.shape == (3, 299, 299, 3) and pixels.dtype == np.uint8
+    assert np.array_equal(pixels[:2], artifacts.draw_pixels(run, 2))
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_colour_that_tells_the_classes_is_found_and_warned_of(trained, right):
     run = trained(right)
