@@ -1,15 +1,22 @@
 # %% [markdown]
-# # 8. Beyond: what the article only wished for
+# # 8. Beyond: what more could improve the classifier?
 #
-# Its last lines suggest more epochs, early stopping, more layers unfrozen, more data, richer augmentation; and there is
-# the alternative, a network of one's own. Here each is tried on the run that the notebooks before left, against the
-# same photos. None of it changes what they wrote.
+# **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [06_evaluate](06_evaluate.ipynb) with the
+# same `run`, or run `make train`. `make beyond` runs this notebook headless.
 #
-# **By default this is a glimpse**, minutes on the painted sample with one seed: it shows how each comparison works, and
-# no figure of it should be believed. With `beyond = "whole"` every rung, size and setting is tried, over several seeds.
+# **You will learn** how to test an idea fairly: change one thing at a time, keep the test photos, and look at the
+# interval before you believe a difference.
+#
+# The article ends with a list of wishes: more epochs, early stopping, more trained layers, more data, richer
+# augmentation. We try each of them on your run, and also a network trained from scratch. Nothing here changes the files
+# of notebooks 01 to 07.
+#
+# **By default this is a short demonstration** of two to three minutes, with one seed and few sizes. It shows how each
+# comparison works; its numbers prove nothing. `beyond = "whole"` tries every block, size and setting over several
+# seeds, which takes hours.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -23,33 +30,36 @@ elif os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
 
 # %% tags=["parameters"]
-run = "runs/sample"  # a run that is trained and evaluated: by the notebooks 01 to 06, or `bears train`
-beyond = "glimpse"  # glimpse: two rungs, two sizes, one seed; whole: everything, hours
-fine_tune_learning_rate = 0.00003  # Adam's step size below the head, in the ladder
-fine_tune_epochs = 10  # a rung of the ladder is trained for this many, or fewer
-fine_tune_patience = 3  # epochs without a lower validation loss before a rung's training stops
+run = "runs/sample"  # a trained and evaluated run
+beyond = "glimpse"  # glimpse: a demonstration, minutes; whole: everything, hours
+fine_tune_learning_rate = 0.00003  # step size of Adam for the layers below the head, in the ladder
+fine_tune_epochs = 10  # largest number of epochs per rung of the ladder
+fine_tune_patience = 3  # stop a rung after this many epochs without a lower validation loss
 
 # %%
 from IPython.display import Markdown
 
+from bears_tl.files import read_json
 from bears_tl.judging import metrics, plots
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison, ladder, learning_curves, scratch
 
+# %%
 knobs = {"fine_tune_epochs": fine_tune_epochs, "fine_tune_patience": fine_tune_patience}
 current_run = Run.open_or_start(run, beyond=beyond, fine_tune_learning_rate=fine_tune_learning_rate, **knobs)
-depth = current_run.config.beyond
-whole, folder = depth == "whole", current_run.path("beyond") / depth
-assert current_run.facts("evaluate") is not None  # or one line says what to run first
+current_run.check("evaluate")
+config = current_run.config
+whole = config.beyond == "whole"
+folder = current_run.path("beyond") / config.beyond
 print(current_run.notice())
 
 # %% [markdown]
-# ## More layers unfrozen: the ladder
+# ## Fine-tuning more layers: the ladder
 #
-# Rung by rung, blocks of Inception v3 are trained together with the head, from the top down. In the ladder the head's
-# learning rate is a tenth of `learning_rate`, and the body's, `fine_tune_learning_rate`, another tenth; batch norms
-# stay in inference mode, and what lies below the lowest trained block is computed once and kept, so that a rung costs
-# only what it trains.
+# Each rung of the ladder trains one more block of Inception v3 together with the head, from the top down. Every rung
+# starts from the run's trained head. The head uses a tenth of `learning_rate`; the body uses the much smaller
+# `fine_tune_learning_rate`. Batch norms stay in inference mode. The blocks below the lowest trained one are computed
+# only once, so a rung costs only what it trains.
 
 # %%
 rows = ladder.climb(current_run, None if whole else ["head", "mixed_7c"])
@@ -59,22 +69,22 @@ assert [row["trained_values"] for row in rows] == sorted(row["trained_values"] f
 figure = plots.ladder(rows, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left the head alone, then ever more of the body. Where the intervals overlap, the rungs are not told
-# apart. The epoch of the lowest validation loss is kept; "kept 0" above is the head as it was, when no epoch lowered
-# it. With few photos the lower rungs have thousands of weights for each of them; with random weights (the stand-in)
-# unfreezing is the first time that the body learns anything at all.
+# **What to see.** On the left only the head is trained; each step to the right trains one more block. Where the
+# intervals overlap, this test cannot tell two rungs apart. Each rung keeps the epoch with the lowest validation loss;
+# "kept epoch 0" means that no epoch improved on the head. Few photos cannot train millions of weights. With a stand-in
+# body of random weights, unfreezing is the first time that the body learns anything.
 #
 # ## Richer views, and other ways to train the head
 #
-# One change at a time against the run's own settings, on the same test photos.
+# Each variant changes one setting of the run and is tested on the same photos.
 
 # %%
 tries = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "mixup=0.4"]
 if whole:
     tries += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
-config, seeds = current_run.config, 5 if whole else 1
+seeds = 5 if whole else 1
 runs = folder / comparison.origin_of(config).name
-tries = comparison.others(tries, config)  # without what the run has already
+tries = comparison.others(tries, config)  # without settings that the run already has
 tried = comparison.compare(config, tries, seeds, folder / "settings.csv", runs, "08_beyond")
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
@@ -82,14 +92,15 @@ Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 figure = plots.paired_changes(tried, comparison.STUDY.loss, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left, test photos that only the base or only the variant gets right: settings that matter push a bar
-# far out to one side. Right, the change of the validation loss, the finer measure: below 0 is better. With one seed
-# there is no spread to hold it against. (Label smoothing and mixup aim at other targets than the loss that is shown.)
+# **What to see.** On the left, the bars count the test photos that only the base or only the variant gets right. A
+# setting that matters has a long bar on one side. On the right is the change of the validation loss, a finer measure:
+# below 0 the variant is better. With a single seed you cannot see how much the change varies. Label smoothing and mixup
+# minimize another loss than the one shown, so theirs may rise although nothing gets worse.
 #
 # ## More epochs, and when to stop
 #
-# Early stopping is on by default: up to 200 epochs, and the weights of the lowest validation loss are kept. Here
-# training goes on regardless for 10, 30 and 100.
+# By default, training stops early: after at most 200 epochs, it keeps the weights with the lowest validation loss. Here
+# we turn early stopping off and train for exactly 10, 30 and 100 epochs.
 
 # %%
 tries = comparison.others([f"epochs={count} patience={count}" for count in (10, 30, 100)], config)
@@ -97,28 +108,27 @@ comparison.compare(config, tries, seeds, folder / "epochs.csv", runs, "08_beyond
 Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 
 # %% [markdown]
-# **What to see.** Few epochs leave the validation loss high; more lower it, ever more slowly. On the features of
-# trained weights the photos that are right change little: the first epochs find the side of the line, the others only
-# make it surer. On a stand-in's random features a hundred epochs may still win some.
+# **What to see.** After few epochs the validation loss is still high; more epochs lower it, more and more slowly. With
+# trained weights the accuracy hardly changes, because the first epochs already classify most photos correctly; later
+# epochs only raise the confidence. With random weights, a hundred epochs may still help.
 #
-# ## The alternative: from scratch
+# ## The alternative: a network from scratch
 #
-# A network of five convolutions and fewer than 200,000 weights, on photos of 128 px, in the time that the transfer run
-# takes (a glimpse: ten seconds). A clock never measures the same twice, so the time is turned into a number of epochs;
-# with that number the same bits come out again.
+# A small network of five convolutions and fewer than 200,000 weights is trained on the same photos at 128 px. It gets
+# as much time as the transfer run took (ten seconds in the demonstration). Wall time cannot be reproduced, so the time
+# is converted into a number of epochs once; training again with that number gives the same bits.
 
 # %%
 result = scratch.train(current_run, seconds=None if whole else 10)
 print(f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.0f} s")
 print("from scratch:", metrics.sentence(result["test"]))
-wrong = sum(r["predicted"] != r["class_name"] for r in current_run.table("predictions.csv") if r["split"] == "test")
-print(f"transfer: {wrong} of {result['test']['count']} photos wrong")
+print("transfer:    ", metrics.sentence(read_json(current_run.path("metrics.json"))["test"]))
 
 # %% [markdown]
-# ## What transfer buys
+# ## How much does transfer learning save?
 #
-# Both again with few training photos, more, and all, judged by the same test photos. The photos of a smaller set
-# are among those of the larger one.
+# We train both with few photos, with more, and with all, and test them on the same photos. Smaller training sets are
+# parts of the larger ones.
 
 # %%
 sizes, seeds, seconds = (learning_curves.SIZES, 3, None) if whole else ((5, 10), 1, 5)
@@ -130,24 +140,25 @@ classes = len(result["test"]["per_class"])
 figure = plots.transfer_gain(curves, classes, current_run.notice())
 
 # %% [markdown]
-# **What to see.** The height between the curves is what transfer buys, and where the orange one reaches the blue one's
-# height, if it does, is how many photos it is worth. On weights that were trained on a million photos the blue curve is
-# high from the first few photos on. The painted sample with random weights is no such case: no million photos
-# stand behind that body, and the small network, whose every weight is made for these photos, may well do better.
+# **What to see.** The gap between the curves is the gain from transfer. Go from a point of the blue curve to the right
+# until the orange curve is as high: that is how many more photos training from scratch needs. Weights trained on a
+# million photos give a high blue curve from the first few photos on. On the painted sample with random weights there is
+# no such head start, and the small network may do better.
 #
-# ## Does colour alone do it?
+# ## Would colour alone do as well?
 #
-# Before any of these figures is believed: what colour, border and sizes reach by themselves (from `06_evaluate`).
+# Before you believe any of these figures, compare them with what colour, border and sizes reach alone (from notebook
+# 06).
 
 # %%
 for row in current_run.table("cues.csv"):
-    share, low, high, body = (
-        float(row[name]) for name in ("accuracy", "interval_low", "interval_high", "body_accuracy")
-    )
-    print(f"{row['cue'].replace('_', ' '):>12}: {share:.1%} ({low:.1%} to {high:.1%}), the body {body:.1%}")
-print("\n".join(current_run.facts("audit")["warnings"]) or "No cue comes near.")
+    low, high = float(row["interval_low"]), float(row["interval_high"])
+    print(f"{row['cue'].replace('_', ' '):>12}: {float(row['accuracy']):.1%} ({low:.1%} to {high:.1%})")
+print("\n".join(current_run.facts("audit")["warnings"]) or "No cue comes within five points of the network.")
 
 # %% [markdown]
-# **What we learned.** How each wish is tried: one change at a time, on the same photos, with an interval. What came of
-# it on 551 real photos stands in `results/` (epochs, options, ladder, learning_curves): on such features nothing is
-# left to gain, and five photos a class are enough. On to `09_as_2019`: what the article itself did.
+# **What we learned.** How to test a wish: change one thing at a time, on the same photos, with an interval.
+# [Results](../docs/results.md#what-more-settings-depth-and-data-bring) has the whole comparison on 551 real photos:
+# they are too easy to tell settings apart, and five photos per class are enough.
+#
+# Next: [09_as_2019](09_as_2019.ipynb) runs the article's own procedure.

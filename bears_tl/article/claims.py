@@ -1,6 +1,7 @@
 """The claims ledger: every number in the article and its notebook, compared with ours."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from bears_tl.config import read_yaml
@@ -92,6 +93,33 @@ def table(claims: list[Claim]) -> str:
         cells = (claim.claim, claim.where, _with_unit(claim.stated, claim.unit), ours, claim.status, claim.why)
         lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
+
+
+def counts_that_print(percent: str, batches: dict[int, int]) -> list[tuple[int, ...]]:
+    """Find the counts of wrong photos whose mean accuracy over batches prints as a given number.
+
+    A plain mean over unequal batches depends on the wrong photos per batch size, not on the batch they are in.
+
+    Args:
+        percent: the printed accuracy, with two digits after the point, such as "98.92".
+        batches: photos per batch to the number of such batches.
+
+    Returns:
+        For each match, the wrong photos in the batches of each size, in the order of `batches`.
+    """
+    wrong = itertools.product(*(range(size * count + 1) for size, count in batches.items()))
+    total = sum(batches.values())
+    return [
+        counts
+        for counts in wrong
+        if f"{100 * (total - sum(count / size for count, size in zip(counts, batches, strict=True))) / total:.2f}"
+        == percent
+    ]
+
+
+def fractions_that_print(share: str, most: int) -> list[tuple[int, int]]:
+    """Find the pairs (right, photos), with up to `most` photos, whose share prints as a given number of six digits."""
+    return [(right, size) for size in range(1, most + 1) for right in range(size + 1) if f"{right / size:.6f}" == share]
 
 
 def _with_unit(number: float, unit: str) -> str:
