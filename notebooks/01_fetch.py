@@ -64,9 +64,9 @@ for class_name, count in taken.per_class().items():
 
 # %%
 assert len(taken.per_class()) >= 2
-assert len({photo["sha256"] for photo in taken.photos}) == len(taken.photos), "a photo appears twice"
+assert len({photo["sha256"] for photo in taken.photos}) == len(taken.photos), "the same photo twice"
 Markdown(
-    f"{len(taken.photos)} photos are good, {len(taken.quarantined)} files are set aside, and no photo appears twice."
+    f"{len(taken.photos)} photos are good, and {len(taken.quarantined)} files are set aside. No photo appears twice."
 )
 
 # %% [markdown]
