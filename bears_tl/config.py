@@ -95,13 +95,13 @@ class RunConfig:
     as_2019: str = _setting(
         "nothing",
         "glimpse",
-        "how much of the procedure of 2019 notebook 09 runs: glimpse takes minutes, whole takes hours",
+        "glimpse: a demonstration, minutes; whole: everything, hours",
         choices=DEPTHS,
     )
     beyond: str = _setting(
         "nothing",
         "glimpse",
-        "how much of its comparisons notebook 08 runs: glimpse takes minutes, whole takes hours",
+        "glimpse: a demonstration, minutes; whole: everything, hours",
         choices=DEPTHS,
     )
     fine_tune_learning_rate: float = _setting(

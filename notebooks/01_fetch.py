@@ -65,7 +65,9 @@ for class_name, count in taken.per_class().items():
 # %%
 assert len(taken.per_class()) >= 2
 assert len({photo["sha256"] for photo in taken.photos}) == len(taken.photos), "the same photo twice"
-Markdown(f"{len(taken.photos)} photos are good, and {len(taken.quarantined)} files are set aside. No photo is twice.")
+Markdown(
+    f"{len(taken.photos)} photos are good, and {len(taken.quarantined)} files are set aside. No photo occurs twice."
+)
 
 # %% [markdown]
 # ## Find near-duplicates

@@ -108,11 +108,13 @@ note = current_run.notice()
 figure = plots.learning_rate_range(tested.learning_rates, tested.losses, tested.smoothed, suggestions, note)
 
 # %% [markdown]
-# **What to see.** On the left, the steps are too small to change the loss. In the middle, the loss falls. On the right,
-# it jumps because the steps are too large; with very few photos it may not. A good learning rate lies where the loss
-# falls, clearly below the rate of the minimum. The two orange lines are rules of thumb for it. The smoothed loss lags
-# behind, so both lines lie a little too far to the right. The default of 0.003 comes from training with many seeds, not
-# from these rules.
+# **What to see.** On the left, the steps are too small to change the loss. Then the loss falls. Further right, it
+# usually jumps because the steps are too large. A good learning rate lies where the loss falls, clearly below the rate
+# of the minimum. The two orange lines are rules of thumb for it. The smoothed loss lags behind, so both lines lie a
+# little too far to the right.
+#
+# If the photos are few or easy to tell apart, the loss may never jump. Then its minimum is at the end of the range, and
+# the second rule is of no use. The default of 0.003 comes from training with many seeds, not from these rules.
 
 # %%
 assert tested.learning_rates.max() > current_run.config.learning_rate, "the loss diverged below this run's rate"

@@ -46,8 +46,8 @@ print(result["notice"])
 test = result["test"]
 low, high = test["interval"]
 Markdown(
-    f"With {test['errors']} errors in {test['count']} test photos, the accuracy on new photos of this kind may well be "
-    f"anywhere from {low:.1%} to {high:.1%}."
+    f"{test['count'] - test['errors']} of {test['count']} test photos are right. The accuracy on new photos of this "
+    f"kind may well be anywhere from {low:.1%} to {high:.1%}."
 )
 
 # %% [markdown]
@@ -85,9 +85,9 @@ title = f"The {len(hardest)} test photos with the lowest probability for their t
 figure = artifacts.prediction_figure(current_run, hardest, title)
 
 # %% [markdown]
-# **What to see.** The photos are sorted by the probability of their true class, lowest first. So mistakes are on the
-# left, followed by right predictions with low confidence. Typical reasons are small, cropped or unusually lit bears. A
-# wrong label shows up here as well.
+# **What to see.** The photos are sorted by the probability of their true class, lowest first. Mistakes come first,
+# followed by the right predictions with the lowest confidence. Difficult photos often show the animal small, cropped or
+# in unusual light. A wrong label shows up here as well.
 
 # %% [markdown]
 # ## Is colour alone enough?

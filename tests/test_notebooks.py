@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 TRAINING, BEYOND = SOURCES[:7], SOURCES[7:]
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+MEANINGS = {field.name: field.metadata["help"] for field in dataclasses.fields(RunConfig)}
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def load(name):
@@ -60,13 +62,48 @@ def test_every_setting_is_a_parameter_of_some_notebook():
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_notebooks_are_thin(source):
-    cells = code_cells(source)
-    assert len(cells) <= 12
-    for cell in cells:
-        lines = [line for line in cell.source.splitlines() if line.strip()]
-        assert len(lines) <= 10, cell.source
-        assert not re.search(r"^\s*(def|class) ", cell.source, re.M), cell.source
+def test_a_parameter_is_explained_in_the_words_of_its_setting(source):
+    comments = dict(re.findall(r"^(\w+) = .*?  # (.+)$", source.read_text(encoding="utf-8"), re.M))
+    names = set(parameters(source)) - {"run"}  # which notebook wrote it differs
+    assert {name: comments.get(name) for name in names} == {name: MEANINGS[name] for name in names}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_notebooks_define_nothing(source):
+    for cell in code_cells(source):
+        found = [type(node) for node in ast.walk(ast.parse(cell.source))]
+        assert not {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda} & set(found), cell.source
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_no_comprehension_is_nested(source):
+    for cell in code_cells(source):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, COMPREHENSIONS):
+                inside = [other for other in ast.walk(node) if isinstance(other, COMPREHENSIONS)]
+                assert inside == [node] and len(node.generators) == 1, ast.unparse(node)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_notebook_says_what_it_needs_and_teaches_and_where_to_go_on(source):
+    first, *_, last = jupytext.read(source, fmt="py:percent").cells
+    assert "**Before you start:**" in first.source and "**You will learn**" in first.source
+    assert "**What we learned.**" in last.source
+    for after in SOURCES[SOURCES.index(source) + 1 :][:1]:
+        assert f"[{after.stem}]({after.stem}.ipynb)" in last.source
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_links_to_notebooks_lead_somewhere(source):
+    for name, target in re.findall(r"\[(\w+)\]\((\w+)\.ipynb\)", source.read_text(encoding="utf-8")):
+        assert name == target and source.with_name(f"{target}.ipynb").is_file()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_setup_for_colab_has_the_same_words_everywhere(source):
+    cells = jupytext.read(source, fmt="py:percent").cells
+    (place,) = [number for number, cell in enumerate(cells) if "google.colab" in cell.source]
+    assert cells[place - 1].source == "*Setup for Colab. Elsewhere this only changes to the repository root.*"
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)

@@ -50,11 +50,13 @@ def photo_grid(
         titles: one per photo; may hold line breaks. Empty ones take no space.
         columns: photos per row.
         title: of the whole figure.
-        side_inches: width of one photo.
+        side_inches: width of one photo, and largest height.
     """
     rows = -(-len(photos) // columns)
     lines = max(text.count("\n") + bool(text) for text in titles)
-    size = (side_inches * columns, (side_inches + 0.2 * lines) * rows + (0.4 if title else 0))
+    shapes = [np.shape(photo) for photo in photos]
+    height = side_inches * float(np.clip(max(shape[0] / shape[1] for shape in shapes), 0.4, 1))
+    size = (side_inches * columns, (height + 0.2 * lines) * rows + (0.4 if title else 0))
     figure, axes = new_figure(rows, columns, figsize=size)
     for axis in axes.flat:
         axis.axis("off")
@@ -114,7 +116,7 @@ def learning_curves(history: list[dict], note: str = "") -> Figure:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].set_yscale("log", nonpositive="clip")  # most of the fall would be hidden in a linear one
     axes[0, 1].set_ylim(top=1.01)
-    axes[0, 1].legend(frameon=False, loc="lower right")
+    axes[0, 1].legend(loc="lower right", edgecolor="none")  # on white: the dashed line may pass behind it
     shown = (
         f"Two line charts over {len(epochs)} epochs. The validation loss starts at {val_losses[0]:.2g} and is lowest, "
         f"{min(val_losses):.2g}, at epoch {kept}"
