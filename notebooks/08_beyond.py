@@ -1,15 +1,21 @@
 # %% [markdown]
-# # 8. Beyond: what the article only wished for
+# # 8. Beyond: what could improve the classifier
 #
-# Its last lines suggest more epochs, early stopping, more layers unfrozen, more data, richer augmentation; and there is
-# the alternative, a network of one's own. Here each is tried on the run that the notebooks before left, against the
-# same photos. None of it changes what they wrote.
+# **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [06_evaluate](06_evaluate.ipynb) with the
+# same `run`, or run `make train`. `make beyond` then runs this notebook and the next.
 #
-# **By default this is a glimpse**, minutes on the painted sample with one seed: it shows how each comparison works, and
-# no figure of it should be believed. With `beyond = "whole"` every rung, size and setting is tried, over several seeds.
+# **You will learn** how to test an idea fairly: how to unfreeze more layers, compare settings, train a network from
+# scratch, and measure how much transfer learning gains.
+#
+# The article ends with ideas for improvement: more epochs, early stopping, more unfrozen layers, more data, and richer
+# augmentation. This notebook tries each of them on your run. It does not change what the earlier notebooks wrote.
+#
+# **By default this is a short demonstration** of TIME08 minutes on two cores, with one seed. It shows how each
+# comparison works; its numbers are too few to conclude anything. With `beyond = "whole"` it tries all blocks, sizes and
+# settings, most of them with several seeds. That takes hours.
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -23,131 +29,139 @@ elif os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
 
 # %% tags=["parameters"]
-run = "runs/sample"  # a run that is trained and evaluated: by the notebooks 01 to 06, or `bears train`
-beyond = "glimpse"  # glimpse: two rungs, two sizes, one seed; whole: everything, hours
-fine_tune_learning_rate = 0.00003  # Adam's step size below the head, in the ladder
-fine_tune_epochs = 10  # a rung of the ladder is trained for this many, or fewer
-fine_tune_patience = 3  # epochs without a lower validation loss before a rung's training stops
+run = "runs/sample"  # the folder of a trained and evaluated run
+beyond = "glimpse"  # glimpse: a demonstration of some minutes; whole: everything, for hours
+fine_tune_learning_rate = 0.00003  # step size of Adam for the layers below the head, in the ladder
+fine_tune_epochs = 10  # largest number of epochs per rung of the ladder
+fine_tune_patience = 3  # stop a rung after this many epochs without a lower validation loss
 
 # %%
 from IPython.display import Markdown
 
 from bears_tl.judging import metrics, plots
+from bears_tl.judging.predictions import count_errors
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison, ladder, learning_curves, scratch
 
 knobs = {"fine_tune_epochs": fine_tune_epochs, "fine_tune_patience": fine_tune_patience}
 current_run = Run.open_or_start(run, beyond=beyond, fine_tune_learning_rate=fine_tune_learning_rate, **knobs)
-depth = current_run.config.beyond
-whole, folder = depth == "whole", current_run.path("beyond") / depth
-assert current_run.facts("evaluate") is not None  # or one line says what to run first
+
+# %%
+current_run.check("evaluate")
+config = current_run.config
+whole = config.beyond == "whole"
+folder = current_run.path("beyond") / config.beyond
+tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
+print(f"This run: {count_errors(tests)} of {len(tests)} test photos wrong")
 print(current_run.notice())
 
 # %% [markdown]
-# ## More layers unfrozen: the ladder
+# ## More unfrozen layers: the ladder
 #
-# Rung by rung, blocks of Inception v3 are trained together with the head, from the top down. In the ladder the head's
-# learning rate is a tenth of `learning_rate`, and the body's, `fine_tune_learning_rate`, another tenth; batch norms
-# stay in inference mode, and what lies below the lowest trained block is computed once and kept, so that a rung costs
-# only what it trains.
+# So far we trained only the head. Each *rung* of the ladder also trains the blocks of Inception v3 from the top down to
+# the named one. The demonstration has two rungs: the head alone, and the head with the highest block, `mixed_7c`.
+#
+# The head is already trained, so it gets only a tenth of `learning_rate`. The blocks get `fine_tune_learning_rate`,
+# which is smaller still. Batch normalization stays in inference mode. The frozen part below a rung is computed only
+# once per photo.
 
 # %%
 rows = ladder.climb(current_run, None if whole else ["head", "mixed_7c"])
-assert [row["trained_values"] for row in rows] == sorted(row["trained_values"] for row in rows)
+trained_values = [row["trained_values"] for row in rows]
+assert trained_values == sorted(trained_values)  # every rung trains more than the one before
 
 # %%
 figure = plots.ladder(rows, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left the head alone, then ever more of the body. Where the intervals overlap, the rungs are not told
-# apart. The epoch of the lowest validation loss is kept; "kept 0" above is the head as it was, when no epoch lowered
-# it. With few photos the lower rungs have thousands of weights for each of them; with random weights (the stand-in)
-# unfreezing is the first time that the body learns anything at all.
+# **What to see.** Each rung has its accuracy on validation and test photos, with 95 % intervals. From left to right,
+# more of the network is trained. Where the intervals overlap widely, this test does not show a difference.
 #
-# ## Richer views, and other ways to train the head
+# Above, each line ends with the test result and names the epoch whose weights were kept: the one with the lowest
+# validation loss. "Kept epoch 0" means that no epoch lowered it, so the rung equals the head it started from. A rung
+# has far more weights than there are photos, so it can overfit. If the body has random weights (the stand-in),
+# unfreezing is the first time that it learns anything.
 #
-# One change at a time against the run's own settings, on the same test photos.
+# ## Other augmentation, other training
+#
+# We change one setting, or one group of settings, and train again. Base and variants share their photos and split.
 
 # %%
-tries = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "mixup=0.4"]
+trials = ["brightness=0.3 contrast=0.3 saturation=0.3", "label_smoothing=0.1", "mixup=0.4"]
 if whole:
-    tries += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
-config, seeds = current_run.config, 5 if whole else 1
+    trials += ["hue=0.1", "rotation_degrees=15", "erasing=0.3", "class_weights=balanced", "train_views=4"]
+trials = comparison.others(trials, config)  # without those that the run uses already
+seeds = 5 if whole else 1
 runs = folder / comparison.origin_of(config).name
-tries = comparison.others(tries, config)  # without what the run has already
-tried = comparison.compare(config, tries, seeds, folder / "settings.csv", runs, "08_beyond")
+tried = comparison.compare(config, trials, seeds, folder / "settings.csv", runs, "08_beyond")
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
 # %%
 figure = plots.paired_changes(tried, comparison.STUDY.loss, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left, test photos that only the base or only the variant gets right: settings that matter push a bar
-# far out to one side. Right, the change of the validation loss, the finer measure: below 0 is better. With one seed
-# there is no spread to hold it against. (Label smoothing and mixup aim at other targets than the loss that is shown.)
+# **What to see.** Left: test photos that only the base or only the variant classifies correctly. A setting that matters
+# has a long bar on one side. Right: the change in validation loss, a finer measure; below 0 is better. One seed does
+# not show how much this change varies by chance. Label smoothing and mixup train on softened targets, so they may raise
+# this loss without making more mistakes.
 #
 # ## More epochs, and when to stop
 #
-# Early stopping is on by default: up to 200 epochs, and the weights of the lowest validation loss are kept. Here
-# training goes on regardless for 10, 30 and 100.
+# By default, training stops early: it runs for up to 200 epochs and keeps the weights of the lowest validation loss.
+# Here we train for up to 10, 30 and 100 epochs without stopping early.
 
 # %%
-tries = comparison.others([f"epochs={count} patience={count}" for count in (10, 30, 100)], config)
-comparison.compare(config, tries, seeds, folder / "epochs.csv", runs, "08_beyond")
+trials = comparison.others([f"epochs={count} patience={count}" for count in (10, 30, 100)], config)
+comparison.compare(config, trials, seeds, folder / "epochs.csv", runs, "08_beyond")
 Markdown((folder / "epochs.md").read_text(encoding="utf-8"))
 
 # %% [markdown]
-# **What to see.** Few epochs leave the validation loss high; more lower it, ever more slowly. On the features of
-# trained weights the photos that are right change little: the first epochs find the side of the line, the others only
-# make it surer. On a stand-in's random features a hundred epochs may still win some.
+# **What to see.** Compare the validation loss of the rows. It usually falls with more epochs, more slowly each time. A
+# lower loss does not have to mean fewer mistakes: often the model only becomes more confident.
 #
-# ## The alternative: from scratch
+# ## The alternative: a network from scratch
 #
-# A network of five convolutions and fewer than 200,000 weights, on photos of 128 px, in the time that the transfer run
-# takes (a glimpse: ten seconds). A clock never measures the same twice, so the time is turned into a number of epochs;
-# with that number the same bits come out again.
+# A small network of five convolutional layers learns from the training photos alone, at 128 x 128 pixels. In the
+# demonstration it gets 10 seconds; with `"whole"` it gets as long as the transfer run took. The time is first converted
+# into a number of epochs. With the same number of epochs, the result is the same again.
 
 # %%
 result = scratch.train(current_run, seconds=None if whole else 10)
 print(f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.0f} s")
 print("from scratch:", metrics.sentence(result["test"]))
-wrong = sum(r["predicted"] != r["class_name"] for r in current_run.table("predictions.csv") if r["split"] == "test")
-print(f"transfer: {wrong} of {result['test']['count']} photos wrong")
+print(f"transfer: {count_errors(tests)} of {len(tests)} test photos wrong")
 
 # %% [markdown]
-# ## What transfer buys
+# ## How much transfer learning gains
 #
-# Both again with few training photos, more, and all, judged by the same test photos. The photos of a smaller set
-# are among those of the larger one.
+# We train both methods with few training photos, with more, and with all of them. The test photos stay the same. Each
+# smaller set is part of the larger ones.
 
 # %%
 sizes, seeds, seconds = (learning_curves.SIZES, 3, None) if whole else ((5, 10), 1, 5)
 curves = learning_curves.measure(current_run, sizes, seeds, seconds)
-assert len(curves) == 2 * seeds * len({row["photos_per_class"] for row in curves})
-
-# %%
 classes = len(result["test"]["per_class"])
 figure = plots.transfer_gain(curves, classes, current_run.notice())
 
 # %% [markdown]
-# **What to see.** The height between the curves is what transfer buys, and where the orange one reaches the blue one's
-# height, if it does, is how many photos it is worth. On weights that were trained on a million photos the blue curve is
-# high from the first few photos on. The painted sample with random weights is no such case: no million photos
-# stand behind that body, and the small network, whose every weight is made for these photos, may well do better.
+# **What to see.** The vertical distance between the curves is the gain from transfer learning. To see how many photos
+# it saves, look where the orange curve reaches the height of the blue one, if it does. With weights trained on a
+# million photos, the blue curve is usually high from a few photos on. With the random weights of the stand-in there is
+# no such advantage, and the small network may win.
 #
-# ## Does colour alone do it?
+# ## Is colour alone enough?
 #
-# Before any of these figures is believed: what colour, border and sizes reach by themselves (from `06_evaluate`).
+# Before you trust any of these accuracies, compare them with simple cues. Notebook 06 explains this figure.
 
 # %%
-for row in current_run.table("cues.csv"):
-    share, low, high, body = (
-        float(row[name]) for name in ("accuracy", "interval_low", "interval_high", "body_accuracy")
-    )
-    print(f"{row['cue'].replace('_', ' '):>12}: {share:.1%} ({low:.1%} to {high:.1%}), the body {body:.1%}")
-print("\n".join(current_run.facts("audit")["warnings"]) or "No cue comes near.")
+print("\n".join(current_run.facts("audit")["warnings"]) or "No cue comes within five points of the body's accuracy.")
+figure = plots.cue_accuracies(current_run.table("cues.csv"), current_run.notice())
 
 # %% [markdown]
-# **What we learned.** How each wish is tried: one change at a time, on the same photos, with an interval. What came of
-# it on 551 real photos stands in `results/` (epochs, options, ladder, learning_curves): on such features nothing is
-# left to gain, and five photos a class are enough. On to `09_as_2019`: what the article itself did.
+# **What to see.** A cue that comes close to the orange line could explain the result without any bear being recognized.
+#
+# **What we learned.** An idea is tested by changing one thing at a time, on the same photos, and by reporting the
+# uncertainty. On 551 real photos with trained weights, none of these ideas changed more than one test photo, and five
+# photos per class were enough: [docs/results.md](../docs/results.md) has the tables.
+#
+# Next: [09_as_2019](09_as_2019.ipynb) repeats what the article did.

@@ -1,32 +1,38 @@
 # %% [markdown]
-# # 9. As in 2019: the procedure as it was, and what its faults cost
+# # 9. As in 2019: the article's procedure, and what its choices cost
 #
-# The article ("Doing ML, part 3: CNN") printed 98.92 % for its test. Its code can no longer be run: `tf.contrib` is
-# gone. `bears_tl.article.procedure` is its procedure again, on TF-slim's own graph in a session of TensorFlow 1:
+# **Before you start:** run `make train`, or the notebooks from [01_fetch](01_fetch.ipynb) to
+# [05_train](05_train.ipynb) with the same `run`. `make beyond` runs 08 and this notebook.
 #
-# 1. A random fifth of the photos is the test: 184 of 919, the other 735 train.
-# 2. Inception v3 is built as TF-slim published it and filled from the checkpoint; a new softmax layer is put on its
-#    `PreLogits`, and Adam trains that layer alone.
-# 3. For each of ten epochs, 18 batches of 40 photos are drawn; a random box of each photo is resized by scikit-image,
-#    and half of them are mirrored. The whole network is fed `training: True`.
+# **You will learn** why batch normalization must stay in inference mode in a frozen body, how to measure the cost of
+# one choice at a time, and how to work out what a printed accuracy means.
+#
+# **By default this is a short demonstration** of TIME09 minutes on two cores.
+#
+# The article ("Doing ML, part 3: CNN") printed a test accuracy of 98.92 %. Its code no longer runs, because
+# `tf.contrib` is gone. We repeat its procedure with `bears_tl.article.procedure`, on TF-slim's own graph:
+#
+# 1. A random fifth of the photos is the test: 184 of 919. The other 735 are for training.
+# 2. Inception v3 is restored from TF-slim's checkpoint. Adam trains only a new softmax layer on its `PreLogits`.
+# 3. Ten epochs draw 18 batches of 40 photos each. A random square of each photo is resized, and half of them are
+#    mirrored. The whole network runs with `training: True`.
 # 4. After each epoch, the accuracy of the last batch is printed and a checkpoint is saved.
-# 5. The test photos, cropped at random as well, are judged in ten batches (to spare memory, it seems), and
-#    the ten accuracies are averaged.
+# 5. The test photos are cropped at random too. Their accuracy is the mean over ten batches.
 #
-# Seven of these choices could be made otherwise; five of them are faults. Each is a switch, changed alone:
+# Seven of these choices can be made differently; five of them are faults. Each one is a switch:
 #
-# | switch | as in 2019 | good practice | what is wrong with it |
+# | switch | as in 2019 | current practice | what is wrong with it |
 # | --- | --- | --- | --- |
-# | `batch_norm` | batch | stored | in training the frozen body uses the batch's statistics, in the test stored ones |
-# | `dropout` | on | off | no fault by itself; it came with `training: True` |
-# | `train_views` | random | center | no fault either: the switch shows what augmentation brings |
-# | `test_views` | random | center | the score depends on where the boxes of the test photos happen to lie |
-# | `split` | plain | grouped | near-duplicates may lie on both sides, and the classes' shares are left to chance |
-# | `drawing` | each batch anew | each photo once | in an epoch some photos are drawn twice and others never |
+# | `batch_norm` | batch | stored | training uses the statistics of the batch, the test the stored ones |
+# | `dropout` | on | off | not a fault; it comes with `training: True` |
+# | `train_views` | random | center | not a fault; this switch shows the effect of augmentation |
+# | `test_views` | random | center | the score depends on random crops of the test photos |
+# | `split` | plain | grouped | near-duplicates may be in both parts, and the shares of the classes vary |
+# | `drawing` | each batch anew | each photo once | an epoch repeats some photos and misses others |
 # | `mean` | of batches | of photos | a photo in a small batch counts more than one in a large batch |
 
 # %% [markdown]
-# *The next cell readies Colab; elsewhere it only steps from `notebooks/` to the root of the repository.*
+# *Setup for Colab. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
@@ -40,8 +46,8 @@ elif os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
 
 # %% tags=["parameters"]
-run = "runs/sample"  # the run that the notebooks before wrote; nothing of theirs is changed
-as_2019 = "glimpse"  # glimpse: four training steps, one seed, two switches; whole: everything, five seeds, hours
+run = "runs/sample"  # the folder of a trained run; its training stays as it is
+as_2019 = "glimpse"  # glimpse: a demonstration with four training steps; whole: everything, five seeds, for hours
 
 # %%
 import numpy as np
@@ -49,6 +55,7 @@ from IPython.display import Markdown
 
 from bears_tl.article import claims, reproduction, switches
 from bears_tl.article import plots as plots_2019
+from bears_tl.article.modes import refuse_two_modes
 from bears_tl.errors import InputError
 from bears_tl.judging import paired, plots
 from bears_tl.judging.metrics import wilson_interval
@@ -60,117 +67,123 @@ print(f"{current_run.facts('intake')['count']} photos, {current_run.facts('resto
 print(current_run.notice())
 
 # %% [markdown]
-# ## The alarm: two modes, two bodies
+# ## One body, two modes
 #
-# A batch norm subtracts a mean and divides by a deviation. In inference mode both are stored in the checkpoint; in
-# training mode they are those of the batch. The article fed `training: True` to the whole network, "frozen" body
-# included: its new layer learned on the features of one body and was tested on those of another. So before any
-# training we show the same photos to the network in both modes.
+# Batch normalization subtracts a mean and divides by a standard deviation. In inference mode, both come from the
+# checkpoint. In training mode, both come from the current batch.
+#
+# The article ran the "frozen" body in training mode too. So its new layer was trained on other features than those it
+# got in the test. Before we train anything, we compute the features of the same photos in both modes.
 
 # %%
 trained, served = reproduction.features_in_two_modes(current_run, most=40)
 distances = np.linalg.norm(trained - served, axis=1) / np.linalg.norm(served, axis=1)
-print(f"Distance between the two modes, as a share of the features' length: {distances.mean():.0%} on average")
+print(f"Distance between the modes, relative to the length of the features: {distances.mean():.0%} on average")
 print(f"({distances.min():.0%} to {distances.max():.0%}, over {len(distances)} photos)")
 figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 
 # %% [markdown]
-# **What to see.** Each dot is one of the 2,048 features of one photo; if the two modes agreed, all would lie on the
-# line. 0 % would mean the same features, 100 % that they differ by as much as they are long. Rounding to bfloat16 makes
-# 3 %. The stored statistics of the stand-in were measured on painted photos like the sample's, so there the modes stay
-# near each other. Those of ImageNet were not measured on bears: with its weights of 2015, 40 of 551 real photos gave
-# 77 %. And in training mode a photo's features depend on the other photos of its batch.
+# **What to see.** Each dot is one of the 2,048 features of one photo. If the modes agreed, all dots would be on the
+# line. A distance of 0 % means equal features; at 100 % the difference is as long as the features themselves. Rounding
+# to bfloat16 alone gives 3 %.
 #
-# A body that would be trained in one mode and served in the other is refused, unless it is intended, as in 2019:
+# The stored statistics of the stand-in were measured on painted photos like those of the sample, so there the modes are
+# close. Those of ImageNet were not measured on bears: 551 real photos gave 77 % ([docs/article.md](../docs/article.md)).
+# In training mode, a photo's features also depend on the other photos of its batch.
+#
+# The library refuses a body that is trained in one mode and used in the other, unless this is intended:
 
 # %%
-from bears_tl.article.modes import refuse_two_modes
-
-refuse_two_modes(distances.mean(), intended=True)
 try:
     refuse_two_modes(distances.mean())
-    print("The two modes are near enough to each other: nothing to refuse.")
+    print("Accepted: the two modes are close enough.")
 except InputError as error:
     print("Refused:", error)
+refuse_two_modes(distances.mean(), intended=True)  # as in 2019: never refused
 
 # %% [markdown]
-# ## The procedure, and one switch at a time
+# ## The procedure, changing one switch at a time
 #
-# **By default this is a demonstration**: one seed, four training steps where the article made 180, and two of the
-# seven switches, `batch_norm` and `mean`. So few steps train next to nothing: the accuracies below show how the
-# comparison works and say nothing about 2019. With `as_2019 = "whole"` each switch is changed, over five seeds, with
-# ten epochs each. What is finished is kept in the run's `as_2019` folder and is not done again.
+# The demonstration uses one seed, four training steps (the article made 180) and two of the seven switches,
+# `batch_norm` and `mean`. Four steps train almost nothing. So the accuracies below show how the comparison works and
+# say nothing about 2019.
+#
+# With `as_2019 = "whole"`, each of the seven switches is changed, with ten epochs and five seeds. Finished work is kept
+# in the run's `as_2019` folder and is not repeated.
 
 # %%
 rows = reproduction.reproduce(current_run)
-assert rows[0]["variant"] == "none" and all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+assert rows[0]["variant"] == "none"  # the article's procedure is the base
+assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
 Markdown(paired.table(rows, switches.STUDY))
 
 # %%
 figure = plots.paired_changes(rows, switches.STUDY.loss, current_run.notice())
 
 # %% [markdown]
-# **What to see.** Left, test photos that only the procedure of 2019 (the base) or only the same with one switch changed
-# (the variant) gets right; *p* compares photo by photo, so it is a sharper test than whether the table's intervals
-# overlap. Right, how the loss of these photos changes: where nearly every prediction is right, it still shows how sure
-# they are. `mean` moves nothing: it changes what is printed, not what is right.
+# **What to see.** The base is the procedure of 2019; a variant changes one switch. Left: test photos that only one of
+# the two classifies correctly. *p* compares them photo by photo, which is a sharper test than looking whether two
+# intervals overlap. Right: the change in test loss, which still shows a difference when nearly all photos are right.
+# `mean` changes only the printed accuracy, so it has no effect here.
 #
 # ## The same on real photos
 #
-# The table of 551 real photos, all epochs (`results/as_2019.md` has its seeds and its command):
+# This table comes from 551 real photos and the whole procedure. `results/as_2019.md` names its seeds and its command.
 
 # %%
 results = "results/as_2019.csv"
 if os.path.isfile(results):
     text = paired.table(paired.read(results, switches.STUDY), switches.STUDY)
 else:
-    text = f"`{results}` is not there. `bears as-2019 --run RUN --to {results}` makes it of a run on real photos."
+    text = f"`{results}` is missing: `bears as-2019 --run RUN --to {results}` writes it from a run on real photos."
 Markdown(text)
 
 # %% [markdown]
-# **What it says.** On so easy a set no switch changes an accuracy by more than chance explains. The loss shows more:
-# with stored statistics in training, too, it falls by about half, more than by any other switch, and in every seed. So
-# the two modes are no small matter, and still cost hardly a photo: a layer that was trained on one body's features
-# finds the side of the line on the other's as well, it is only less sure.
+# **What to see.** No switch changes the accuracy significantly; these photos are too easy. The loss shows more: with
+# stored statistics in training, it falls by about half, more than with any other single switch, and in every seed.
+# Batch statistics cost confidence here, but hardly any test photo: the layer trained in one mode still separates the
+# classes in the other.
 #
-# ## 98.92 %, explained
+# ## Where 98.92 % comes from
 #
-# 184 test photos in ten batches: four of 19 and six of 18. A plain mean over the batches depends only on how many wrong
-# photos lie in batches of 19 and how many in batches of 18. We try all possibilities.
+# The test had 184 photos in ten batches: four of 19 and six of 18. So the mean over the batches depends only on the
+# number of wrong photos in the batches of 19, and in those of 18.
 
 # %%
-found = []
-for of_19 in range(4 * 19 + 1):
-    for of_18 in range(6 * 18 + 1):
-        mean = 1 - (of_19 / 19 + of_18 / 18) / 10
-        if of_19 + of_18 <= 3:
-            print(f"{of_19} wrong in batches of 19, {of_18} in batches of 18: {mean:.2%}")
-        found += [(of_19, of_18)] if f"{mean:.2%}" == "98.92%" else []
+for of_19, of_18 in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
+    mean = claims.mean_over_batches(of_19, of_18)
+    print(f"{of_19} wrong in batches of 19, {of_18} in batches of 18: {mean:.2%}")
+found = claims.wrong_counts_printing("98.92%")
+print("98.92% is printed only with", found)
 assert found == [(1, 1)]
-print("98.92% is printed with", found, "only")
+low, high = wilson_interval(182, 184)
+print(f"182 of 184 photos: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%}")
 
 # %% [markdown]
-# **What it says.** Only two wrong photos of 184, one in a batch of each size, print 98.92 %. Counted by photos, that is
-# 182/184 = 98.91 %. And one batch of training printed 0.974359:
+# **What to see.** Only one combination of all possible ones prints 98.92 %: two wrong photos, one in a batch of 19 and
+# one in a batch of 18. Counted per photo, the accuracy is slightly lower, and the interval shows how uncertain it is.
+#
+# During training, the accuracy of one batch was printed as 0.974359. Which count of correct photos, of at most 40,
+# prints this number?
 
 # %%
-low, high = wilson_interval(182, 184)
-print(f"182 of 184: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%}")
-pairs = [(right, size) for size in range(1, 41) for right in range(size + 1)]
-printing = [f"{right}/{size}" for right, size in pairs if f"{right / size:.6f}" == "0.974359"]
-print("0.974359 is", " or ".join(printing))
-assert printing == ["38/39"]
+fractions = claims.fractions_printing("0.974359", most=40)
+print("correct photos and size of the batch:", fractions)
+assert fractions == [(38, 39)]
 
 # %% [markdown]
-# A batch of 40 cannot print 0.974359. One photo was corrupt and left out of it: 38 of 39.
+# So this batch had 39 photos, not 40. The article's code left corrupt photos out of a batch.
 #
-# ## The ledger
+# ## All numbers
 #
-# Every number that the article and its notebook state, with ours beside it (from `results/claims.yaml`).
+# Every number in the article and its notebook, with ours beside it, from `results/claims.yaml`:
 
 # %%
 Markdown(claims.table(claims.read_claims("results/claims.yaml")))
 
 # %% [markdown]
-# **What we learned.** The article's figure is two mistakes among 184 photos, with an interval from 96.1 to 99.7 %. What
-# its faults cost is measured by changing each alone, on the same photos.
+# **What we learned.** The article's 98.92 % means two mistakes in 184 photos, which leaves a wide interval. A frozen
+# body must stay in inference mode. The cost of a choice is measured by changing that choice alone, on the same photos.
+#
+# This is the last notebook. [docs/article.md](../docs/article.md) sums up the comparison with the article, and
+# [docs/results.md](../docs/results.md) has the results on real photos.

@@ -1,6 +1,7 @@
 """The claims ledger: every number in the article and its notebook, compared with ours."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from bears_tl.config import read_yaml
@@ -92,6 +93,57 @@ def table(claims: list[Claim]) -> str:
         cells = (claim.claim, claim.where, _with_unit(claim.stated, claim.unit), ours, claim.status, claim.why)
         lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
+
+
+def mean_over_batches(wrong_in_larger: int, wrong_in_smaller: int, photos: int = 184, batches: int = 10) -> float:
+    """Compute the article's test accuracy: the plain mean of the accuracies of batches of two sizes.
+
+    Args:
+        wrong_in_larger: wrong photos in all batches that have one photo more than the others.
+        wrong_in_smaller: wrong photos in all other batches.
+        photos: number of test photos, divided as by `np.array_split`.
+        batches: number of batches.
+
+    Returns:
+        The mean accuracy, in [0, 1].
+    """
+    size = photos // batches
+    return 1 - (wrong_in_larger / (size + 1) + wrong_in_smaller / size) / batches
+
+
+def wrong_counts_printing(percentage: str, photos: int = 184, batches: int = 10) -> list[tuple[int, int]]:
+    """Find all counts of wrong photos for which `mean_over_batches` prints a given percentage.
+
+    Args:
+        percentage: the printed number with two decimals, such as "98.92%".
+        photos: number of test photos.
+        batches: number of batches.
+
+    Returns:
+        Pairs: wrong photos in all larger batches, wrong photos in all smaller batches.
+    """
+    size, larger = divmod(photos, batches)
+    counts = itertools.product(range(larger * (size + 1) + 1), range((batches - larger) * size + 1))
+    return [pair for pair in counts if f"{mean_over_batches(*pair, photos, batches):.2%}" == percentage]
+
+
+def fractions_printing(number: str, most: int) -> list[tuple[int, int]]:
+    """Find all fractions in [0, 1] that print a given number.
+
+    Args:
+        number: the printed number, such as "0.974359"; fractions are rounded to as many decimals.
+        most: largest denominator.
+
+    Returns:
+        Pairs of numerator and denominator, not reduced.
+    """
+    decimals = len(number.partition(".")[2])
+    return [
+        (part, whole)
+        for whole in range(1, most + 1)
+        for part in range(whole + 1)
+        if f"{part / whole:.{decimals}f}" == number
+    ]
 
 
 def _with_unit(number: float, unit: str) -> str:

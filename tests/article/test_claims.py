@@ -1,14 +1,21 @@
 """The ledger is correct: arithmetic is recomputed, constants are read from the code, and the tables match."""
 
 import dataclasses
-import itertools
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bears_tl.article.claims import STATUSES, Claim, read_claims, table
+from bears_tl.article.claims import (
+    STATUSES,
+    Claim,
+    fractions_printing,
+    mean_over_batches,
+    read_claims,
+    table,
+    wrong_counts_printing,
+)
 from bears_tl.article.views import MAX_ZOOM, prepare_image
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -39,14 +46,8 @@ def test_the_counts_are_arithmetic(claims):
 
 
 def test_98_92_percent_is_two_wrong_photos_one_in_each_kind_of_batch(claims):
-    large, small = 184 % 10, 10 - 184 % 10  # np.array_split: the first batches get one photo more
-    assert (large, small) == (4, 6) and large * 19 + small * 18 == 184
-    printing = [
-        (wrong_of_19, wrong_of_18)
-        for wrong_of_19, wrong_of_18 in itertools.product(range(4 * 19 + 1), range(6 * 18 + 1))
-        if f"{100 * ((large - wrong_of_19 / 19) + (small - wrong_of_18 / 18)) / 10:.2f}" == "98.92"
-    ]
-    assert printing == [(1, 1)]
+    assert [len(batch) for batch in np.array_split(np.arange(184), 10)] == 4 * [19] + 6 * [18]
+    assert wrong_counts_printing("98.92%") == [(1, 1)]
     claim = claims["test accuracy"]
     assert claim.ours == round(100 * 182 / 184, 3) == claims["test accuracy in the text"].ours
     assert f"{100 * 182 / 184:.2f}" == "98.91"  # the mean over photos would print another number
@@ -56,18 +57,32 @@ def test_98_92_percent_is_two_wrong_photos_one_in_each_kind_of_batch(claims):
 
 def test_a_corrupt_test_photo_would_not_change_that():
     """With 181 to 183 test photos the batch counts differ, but there is still one wrong photo in each size."""
-    for large in (1, 2, 3):
-        means = {
-            (i, j): f"{100 * (10 - i / 19 - j / 18) / 10:.2f}" for i in range(19 * large + 1) for j in range(1, 100)
-        }
-        assert [pair for pair, mean in means.items() if mean == "98.92"] == [(1, 1)]
-        assert "98.92" not in {f"{100 * (10 - i / 19) / 10:.2f}" for i in range(19 * large + 1)}
+    for photos in (181, 182, 183):
+        assert wrong_counts_printing("98.92%", photos) == [(1, 1)]
+
+
+def test_the_mean_over_batches_is_that_of_the_procedure():
+    from bears_tl.article.procedure import mean_of_batches
+
+    hits = np.ones(184, bool)
+    hits[[0, 1, 183]] = False  # batches of 19 come first
+    assert mean_over_batches(2, 1) == pytest.approx(mean_of_batches(hits))
+    assert mean_over_batches(0, 0) == 1 and mean_over_batches(4 * 19, 6 * 18) == pytest.approx(0)
+
+
+def test_equal_batches_have_no_larger_ones():
+    assert wrong_counts_printing("95.00%", photos=20, batches=10) == [(0, 1)]
+    assert wrong_counts_printing("99.99%", photos=20, batches=10) == []
+
+
+def test_fractions_are_not_reduced_and_include_the_ends():
+    assert fractions_printing("0.5", 4) == [(1, 2), (2, 4)]
+    assert fractions_printing("1.00", 2) == [(1, 1), (2, 2)] and fractions_printing("0", 1) == [(0, 1)]
 
 
 def test_0_974359_is_38_of_39_and_of_no_full_batch(claims):
     assert f"{38 / 39:.6f}" == "0.974359" == str(claims["accuracy of one training batch"].ours)
-    printing = [(k, n) for n in range(1, 41) for k in range(n + 1) if f"{k / n:.6f}" == "0.974359"]
-    assert printing == [(38, 39)]
+    assert fractions_printing("0.974359", 40) == [(38, 39)]
 
 
 def test_what_the_views_say(claims):
