@@ -88,8 +88,8 @@ figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 # to bfloat16 alone gives 3 %.
 #
 # The stored statistics of the stand-in were measured on painted photos like those of the sample, so there the modes are
-# close. Those of ImageNet were not measured on bears: 551 real photos gave 77 % ([docs/article.md](../docs/article.md)).
-# In training mode, a photo's features also depend on the other photos of its batch.
+# close. Those of ImageNet were not measured on bears: 40 real photos gave 77 %, see
+# [docs/article.md](../docs/article.md). In training mode, a photo's features also depend on the rest of its batch.
 #
 # The library refuses a body that is trained in one mode and used in the other, unless this is intended:
 
