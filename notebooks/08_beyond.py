@@ -10,7 +10,7 @@
 # The article ends with ideas for improvement: more epochs, early stopping, more unfrozen layers, more data, and richer
 # augmentation. This notebook tries each of them on your run. It does not change what the earlier notebooks wrote.
 #
-# **By default this is a short demonstration** of TIME08 minutes on two cores, with one seed. It shows how each
+# **By default this is a short demonstration** of two to three minutes on two cores, with one seed. It shows how each
 # comparison works; its numbers are too few to conclude anything. With `beyond = "whole"` it tries all blocks, sizes and
 # settings, most of them with several seeds. That takes hours.
 

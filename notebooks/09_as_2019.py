@@ -7,7 +7,7 @@
 # **You will learn** why batch normalization must stay in inference mode in a frozen body, how to measure the cost of
 # one choice at a time, and how to work out what a printed accuracy means.
 #
-# **By default this is a short demonstration** of TIME09 minutes on two cores.
+# **By default this is a short demonstration** of two to three minutes on two cores.
 #
 # The article ("Doing ML, part 3: CNN") printed a test accuracy of 98.92 %. Its code no longer runs, because
 # `tf.contrib` is gone. We repeat its procedure with `bears_tl.article.procedure`, on TF-slim's own graph:

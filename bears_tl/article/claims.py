@@ -95,55 +95,49 @@ def table(claims: list[Claim]) -> str:
     return "\n".join(lines)
 
 
-def mean_over_batches(wrong_in_larger: int, wrong_in_smaller: int, photos: int = 184, batches: int = 10) -> float:
-    """Compute the article's test accuracy: the plain mean of the accuracies of batches of two sizes.
+def mean_over_batches(wrong: tuple[int, ...], batches: dict[int, int]) -> float:
+    """Compute the plain mean of the accuracies of batches of unequal size.
+
+    It depends on the number of wrong photos per batch size, not on which of these batches they are in.
 
     Args:
-        wrong_in_larger: wrong photos in all batches that have one photo more than the others.
-        wrong_in_smaller: wrong photos in all other batches.
-        photos: number of test photos, divided as by `np.array_split`.
-        batches: number of batches.
+        wrong: the number of wrong photos in all batches of a size, one per size, in the order of `batches`.
+        batches: photos per batch to the number of such batches.
 
     Returns:
         The mean accuracy, in [0, 1].
     """
-    size = photos // batches
-    return 1 - (wrong_in_larger / (size + 1) + wrong_in_smaller / size) / batches
+    lost = sum(count / size for count, size in zip(wrong, batches, strict=True))
+    return 1 - lost / sum(batches.values())
 
 
-def wrong_counts_printing(percentage: str, photos: int = 184, batches: int = 10) -> list[tuple[int, int]]:
-    """Find all counts of wrong photos for which `mean_over_batches` prints a given percentage.
-
-    Args:
-        percentage: the printed number with two decimals, such as "98.92%".
-        photos: number of test photos.
-        batches: number of batches.
-
-    Returns:
-        Pairs: wrong photos in all larger batches, wrong photos in all smaller batches.
-    """
-    size, larger = divmod(photos, batches)
-    counts = itertools.product(range(larger * (size + 1) + 1), range((batches - larger) * size + 1))
-    return [pair for pair in counts if f"{mean_over_batches(*pair, photos, batches):.2%}" == percentage]
-
-
-def fractions_printing(number: str, most: int) -> list[tuple[int, int]]:
-    """Find all fractions in [0, 1] that print a given number.
+def counts_that_print(percent: str, batches: dict[int, int]) -> list[tuple[int, ...]]:
+    """Find the counts of wrong photos whose `mean_over_batches` is printed as a given number.
 
     Args:
-        number: the printed number, such as "0.974359"; fractions are rounded to as many decimals.
-        most: largest denominator.
+        percent: the printed accuracy in percent, with two decimals, such as "98.92".
+        batches: photos per batch to the number of such batches.
 
     Returns:
-        Pairs of numerator and denominator, not reduced.
+        For each match, the number of wrong photos per batch size, in the order of `batches`.
     """
-    decimals = len(number.partition(".")[2])
-    return [
-        (part, whole)
-        for whole in range(1, most + 1)
-        for part in range(whole + 1)
-        if f"{part / whole:.{decimals}f}" == number
-    ]
+    possible = itertools.product(*(range(size * count + 1) for size, count in batches.items()))
+    return [wrong for wrong in possible if f"{100 * mean_over_batches(wrong, batches):.2f}" == percent]
+
+
+def fractions_that_print(share: str, most: int) -> list[tuple[int, int]]:
+    """Find the counts of right photos whose share of a batch is printed as a given number.
+
+    Args:
+        share: the printed share, such as "0.974359"; shares are rounded to as many decimals.
+        most: the largest batch, in photos.
+
+    Returns:
+        Pairs: right photos, photos in the batch.
+    """
+    decimals = len(share.partition(".")[2])
+    pairs = [(right, size) for size in range(1, most + 1) for right in range(size + 1)]
+    return [(right, size) for right, size in pairs if f"{right / size:.{decimals}f}" == share]
 
 
 def _with_unit(number: float, unit: str) -> str:
