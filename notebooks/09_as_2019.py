@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 9. As in 2019: the article's procedure, and what its choices cost
 #
-# **Before you start:** run `make train`, or the notebooks from [01_fetch](01_fetch.ipynb) to
-# [05_train](05_train.ipynb) with the same `run`. `make beyond` runs 08 and this notebook.
+# **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [06_evaluate](06_evaluate.ipynb) with the
+# same `run`, or run `make train`. After that, `make beyond` runs [08_beyond](08_beyond.ipynb) and this notebook without
+# a browser.
 #
 # **You will learn** why batch normalization must stay in inference mode in a frozen body, how to measure the cost of
 # one choice at a time, and how to work out what a printed accuracy means.
@@ -150,11 +151,12 @@ Markdown(text)
 # number of wrong photos in the batches of 19, and in those of 18.
 
 # %%
-for of_19, of_18 in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
-    mean = claims.mean_over_batches(of_19, of_18)
-    print(f"{of_19} wrong in batches of 19, {of_18} in batches of 18: {mean:.2%}")
-found = claims.wrong_counts_printing("98.92%")
-print("98.92% is printed only with", found)
+batches = {19: 4, 18: 6}  # photos per batch, and how many such batches
+for wrong in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
+    mean = claims.mean_over_batches(wrong, batches)
+    print(f"{wrong[0]} wrong in batches of 19, {wrong[1]} in batches of 18: {mean:.2%}")
+found = claims.counts_that_print("98.92", batches)
+print("98.92 is printed only with", found)
 assert found == [(1, 1)]
 low, high = wilson_interval(182, 184)
 print(f"182 of 184 photos: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%}")
@@ -167,7 +169,7 @@ print(f"182 of 184 photos: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%
 # prints this number?
 
 # %%
-fractions = claims.fractions_printing("0.974359", most=40)
+fractions = claims.fractions_that_print("0.974359", most=40)
 print("correct photos and size of the batch:", fractions)
 assert fractions == [(38, 39)]
 
@@ -183,7 +185,8 @@ Markdown(claims.table(claims.read_claims("results/claims.yaml")))
 
 # %% [markdown]
 # **What we learned.** The article's 98.92 % means two mistakes in 184 photos, which leaves a wide interval. A frozen
-# body must stay in inference mode. The cost of a choice is measured by changing that choice alone, on the same photos.
+# body must stay in inference mode. To measure what a choice costs, change that choice alone and keep the photos.
 #
-# This is the last notebook. [docs/article.md](../docs/article.md) sums up the comparison with the article, and
-# [docs/results.md](../docs/results.md) has the results on real photos.
+# This is the last notebook. [docs/article.md](../docs/article.md) sums up the comparison with the article,
+# [docs/results.md](../docs/results.md) has the results on real photos, and [docs/photos.md](../docs/photos.md) shows
+# how to train on photos of your own.
