@@ -1,35 +1,35 @@
 # %% [markdown]
-# # 9. As in 2019: the article's own procedure, and what its choices cost
+# # 9. As in 2019: the article's procedure, and what its choices cost
 #
 # **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [06_evaluate](06_evaluate.ipynb) with the
-# same `run`, or run `make train`. `make beyond` runs this notebook headless.
+# same `run`, or run `make train`. After that, `make beyond` runs [08_beyond](08_beyond.ipynb) and this notebook without
+# a browser.
 #
-# **You will learn** why a network must train and predict in the same mode, what six other choices change, and what the
-# printed 98.92 % really means.
+# **You will learn** why batch normalization must stay in inference mode in a frozen body, how to measure the cost of
+# one choice at a time, and how to work out what a printed accuracy means.
+#
+# **By default this is a short demonstration** of two to three minutes on two cores.
 #
 # The article ("Doing ML, part 3: CNN") printed a test accuracy of 98.92 %. Its code no longer runs, because
-# `tf.contrib` is gone. `bears_tl.article.procedure` repeats its procedure on TF-slim's own graph, in a session of
-# TensorFlow 1:
+# `tf.contrib` is gone. We repeat its procedure with `bears_tl.article.procedure`, on TF-slim's own graph:
 #
-# 1. A random fifth of the photos is the test: 184 of 919. The other 735 train.
-# 2. Inception v3 is built as TF-slim published it and filled from the checkpoint. A new softmax layer is added after
-#    `PreLogits`, and Adam trains only that layer.
-# 3. Each of ten epochs draws 18 batches of 40 photos. scikit-image resizes a random box of each photo, and half of the
-#    boxes are mirrored. The whole network is fed `training: True`.
+# 1. A random fifth of the photos is the test: 184 of 919. The other 735 are for training.
+# 2. Inception v3 is restored from TF-slim's checkpoint. Adam trains only a new softmax layer on its `PreLogits`.
+# 3. Ten epochs draw 18 batches of 40 photos each. A random square of each photo is resized, and half of them are
+#    mirrored. The whole network runs with `training: True`.
 # 4. After each epoch, the accuracy of the last batch is printed and a checkpoint is saved.
-# 5. The test photos are cropped at random as well. They are tested in ten batches, and the ten accuracies are averaged.
+# 5. The test photos are cropped at random too. Their accuracy is the mean over ten batches.
 #
-# Seven of these choices could be made differently; five of them are faults. Each is a switch, and we change one switch
-# at a time:
+# Seven of these choices can be made differently; five of them are faults. Each one is a switch:
 #
-# | switch | in 2019 | current practice | problem |
+# | switch | as in 2019 | current practice | what is wrong with it |
 # | --- | --- | --- | --- |
-# | `batch_norm` | batch | stored | the frozen body uses batch statistics in training and stored ones in the test |
-# | `dropout` | on | off | not a fault; it came with `training: True` |
-# | `train_views` | random | center | not a fault; the switch shows the effect of augmentation |
-# | `test_views` | random | center | the score depends on where the random boxes of the test photos lie |
-# | `split` | plain | grouped | near-duplicates may be in both sets, and class shares depend on chance |
-# | `drawing` | each batch anew | each photo once | an epoch uses some photos twice and others never |
+# | `batch_norm` | batch | stored | training uses the statistics of the batch, the test the stored ones |
+# | `dropout` | on | off | not a fault; it comes with `training: True` |
+# | `train_views` | random | center | not a fault; this switch shows the effect of augmentation |
+# | `test_views` | random | center | the score depends on random crops of the test photos |
+# | `split` | plain | grouped | near-duplicates may be in both parts, and the shares of the classes vary |
+# | `drawing` | each batch anew | each photo once | an epoch repeats some photos and misses others |
 # | `mean` | of batches | of photos | a photo in a small batch counts more than one in a large batch |
 
 # %% [markdown]
@@ -47,8 +47,8 @@ elif os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
 
 # %% tags=["parameters"]
-run = "runs/sample"  # a trained and evaluated run; its other files stay as they are
-as_2019 = "glimpse"  # glimpse: a demonstration, minutes; whole: everything, hours
+run = "runs/sample"  # the folder of a trained run; its training stays as it is
+as_2019 = "glimpse"  # glimpse: a demonstration with four training steps; whole: everything, five seeds, for hours
 
 # %%
 import numpy as np
@@ -68,118 +68,125 @@ print(f"{current_run.facts('intake')['count']} photos, {current_run.facts('resto
 print(current_run.notice())
 
 # %% [markdown]
-# ## Two modes of one body
+# ## One body, two modes
 #
-# A batch norm subtracts a mean and divides by a standard deviation. In inference mode, both are stored in the
-# checkpoint. In training mode, both are computed from the batch. The article fed `training: True` to the whole network,
-# including the "frozen" body. So its new layer was trained on features of one mode and tested on features of the other.
+# Batch normalization subtracts a mean and divides by a standard deviation. In inference mode, both come from the
+# checkpoint. In training mode, both come from the current batch.
 #
-# Before any training, we compute the features of the same photos in both modes.
+# The article ran the "frozen" body in training mode too. So its new layer was trained on other features than those it
+# got in the test. Before we train anything, we compute the features of the same photos in both modes.
 
 # %%
 trained, served = reproduction.features_in_two_modes(current_run, most=40)
 distances = np.linalg.norm(trained - served, axis=1) / np.linalg.norm(served, axis=1)
-print(f"distance between the modes, as a share of the length of the features: {distances.mean():.0%} on average")
+print(f"Distance between the modes, relative to the length of the features: {distances.mean():.0%} on average")
 print(f"({distances.min():.0%} to {distances.max():.0%}, over {len(distances)} photos)")
-
-# %%
 figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 
 # %% [markdown]
-# **What to see.** Each dot is one of the 2,048 features of one photo. If both modes agreed, all dots would lie on the
-# line. A distance of 0 % means equal features; 100 % means that they differ by as much as they are long. For
-# comparison: rounding to bfloat16 gives 3 %. The statistics of the stand-in were measured on painted photos like those
-# of the sample, so its modes are close. ImageNet's statistics were not measured on bears: with the weights of 2015, 40
-# of the 551 real photos gave 77 %. In training mode, a photo's features also depend on the other photos in its batch.
+# **What to see.** Each dot is one of the 2,048 features of one photo. If the modes agreed, all dots would be on the
+# line. A distance of 0 % means equal features; at 100 % the difference is as long as the features themselves. Rounding
+# to bfloat16 alone gives 3 %.
 #
-# `bears_tl` refuses to train a body in one mode and use it in the other, unless this is intended, as it is here:
+# The stored statistics of the stand-in were measured on painted photos like those of the sample, so there the modes are
+# close. Those of ImageNet were not measured on bears: 40 real photos gave 77 %, see
+# [docs/article.md](../docs/article.md). In training mode, a photo's features also depend on the rest of its batch.
+#
+# The library refuses a body that is trained in one mode and used in the other, unless this is intended:
 
 # %%
-refuse_two_modes(distances.mean(), intended=True)
 try:
     refuse_two_modes(distances.mean())
-    print("The two modes are close enough: nothing to refuse.")
+    print("Accepted: the two modes are close enough.")
 except InputError as error:
     print("Refused:", error)
+refuse_two_modes(distances.mean(), intended=True)  # as in 2019: never refused
 
 # %% [markdown]
-# ## One switch at a time
+# ## The procedure, changing one switch at a time
 #
-# **By default this is a short demonstration**: one seed, four training steps (the article made 180), and two of the
-# seven switches, `batch_norm` and `mean`. Four steps train almost nothing. The accuracies below show how the comparison
-# works and say nothing about 2019. `as_2019 = "whole"` changes each switch, with ten epochs and five seeds. Finished
-# results are kept in the run's `as_2019` folder.
+# The demonstration uses one seed, four training steps (the article made 180) and two of the seven switches,
+# `batch_norm` and `mean`. Four steps train almost nothing. So the accuracies below show how the comparison works and
+# say nothing about 2019.
+#
+# With `as_2019 = "whole"`, each of the seven switches is changed, with ten epochs and five seeds. Finished work is kept
+# in the run's `as_2019` folder and is not repeated.
 
 # %%
 rows = reproduction.reproduce(current_run)
-assert rows[0]["variant"] == "none" and all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+assert rows[0]["variant"] == "none"  # the article's procedure is the base
+assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
 Markdown(paired.table(rows, switches.STUDY))
 
 # %%
 figure = plots.paired_changes(rows, switches.STUDY.loss, current_run.notice())
 
 # %% [markdown]
-# **What to see.** On the left, the bars count the test photos that only the procedure of 2019 (the base) or only the
-# version with one switch changed (the variant) gets right. *p* compares them photo by photo, which is more sensitive
-# than asking whether two intervals overlap. On the right is the change of the test loss. It shows differences in
-# confidence where nearly every prediction is right. `mean` changes only the printed number, not the predictions.
+# **What to see.** The base is the procedure of 2019; a variant changes one switch. Left: test photos that only one of
+# the two classifies correctly. *p* compares them photo by photo, which is a sharper test than looking whether two
+# intervals overlap. Right: the change in test loss, which still shows a difference when nearly all photos are right.
+# `mean` changes only the printed accuracy, so it has no effect here.
 #
 # ## The same on real photos
 #
-# This is the table of 551 real photos with all epochs. `results/as_2019.md` has its command.
+# This table comes from 551 real photos and the whole procedure. `results/as_2019.md` names its seeds and its command.
 
 # %%
 results = "results/as_2019.csv"
 if os.path.isfile(results):
     text = paired.table(paired.read(results, switches.STUDY), switches.STUDY)
 else:
-    text = f"`{results}` is missing. `bears as-2019 --run RUN --to {results}` writes it from a run on real photos."
+    text = f"`{results}` is missing: `bears as-2019 --run RUN --to {results}` writes it from a run on real photos."
 Markdown(text)
 
 # %% [markdown]
-# **What to see.** These photos are easy: no switch changes the accuracy by more than chance explains. The loss is more
-# sensitive. With stored statistics in training it falls by about half, more than with any other switch, and in every
-# seed. So the two modes differ a lot and yet cost hardly a photo: the new layer still separates the classes, but its
-# confidence is lower.
+# **What to see.** No switch changes the accuracy significantly; these photos are too easy. The loss shows more: with
+# stored statistics in training, it falls by about half, more than with any other single switch, and in every seed.
+# Batch statistics cost confidence here, but hardly any test photo: the layer trained in one mode still separates the
+# classes in the other.
 #
-# ## What 98.92 % means
+# ## Where 98.92 % comes from
 #
-# The 184 test photos were tested in ten batches: four of 19 and six of 18. The plain mean over batches depends only on
-# how many wrong photos are in batches of 19 and how many in batches of 18. We try all combinations.
+# The test had 184 photos in ten batches: four of 19 and six of 18. So the mean over the batches depends only on the
+# number of wrong photos in the batches of 19, and in those of 18.
 
 # %%
-found = claims.counts_that_print("98.92", {19: 4, 18: 6})
-print("98.92 is printed with (wrong in batches of 19, wrong in batches of 18):", found)
+batches = {19: 4, 18: 6}  # photos per batch, and how many such batches
+for wrong in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
+    mean = claims.mean_over_batches(wrong, batches)
+    print(f"{wrong[0]} wrong in batches of 19, {wrong[1]} in batches of 18: {mean:.2%}")
+found = claims.counts_that_print("98.92", batches)
+print("98.92 is printed only with", found)
 assert found == [(1, 1)]
-
-# %% [markdown]
-# Only two wrong photos, one in a batch of each size, print 98.92 %. Counted by photos, the accuracy is:
-
-# %%
 low, high = wilson_interval(182, 184)
-print(f"182 of 184: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%}")
+print(f"182 of 184 photos: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%}")
 
 # %% [markdown]
-# The article also printed an accuracy of 0.974359 for one training batch.
+# **What to see.** Only one combination of all possible ones prints 98.92 %: two wrong photos, one in a batch of 19 and
+# one in a batch of 18. Counted per photo, the accuracy is slightly lower, and the interval shows how uncertain it is.
+#
+# During training, the accuracy of one batch was printed as 0.974359. Which count of correct photos, of at most 40,
+# prints this number?
 
 # %%
-found = claims.fractions_that_print("0.974359", most=40)
-print("0.974359 is printed with (right, photos):", found)
-assert found == [(38, 39)]
+fractions = claims.fractions_that_print("0.974359", most=40)
+print("correct photos and size of the batch:", fractions)
+assert fractions == [(38, 39)]
 
 # %% [markdown]
-# A batch of 40 photos cannot print 0.974359. One photo was corrupt and left out: 38 of 39.
+# So this batch had 39 photos, not 40. The article's code left corrupt photos out of a batch.
 #
-# ## All numbers of the article
+# ## All numbers
 #
-# The table has every number that the article and its notebook state, and ours beside it (from `results/claims.yaml`).
+# Every number in the article and its notebook, with ours beside it, from `results/claims.yaml`:
 
 # %%
 Markdown(claims.table(claims.read_claims("results/claims.yaml")))
 
 # %% [markdown]
-# **What we learned.** The article's number means two mistakes in 184 photos, with an interval from 96.1 to 99.7 %.
-# Changing one choice at a time on the same photos shows what each one costs. The mode of the batch norm costs the most.
+# **What we learned.** The article's 98.92 % means two mistakes in 184 photos, which leaves a wide interval. A frozen
+# body must stay in inference mode. To measure what a choice costs, change that choice alone and keep the photos.
 #
-# This was the last notebook. [docs/article.md](../docs/article.md) has these results on one page, and
-# [docs/photos.md](../docs/photos.md) shows how to train on your own photos.
+# This is the last notebook. [docs/article.md](../docs/article.md) sums up the comparison with the article,
+# [docs/results.md](../docs/results.md) has the results on real photos, and [docs/photos.md](../docs/photos.md) shows
+# how to train on photos of your own.

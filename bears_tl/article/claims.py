@@ -95,31 +95,49 @@ def table(claims: list[Claim]) -> str:
     return "\n".join(lines)
 
 
-def counts_that_print(percent: str, batches: dict[int, int]) -> list[tuple[int, ...]]:
-    """Find the counts of wrong photos whose mean accuracy over batches prints as a given number.
+def mean_over_batches(wrong: tuple[int, ...], batches: dict[int, int]) -> float:
+    """Compute the plain mean of the accuracies of batches of unequal size.
 
-    A plain mean over unequal batches depends on the wrong photos per batch size, not on the batch they are in.
+    It depends on the number of wrong photos per batch size, not on which of these batches they are in.
 
     Args:
-        percent: the printed accuracy, with two digits after the point, such as "98.92".
+        wrong: the number of wrong photos in all batches of a size, one per size, in the order of `batches`.
         batches: photos per batch to the number of such batches.
 
     Returns:
-        For each match, the wrong photos in the batches of each size, in the order of `batches`.
+        The mean accuracy, in [0, 1].
     """
-    wrong = itertools.product(*(range(size * count + 1) for size, count in batches.items()))
-    total = sum(batches.values())
-    return [
-        counts
-        for counts in wrong
-        if f"{100 * (total - sum(count / size for count, size in zip(counts, batches, strict=True))) / total:.2f}"
-        == percent
-    ]
+    lost = sum(count / size for count, size in zip(wrong, batches, strict=True))
+    return 1 - lost / sum(batches.values())
+
+
+def counts_that_print(percent: str, batches: dict[int, int]) -> list[tuple[int, ...]]:
+    """Find the counts of wrong photos whose `mean_over_batches` is printed as a given number.
+
+    Args:
+        percent: the printed accuracy in percent, with two decimals, such as "98.92".
+        batches: photos per batch to the number of such batches.
+
+    Returns:
+        For each match, the number of wrong photos per batch size, in the order of `batches`.
+    """
+    possible = itertools.product(*(range(size * count + 1) for size, count in batches.items()))
+    return [wrong for wrong in possible if f"{100 * mean_over_batches(wrong, batches):.2f}" == percent]
 
 
 def fractions_that_print(share: str, most: int) -> list[tuple[int, int]]:
-    """Find the pairs (right, photos), with up to `most` photos, whose share prints as a given number of six digits."""
-    return [(right, size) for size in range(1, most + 1) for right in range(size + 1) if f"{right / size:.6f}" == share]
+    """Find the counts of right photos whose share of a batch is printed as a given number.
+
+    Args:
+        share: the printed share, such as "0.974359"; shares are rounded to as many decimals.
+        most: the largest batch, in photos.
+
+    Returns:
+        Pairs: right photos, photos in the batch.
+    """
+    decimals = len(share.partition(".")[2])
+    pairs = [(right, size) for size in range(1, most + 1) for right in range(size + 1)]
+    return [(right, size) for right, size in pairs if f"{right / size:.{decimals}f}" == share]
 
 
 def _with_unit(number: float, unit: str) -> str:

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bears_tl.article.claims import STATUSES, Claim, counts_that_print, fractions_that_print, read_claims, table
+from bears_tl.article.claims import (
+    STATUSES,
+    Claim,
+    counts_that_print,
+    fractions_that_print,
+    mean_over_batches,
+    read_claims,
+    table,
+)
 from bears_tl.article.views import MAX_ZOOM, prepare_image
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -38,21 +46,40 @@ def test_the_counts_are_arithmetic(claims):
 
 
 def test_98_92_percent_is_two_wrong_photos_one_in_each_kind_of_batch(claims):
-    large, small = 184 % 10, 10 - 184 % 10  # np.array_split: the first batches get one photo more
-    assert (large, small) == (4, 6) and large * 19 + small * 18 == 184
-    printing = counts_that_print("98.92", {19: large, 18: small})
-    assert printing == [(1, 1)]
+    assert [len(batch) for batch in np.array_split(np.arange(184), 10)] == 4 * [19] + 6 * [18]
+    assert counts_that_print("98.92", {19: 4, 18: 6}) == [(1, 1)]
     claim = claims["test accuracy"]
     assert claim.ours == round(100 * 182 / 184, 3) == claims["test accuracy in the text"].ours
     assert f"{100 * 182 / 184:.2f}" == "98.91"  # the mean over photos would print another number
     low, high = wilson_interval(182, 184)
-    assert f"{100 * low:.1f} to {100 * high:.1f} %" == "96.1 to 99.7 %" and "96.1 to 99.7 %" in claim.why
+    assert f"{low:.1%} {high:.1%}" == "96.1% 99.7%" and "96.1 to 99.7 %" in claim.why
 
 
 def test_a_corrupt_test_photo_would_not_change_that():
     """With 181 to 183 test photos the batch counts differ, but there is still one wrong photo in each size."""
     for large in (1, 2, 3):
         assert counts_that_print("98.92", {19: large, 18: 10 - large}) == [(1, 1)]
+
+
+def test_the_mean_over_batches_is_that_of_the_procedure():
+    from bears_tl.article.procedure import mean_of_batches
+
+    hits = np.ones(184, bool)
+    hits[[0, 1, 183]] = False  # batches of 19 come first
+    batches = {19: 4, 18: 6}
+    assert mean_over_batches((2, 1), batches) == pytest.approx(mean_of_batches(hits))
+    assert mean_over_batches((0, 0), batches) == 1
+    assert mean_over_batches((4 * 19, 6 * 18), batches) == pytest.approx(0)
+
+
+def test_equal_batches_are_one_size():
+    assert counts_that_print("95.00", {2: 10}) == [(1,)]
+    assert counts_that_print("99.99", {2: 10}) == []
+
+
+def test_fractions_are_not_reduced_and_include_the_ends():
+    assert fractions_that_print("0.5", most=4) == [(1, 2), (2, 4)]
+    assert fractions_that_print("1.00", most=2) == [(1, 1), (2, 2)] and fractions_that_print("0", most=1) == [(0, 1)]
 
 
 def test_0_974359_is_38_of_39_and_of_no_full_batch(claims):
