@@ -48,7 +48,7 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder of a trained run; its training stays as it is
-as_2019 = "glimpse"  # glimpse: a demonstration with four training steps; whole: everything, five seeds, for hours
+as_2019 = "glimpse"  # glimpse: a demonstration, minutes; whole: everything, hours
 
 # %%
 import numpy as np
@@ -81,6 +81,8 @@ trained, served = reproduction.features_in_two_modes(current_run, most=40)
 distances = np.linalg.norm(trained - served, axis=1) / np.linalg.norm(served, axis=1)
 print(f"Distance between the modes, relative to the length of the features: {distances.mean():.0%} on average")
 print(f"({distances.min():.0%} to {distances.max():.0%}, over {len(distances)} photos)")
+
+# %%
 figure = plots_2019.two_modes(served[0], trained[0], current_run.notice())
 
 # %% [markdown]
@@ -155,16 +157,24 @@ batches = {19: 4, 18: 6}  # photos per batch, and how many such batches
 for wrong in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
     mean = claims.mean_over_batches(wrong, batches)
     print(f"{wrong[0]} wrong in batches of 19, {wrong[1]} in batches of 18: {mean:.2%}")
+
+# %% [markdown]
+# One of these prints 98.92 %. Does any other? We try all possible pairs.
+
+# %%
 found = claims.counts_that_print("98.92", batches)
-print("98.92 is printed only with", found)
+print("(wrong in batches of 19, wrong in batches of 18):", found)
 assert found == [(1, 1)]
+
+# %% [markdown]
+# So two of the 184 photos were wrong, one in a batch of 19 and one in a batch of 18. Counted per photo, the accuracy is
+# slightly lower, and its interval shows how uncertain it is:
+
+# %%
 low, high = wilson_interval(182, 184)
 print(f"182 of 184 photos: {182 / 184:.2%}, 95 % interval {low:.1%} to {high:.1%}")
 
 # %% [markdown]
-# **What to see.** Only one combination of all possible ones prints 98.92 %: two wrong photos, one in a batch of 19 and
-# one in a batch of 18. Counted per photo, the accuracy is slightly lower, and the interval shows how uncertain it is.
-#
 # During training, the accuracy of one batch was printed as 0.974359. Which count of correct photos, of at most 40,
 # prints this number?
 
