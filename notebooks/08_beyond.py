@@ -31,7 +31,7 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder of a trained and evaluated run
-beyond = "glimpse"  # glimpse: a demonstration of some minutes; whole: everything, for hours
+beyond = "glimpse"  # glimpse: a demonstration, minutes; whole: everything, hours
 fine_tune_learning_rate = 0.00003  # step size of Adam for the layers below the head, in the ladder
 fine_tune_epochs = 10  # largest number of epochs per rung of the ladder
 fine_tune_patience = 3  # stop a rung after this many epochs without a lower validation loss

@@ -48,7 +48,7 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder of a trained run; its training stays as it is
-as_2019 = "glimpse"  # glimpse: a demonstration with four training steps; whole: everything, five seeds, for hours
+as_2019 = "glimpse"  # glimpse: a demonstration, minutes; whole: everything, hours
 
 # %%
 import numpy as np
