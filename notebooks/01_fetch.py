@@ -8,8 +8,9 @@
 # of each class look like.
 #
 # The name of a photo's folder is its class. By default the photos are a *sample*: three kinds of bears that this
-# project paints itself, so no download is needed. To use other photos, set `photos` to a folder that holds one folder
-# per class, an archive, a URL or a Google Drive id. The article's 919 photos have the id
+# project paints itself, so no download is needed. To use other photos, set `photos` to an archive, a URL, a Google
+# Drive id, or a folder that holds one folder per class. Set `run` to a new folder as well, such as `runs/birds`, and
+# use that `run` in all later notebooks: a run cannot change its photos. The article's 919 photos have the id
 # `1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n`.
 
 # %% [markdown]

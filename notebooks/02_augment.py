@@ -54,7 +54,8 @@ from bears_tl.serving.cleaner import Cleaner
 
 # %% [markdown]
 # This notebook saves the settings of the views in the run, and notebook 05 trains with them. If the run already has
-# settings, it keeps them, except for those that you change above.
+# settings, it keeps them, except for those that differ from the defaults above. So changing a value back to its default
+# has no effect on this run: use a new `run` for that.
 
 # %%
 effects = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}

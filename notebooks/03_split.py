@@ -6,7 +6,7 @@
 # **You will learn** how to divide photos so that the test result is honest: the same shares in every class, and no
 # copies of training photos in the test.
 #
-# - **train**: the head learns from these photos.
+# - **train**: the last layer, the *head*, learns from these photos (notebook 05).
 # - **val** (validation): these photos decide when training stops.
 # - **test**: these photos are used once, at the end, for the accuracy that we report.
 #

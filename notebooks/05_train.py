@@ -126,10 +126,12 @@ Markdown(
 # %% [markdown]
 # ## Would more epochs help?
 #
-# Early stopping decides for you. To try it yourself, train for fixed numbers of epochs and compare the test results:
+# Training stops when the validation loss no longer falls (*early stopping*), so you need not choose. To see what it
+# saves, run this in a terminal, in the root of the repository. It looks at the test photos several times, so it is for
+# curiosity only: choose settings by the validation loss, never by the test.
 #
 #     for n in 10 30 100; do
-#         bears train --config configs/sample.yaml --set epochs=$n --set patience=$n --run runs/epochs_$n | grep test:
+#         .venv/bin/bears train --set epochs=$n --set patience=$n --run runs/epochs_$n | grep test:
 #     done
 #
 # ## The body did not change

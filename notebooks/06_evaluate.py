@@ -101,9 +101,9 @@ figure = plots.cue_accuracies(current_run.table("cues.csv"), result["notice"])
 
 # %% [markdown]
 # **What to see.** Each bar is the accuracy from one cue alone, with its interval. The orange line is the accuracy of
-# the head on the body's features. If a cue comes within five points of it, the run warns: this test cannot show that
-# the network recognizes more than that cue. On the painted sample, colour alone gets far because the bears differ in
-# colour.
+# the head on the body's features. If a cue comes within five percentage points of it, the run warns: this test cannot
+# show that the network recognizes more than that cue. On the painted sample, colour alone gets far because the bears
+# differ in colour.
 
 # %%
 print("\n".join(result["warnings"]) or "No cue comes within five points of the body's accuracy.")
