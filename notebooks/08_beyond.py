@@ -152,12 +152,13 @@ figure = plots.transfer_gain(curves, classes, current_run.notice())
 # **What to see.** The vertical distance between the curves is the gain from transfer learning. To see how many photos
 # it saves, look how far to the right the orange curve gets as high as the blue one, if it does.
 #
-# The demonstration gives each network from scratch only 5 seconds, which is too short for a fair comparison; with
-# `"whole"`, each gets as long as the transfer run took. With weights trained on a million photos, the blue curve is
-# usually high from a few photos on.
+# The demonstration gives each network from scratch 5 seconds, so how high the orange curve gets depends on the speed of
+# your machine. With `"whole"`, each network gets as long as the transfer run took. With weights trained on a million
+# photos, the blue curve is usually high from a few photos on.
 #
-# With a stand-in body, a high blue curve is no gain from transfer learning. The bears of the painted sample differ in
-# colour, and even random weights pass on colours. The next section shows how far colour alone gets.
+# With a stand-in body, this figure says nothing about transfer learning. The bears of the painted sample differ in
+# colour, so random weights do well too, and the small network may do better. The next section shows how far colour
+# alone gets.
 #
 # ## Is colour alone enough?
 #

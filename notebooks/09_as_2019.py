@@ -127,7 +127,7 @@ figure = plots.paired_changes(rows, switches.STUDY.loss, current_run.notice())
 # **What to see.** The base is the procedure of 2019; a variant changes one switch. Left: test photos that only one of
 # the two classifies correctly. *p* compares them photo by photo, which is a sharper test than looking whether two
 # intervals overlap. Right: the change in test loss, which still shows a difference when nearly all photos are right.
-# `mean` changes only the printed accuracy, so it has no effect here.
+# `mean` changes only the printed accuracy, the last column of the table, so it has no effect in this figure.
 #
 # ## The same on real photos
 #
@@ -154,9 +154,9 @@ Markdown(text)
 
 # %%
 batches = {19: 4, 18: 6}  # photos per batch, and how many such batches
-for wrong in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
-    mean = claims.mean_over_batches(wrong, batches)
-    print(f"{wrong[0]} wrong in batches of 19, {wrong[1]} in batches of 18: {mean:.2%}")
+for of_19, of_18 in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3)]:
+    mean = claims.mean_over_batches((of_19, of_18), batches)
+    print(f"{of_19} wrong in batches of 19, {of_18} in batches of 18: {mean:.2%}")
 
 # %% [markdown]
 # One of these prints 98.92 %. Does any other? We try all possible pairs.

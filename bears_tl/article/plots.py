@@ -16,7 +16,7 @@ def two_modes(served: np.ndarray, trained: np.ndarray, note: str = "") -> Figure
     """
     figure, ((axis,),) = new_figure(figsize=(4.6, 4.4))
     most = 1.05 * max(served.max(), trained.max())
-    axis.plot([0, most], [0, most], color=ORANGE, linewidth=1, label="equal in both modes")
+    axis.plot([0, most], [0, most], color=ORANGE, linewidth=1.5, label="equal in both modes", zorder=3)
     axis.plot(served, trained, ".", color=BLUE, markersize=3, alpha=0.5)
     axis.set_xlim(0, most)
     axis.set_ylim(0, most)
