@@ -1,11 +1,10 @@
 """TensorFlow's own tutorial on transfer learning, with Inception v3: the whole training that a beginner would copy."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from bears_tl.inception.backbone import Backbone
+from bears_tl.judging.predictions import labels_of
+from bears_tl.photos.splits import SPLITS
 from bears_tl.photos.views import IMAGE_SIZE_PX
 from bears_tl.tensorflow import tf
 
@@ -18,7 +17,7 @@ ROTATION = 0.2  # up to this share of a circle, either way
 
 
 def train_and_test(
-    folder: str | Path, rows: Iterable[dict], checkpoint: str | Path, epochs: int = EPOCHS
+    folder: str | Path, rows: list[dict], checkpoint: str | Path, epochs: int = EPOCHS
 ) -> tuple[int, int]:
     """Train a new layer on a frozen Inception v3 as the tutorial does, and count the test photos it gets right.
 
@@ -35,14 +34,14 @@ def train_and_test(
     """
     import keras
 
-    rows = list(rows)
     class_names = sorted({row["class_name"] for row in rows})
 
+    splits = {split: [row for row in rows if row["split"] == split] for split in SPLITS}
+
     def load(split: str) -> tf.data.Dataset:
-        members = [row for row in rows if row["split"] == split]
+        members = splits[split]
         paths = [str(Path(folder, row["path"])) for row in members]
-        labels = [class_names.index(row["class_name"]) for row in members]
-        photos = tf.data.Dataset.from_tensor_slices((paths, labels))
+        photos = tf.data.Dataset.from_tensor_slices((paths, labels_of(members, class_names)))
         if split == "train":
             photos = photos.shuffle(len(members), seed=0)
         photos = photos.map(lambda path, label: (_read(path), label), num_parallel_calls=tf.data.AUTOTUNE)
@@ -61,8 +60,7 @@ def train_and_test(
     model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(load("train"), validation_data=load("val"), epochs=epochs, shuffle=False, verbose=0)
     predicted = model.predict(load("test"), verbose=0).argmax(axis=1)
-    labels = [class_names.index(row["class_name"]) for row in rows if row["split"] == "test"]
-    return int((predicted == np.array(labels)).sum()), len(labels)
+    return int((predicted == labels_of(splits["test"], class_names)).sum()), len(predicted)
 
 
 def _read(path: tf.Tensor) -> tf.Tensor:

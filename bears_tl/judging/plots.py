@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bears_tl.files import atomic_path
+from bears_tl.files import write_bytes
 from bears_tl.judging import paired
 
 # One palette for all figures. Blue and orange differ for colour-blind readers too; orange highlights, grey is context.
@@ -35,9 +35,15 @@ class NotebookFigure(Figure):
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG, completely or not at all, and close it."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    write_bytes(path, to_png(figure))
+
+
+def to_png(figure: Figure) -> bytes:
+    """Render a figure as PNG and close it, so that a notebook does not show it as well."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
+    return png.getvalue()
 
 
 def photo_grid(
@@ -366,12 +372,6 @@ def predictions(
     return finish(figure, title, textwrap.shorten(shown, 400), note)
 
 
-def add_note(figure: Figure, note: str) -> None:
-    """Write a notice below a figure, in red; do nothing where there is none."""
-    if note:
-        figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color=RED, wrap=True)
-
-
 def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigure, np.ndarray]:
     """Start a figure that has an alt text, with axes [rows, columns]; `finish` completes it."""
     figure, axes = plt.subplots(
@@ -383,9 +383,10 @@ def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigu
 
 
 def finish(figure: NotebookFigure, title: str, shown: str, note: str = "") -> Figure:
-    """Add the title and the note, and make the alt text of the title and what is shown."""
+    """Add the title and, below in red, the note; make the alt text of title, what is shown, and note."""
     if title:
         figure.suptitle(title, fontsize=11)
+    if note:
+        figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color=RED, wrap=True)
     figure.alt = ". ".join(text.rstrip(".") for text in (title, shown, note) if text) + "."
-    add_note(figure, note)
     return figure

@@ -41,6 +41,11 @@ def labels_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
     return np.array([class_names.index(row["class_name"]) for row in rows], dtype=np.int64)
 
 
+def true_probabilities(rows: list[dict], class_names: list[str]) -> np.ndarray:
+    """Give float32 [n] in [0, 1], the probability of each row's true class."""
+    return probabilities_of(rows, class_names)[np.arange(len(rows)), labels_of(rows, class_names)]
+
+
 def count_errors(rows: list[dict]) -> int:
     """Count the rows whose predicted class is not the true one."""
     return sum(row["predicted"] != row["class_name"] for row in rows)
@@ -54,6 +59,5 @@ def largest_difference(rows: list[dict], others: list[dict]) -> float:
 
 def worst(rows: list[dict], class_names: list[str], count: int) -> list[dict]:
     """Return the `count` rows with the lowest probability of the true class, lowest first."""
-    probabilities, labels = probabilities_of(rows, class_names), labels_of(rows, class_names)
-    order = np.argsort(probabilities[np.arange(len(rows)), labels], kind="stable")
+    order = np.argsort(true_probabilities(rows, class_names), kind="stable")
     return [rows[i] for i in order[:count]]

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bears_tl.judging.plots import BLUE, GREY, ORANGE, finish, new_figure
-from bears_tl.judging.predictions import probabilities_of
+from bears_tl.judging.predictions import labels_of, true_probabilities
 
 _LEAST = 1e-5  # probabilities closer to 0 or 1 are drawn at the border
 _NAMED = 6  # more mistakes than this are not named: the texts would overlap
@@ -43,10 +43,9 @@ def _draw_score(axis, test: dict) -> None:
 
 
 def _draw_confidence(axis, tests: list[dict], class_names: list[str]) -> None:
-    probabilities = probabilities_of(tests, class_names)
-    true = np.array([class_names.index(row["class_name"]) for row in tests])
+    true = labels_of(tests, class_names)
     wrong = np.array([row["predicted"] != row["class_name"] for row in tests])
-    of_true = np.clip(probabilities[np.arange(len(tests)), true], _LEAST, 1 - _LEAST)
+    of_true = np.clip(true_probabilities(tests, class_names), _LEAST, 1 - _LEAST)
     places = np.empty(len(tests))
     for i in range(len(class_names)):  # the photos of a class side by side, so that no dot hides another
         members = np.flatnonzero(true == i)[np.argsort(of_true[true == i])]

@@ -73,19 +73,14 @@ class Cleaner(widgets.VBox):
 
     def _picture(self) -> bytes:
         """Draw the photos of the page with their paths and classes: a PNG."""
-        import matplotlib.pyplot as plt
-
-        from bears_tl.judging.plots import photo_grid
+        from bears_tl.judging.plots import photo_grid, to_png
 
         photos = [_pixels(card.picture) for card in self.grid.children]
         titles = [f"{_caption(card.choice.value)}\n{_caption(card.row['path'])}" for card in self.grid.children]
         title = self.place.value if len(self.rows) > len(photos) else ""
-        figure, written = photo_grid(photos, titles, title=title), io.BytesIO()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # characters that Matplotlib's font lacks are drawn as boxes
-            figure.savefig(written, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-        plt.close(figure)  # otherwise the notebook would show it a second time
-        return written.getvalue()
+            return to_png(photo_grid(photos, titles, title=title))
 
     def _go_to(self, page: int) -> str:
         """Show a page with the current labels."""

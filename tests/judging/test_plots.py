@@ -132,7 +132,8 @@ def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
     (spreads,) = change.collections
     ends = [segment[:, 0].tolist() for segment in spreads.get_segments()[:count]]
     assert ends == count * [pytest.approx([-0.02, 0.03])]
-    assert figure.texts[-1].get_text() == "a note"
+    title = "Each variant against the base, on the same test photos"
+    assert [text.get_text() for text in figure.texts] == [title, "a note"]
     plt.close(figure)
 
 
