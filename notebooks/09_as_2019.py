@@ -107,8 +107,8 @@ refuse_two_modes(distances.mean(), intended=True)  # as in 2019: never refused
 # %% [markdown]
 # ## The procedure, changing one switch at a time
 #
-# The demonstration uses one seed, four training steps (the article made 180) and two of the seven switches,
-# `batch_norm` and `mean`. Four steps train almost nothing. So the accuracies below show how the comparison works and
+# The demonstration uses one seed, two training steps (the article made 180) and two of the seven switches,
+# `batch_norm` and `mean`. Two steps train almost nothing. So the accuracies below show how the comparison works and
 # say nothing about 2019.
 #
 # With `as_2019 = "whole"`, each of the seven switches is changed, with ten epochs and five seeds. Finished work is kept

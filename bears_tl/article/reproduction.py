@@ -18,7 +18,7 @@ from bears_tl.pipeline.run import Run
 SEEDS = 5
 # The glimpse: two trainings of a few steps each, a minute or two on two cores.
 GLIMPSE_VARIANTS = ("none", "batch_norm", "mean")
-GLIMPSE_ITERATIONS = 4
+GLIMPSE_ITERATIONS = 2
 
 
 def features_in_two_modes(run: Run, most: int = 64) -> tuple[np.ndarray, np.ndarray]:
