@@ -10,8 +10,8 @@
 # The name of a photo's folder is its class. By default the photos are a *sample*: three kinds of bears that this
 # project paints itself, so no download is needed. To use other photos, set `photos` to an archive, a URL, a Google
 # Drive id, or a folder that holds one folder per class. Set `run` to a new folder as well, such as `runs/birds`, and
-# use that `run` in all later notebooks: a run cannot change its photos. The article's 919 photos have the id
-# `1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n`.
+# use that `run` in all later notebooks: a run cannot change its photos. The 919 photos of the 2019 blog post "Doing ML,
+# part 3: CNN", which these notebooks redo, have the Google Drive id `1fGyktZ4mZhMOXvv4Tq5q-YI2QC73VE-n`.
 
 # %% [markdown]
 # *Setup for Colab. Elsewhere this only changes to the repository root.*

@@ -99,9 +99,9 @@ figure = plots.photo_grid([original, near_copy(original)], titles, 2, "A photo a
 # **What to see.** The two are hard to tell apart. Yet their files have different bytes, so a search for identical files
 # does not find such copies.
 #
-# Now we train the head twice. The *leaky* split treats each picture on its own, so a photo and its copy may fall into
-# different splits. The *clean* split keeps them together. Here the head gets 24 x 24 px thumbnails; the network arrives
-# in notebook 04.
+# We train two classifiers on thumbnails. The *leaky* split treats each picture on its own, so a photo and its copy may
+# fall into different splits. The *clean* split keeps them together. Here the head gets 24 x 24 px thumbnails; the network
+# arrives in notebook 04.
 
 # %%
 few = first_of_each_class(rows, 500)  # enough for the comparison, also where there are many more photos

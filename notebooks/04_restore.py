@@ -11,9 +11,11 @@
 # The layers below detect edges, textures and parts, which are useful for other photos too. We use everything up to the
 # last 2,048 numbers, the *features*, and never change it. We call this part the *body*.
 #
-# The weights come from the checkpoint that TF-slim published in 2016. It holds 94 convolutions, each followed by a
-# batch normalization. Because the body never changes, each batch normalization is folded into its convolution, and all
-# weights become constants of one graph. That is faster to run. If there is neither a file nor a network connection, a
+# The weights come from the checkpoint (a file of trained numbers) that TF-slim published in 2016. TF-slim is the
+# TensorFlow library that the network was first written in. The checkpoint holds 94 *convolutions*: layers that slide
+# small filters over the picture. A *batch normalization* follows each; it shifts and scales every output by stored
+# numbers. As the body never changes, we multiply these numbers into the filters beforehand (they are *folded in*). All
+# weights become constants of one graph, which runs faster. If there is neither a file nor a network connection, a
 # *stand-in* with random weights is used, and a notice says so.
 
 # %% [markdown]

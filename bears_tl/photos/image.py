@@ -60,7 +60,7 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
 def hint(head: bytes) -> str:
     """Guess from its first bytes what a file is that `open_image` cannot identify; "" if unknown."""
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and "HEIF" not in readable_formats():
-        return "a HEIF photo: run `pip install pillow-heif` to read it"
+        return "a HEIF photo: run `.venv/bin/pip install pillow-heif` to read it"
     for name in readable_formats():
         if Image.OPEN[name][1](head.ljust(16, b"\0")) is True:  # the plugin's own check of the signature
             return f"begins like {name}, but is broken or cut off"
