@@ -9,6 +9,7 @@ from pathlib import Path
 from bears_tl.errors import InputError, reason_of
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+ENGINES = ("auto", "openvino", "tensorflow")
 CLASS_WEIGHTS = ("none", "balanced")
 DEPTHS = ("glimpse", "whole")
 # The first result that a setting changes, in the order of the stages; all later results depend on it as well.
@@ -38,6 +39,12 @@ class RunConfig:
         "auto",
         "number format that the body computes in; auto: the fastest on this machine, measured once",
         choices=PRECISIONS,
+    )
+    engine: str = _setting(
+        "body",
+        "auto",
+        "what computes the body; auto: OpenVINO, or TensorFlow where that fails or there is a GPU",
+        choices=ENGINES,
     )
     max_files: int = _setting("photos", 1_000_000, "refuse an archive with more files and folders than this", 1, 10**9)
     max_bytes: int = _setting(

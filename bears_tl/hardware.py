@@ -31,6 +31,12 @@ def instruction_sets() -> set[str]:
     return set(_cpuinfo("flags").split())
 
 
+def may_have_gpu() -> bool:
+    """Return whether there are signs of a GPU that TensorFlow could use: the driver's device files, or Metal."""
+    devices = ("nvidia[0-9]*", "dxg", "kfd")  # NVIDIA; Windows' GPUs in WSL; AMD
+    return any(any(Path("/dev").glob(name)) for name in devices) or bool(versions_of("tensorflow-metal"))
+
+
 def _cpuinfo(field: str) -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():

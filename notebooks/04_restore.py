@@ -36,6 +36,7 @@ elif os.path.basename(os.getcwd()) == "notebooks":
 run = "runs/sample"  # the folder that 03_split wrote to
 checkpoint = "auto"  # auto, random, or the path or URL of a TF-slim Inception v3 checkpoint (.ckpt or .tar.gz)
 precision = "auto"  # number format that the body computes in; auto: the fastest on this machine, measured once
+engine = "auto"  # what computes the body; auto: OpenVINO, or TensorFlow where that fails or there is a GPU
 seed = 0  # seed of every random choice
 
 # %%
@@ -50,11 +51,11 @@ from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
 # %%
-current_run = Run.open_or_start(run, checkpoint=checkpoint, precision=precision, seed=seed)
+current_run = Run.open_or_start(run, checkpoint=checkpoint, precision=precision, engine=engine, seed=seed)
 body = stages.restore(current_run)
 facts = current_run.facts("restore")
 print(f"Weights: {facts['kind']}, SHA-256 {facts['fingerprint'][:16]}..., {facts['path']}")
-print(f"The body computes in {body.precision}.")
+print(f"{body.engine} computes the body in {body.precision}.")
 print(current_run.notice())
 
 # %% [markdown]

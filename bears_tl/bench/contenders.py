@@ -150,7 +150,7 @@ def _measure_files(task: dict) -> dict:
 
     def work():
         with tempfile.TemporaryDirectory(dir=task["folder"]) as folder:
-            cache = FeatureCache(folder, task["fingerprint"], body.precision)
+            cache = FeatureCache(folder, task["fingerprint"], body.bits)
             extract(lambda: body, task["photos"], task["sample"], [CENTER], cache)
 
     return {"value": _rate(work, len(task["sample"])), "start_seconds": start_seconds}

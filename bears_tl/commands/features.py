@@ -7,7 +7,7 @@ def add(parser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", metavar="RUN", help="run directory, for example runs/sample")
     what.add_argument("--info", action="store_true", help="list the contents of the cache and compute nothing")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="this process or a Ray cluster")
+    parser.add_argument("--ray", action="store_true", help="compute on a Ray cluster instead of in this process")
     parser.add_argument("--address", metavar="HOST:PORT", help="address of the Ray cluster (default: as Ray decides)")
     parser.add_argument(
         "--photos-url", metavar="URL", help="read the photos from a copy of the folder, for example s3://bucket/folder"
@@ -22,7 +22,7 @@ def run(options) -> None:
         _describe_cache()
         return
     run = Run.open(options.run)
-    found = stages.features(run, stages.restore(run), options.engine, options.address, options.photos_url)
+    found = stages.features(run, stages.restore(run), options.ray, options.address, options.photos_url)
     print(", ".join(f"{rows.shape[0]} x {rows.shape[1]} {name}" for name, rows in found.items()), "views are cached")
 
 

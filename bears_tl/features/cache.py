@@ -34,7 +34,7 @@ class _Shard:
 
 
 class FeatureCache:
-    """Features on disk, indexed by (photo's SHA-256, view), in one folder per (weights' fingerprint, precision).
+    """Features on disk, indexed by (photo's SHA-256, view), in one folder per body (weights, precision and engine).
 
     A shard is an uncompressed .npz of keys, uint8 [n, 32], and features, float16 [n, 2048], written atomically. Its zip
     checksums are verified on first use. If that fails, or if the shard is of another version, a message names it and
@@ -42,15 +42,15 @@ class FeatureCache:
     Several processes can fill one cache at the same time, because each adds its own files.
     """
 
-    def __init__(self, folder: str | Path, fingerprint: str, precision: str):
+    def __init__(self, folder: str | Path, fingerprint: str, bits: str):
         """Open or create the cache of one body.
 
         Args:
             folder: the folder with the caches of all bodies.
             fingerprint: the SHA-256 of the body's checkpoint.
-            precision: the precision of the body.
+            bits: precision and engine of the body, see `inception.body.bits_of`.
         """
-        self.folder = Path(folder) / f"{fingerprint[:16]}-{precision}"
+        self.folder = Path(folder) / f"{fingerprint[:16]}-{bits}"
         self._shards: list[_Shard] = []
         self._places: dict[bytes, int] = {}
         for path in sorted(self.folder.glob("*.npz")):
@@ -214,8 +214,8 @@ def describe(folder: str | Path) -> list[dict]:
     found = []
     for path in sorted(Path(folder).glob("*-*/")):
         if shards := list(path.glob("*.npz")):
-            fingerprint, _, precision = path.name.partition("-")
-            cache = FeatureCache(folder, fingerprint, precision)
+            fingerprint, _, bits = path.name.partition("-")
+            cache = FeatureCache(folder, fingerprint, bits)
             size_bytes = sum(shard.stat().st_size for shard in shards)
             found.append({"name": path.name, "shards": len(shards), "rows": len(cache), "bytes": size_bytes})
     return found

@@ -26,19 +26,18 @@ _BLOCK_VIEWS = 128  # per task and per call of a body, 34 MB; a worker that dies
 class Worker:
     """A Ray actor: the body of one machine or one GPU, opened once."""
 
-    def __init__(self, graph, precision: str, tune: bool):
+    def __init__(self, packed, precision: str, engine: str, tune: bool):
         """Open the body.
 
         Args:
-            graph: Ray's reference to the bytes of the frozen graph.
-            precision: the precision of the graph.
+            packed: Ray's reference to the result of `inception.body.pack`.
+            precision: the precision of the body.
+            engine: the engine of the body.
             tune: whether to find the fastest batch size and number of streams first.
         """
         import ray
 
-        from bears_tl.tensorflow import tf
-
-        self.body = Body(tf.compat.v1.GraphDef.FromString(ray.get(graph)), precision)
+        self.body = Body.unpack(ray.get(packed), precision, engine)
         if tune:
             self.body.tune()
 
@@ -54,10 +53,11 @@ class Worker:
 
 
 def compute(
-    graph,
+    packed: list[bytes],
     folder: str | Path,
     missing: list[tuple[dict, list[View]]],
     precision: str,
+    engine: str,
     address: str | None = None,
     worker: type = Worker,
 ) -> Iterator[tuple]:
@@ -67,10 +67,11 @@ def compute(
     value, because Ray would wrap and log an exception and retry the task.
 
     Args:
-        graph: the frozen graph; it is sent through Ray's object store, so workers need no file.
+        packed: the body, see `inception.body.pack`; it is sent through Ray's object store, so workers need no file.
         folder: the photo folder, on a disk that all workers can read, or its address, see `storage.read_photo`.
         missing: photos, and which of their views to compute.
-        precision: the precision of the graph.
+        precision: the precision of the body.
+        engine: the engine of the body.
         address: the address of a cluster; without it Ray's rules apply: RAY_ADDRESS, a cluster on this machine, or a
             new one.
         worker: the class of the actors.
@@ -103,8 +104,9 @@ def compute(
             worker,
             batch_size=None,
             fn_constructor_kwargs={
-                "graph": ray.put(graph.SerializeToString()),
+                "packed": ray.put(packed),
                 "precision": precision,
+                "engine": engine,
                 "tune": total >= WORTH_TUNING * workers,
             },
             compute=ray.data.ActorPoolStrategy(size=workers),

@@ -1,44 +1,53 @@
-"""The body: a frozen graph, cached on disk and run in batches by several streams."""
+"""The body: a frozen Inception v3, computed in batches by one of two engines."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from bears_tl.batches import batches_of, padded
 from bears_tl.errors import InputError
-from bears_tl.files import sha256_of, write_bytes
-from bears_tl.inception import checkpoint, frozen, machine
-from bears_tl.inception.architecture import FEATURES, VERSION
+from bears_tl.files import sha256_of
+from bears_tl.inception import machine, openvino_engine
+from bears_tl.inception.architecture import FEATURES, FEATURES_NAME
 from bears_tl.inception.machine import Plan
+from bears_tl.inception.openvino_engine import EngineError, OpenVinoEngine
 from bears_tl.photos.views import IMAGE_SIZE_PX
-from bears_tl.tensorflow import tf
 from bears_tl.threads import map_ahead
 
-_DIGEST_BYTES = 32
 _LARGEST = np.finfo(np.float16).max
 
 
 class Body:
     """A frozen Inception v3 from pixels to features. The result of a photo does not depend on the rest of its batch."""
 
-    def __init__(self, graph, precision: str, memory: Path | None = None):
-        """Load a graph.
+    def __init__(self, engine, precision: str, memory: Path | None = None):
+        """Compute with an engine.
 
         Args:
-            graph: the result of `frozen.freeze`.
-            precision: the precision of the graph.
+            engine: a TensorFlowEngine or an OpenVinoEngine.
+            precision: the precision that the engine computes in.
             memory: a JSON file that stores the best plan of this machine, see `tune`.
         """
-        self.precision, self.plan, self._memory = precision, Plan(), memory
-        with tf.Graph().as_default() as loaded:
-            tf.import_graph_def(graph, name="")
-        session = tf.compat.v1.Session(graph=loaded, config=_session_config())
-        self._call = session.make_callable(frozen.FEATURES_NAME, [frozen.PIXELS_NAME])
+        self._engine, self.precision, self.plan, self._memory = engine, precision, Plan(), memory
+
+    @property
+    def engine(self) -> str:
+        """Return the name of the engine: openvino or tensorflow."""
+        return self._engine.name
+
+    @property
+    def bits(self) -> str:
+        """Name what the last bits of a feature depend on, besides weights and processor."""
+        return bits_of(self.engine, self.precision)
 
     @classmethod
     def open(
-        cls, path: str | Path, fingerprint: str | None = None, precision: str = "auto", cache: Path | None = None
+        cls,
+        path: str | Path,
+        fingerprint: str | None = None,
+        precision: str = "auto",
+        cache: Path | None = None,
+        engine: str = "auto",
     ) -> "Body":
         """Load the body of a checkpoint.
 
@@ -47,18 +56,60 @@ class Body:
             fingerprint: its SHA-256, if known.
             precision: auto, float32, bfloat16 or float16.
             cache: a folder where the graph and the best precision and plan of this machine are kept for later runs.
+                OpenVINO needs it.
+            engine: openvino, tensorflow, or auto: OpenVINO where it works and there is no GPU.
 
         Raises:
-            InputError: the file is not a checkpoint of Inception v3.
+            InputError: the file is not a checkpoint of Inception v3, or OpenVINO was asked for and does not work.
         """
-        memory = cache and cache / "machine.json"
+        memory, fingerprint = cache and cache / "machine.json", fingerprint or sha256_of(path)
+        if engine == openvino_engine.NAME or (engine == "auto" and not machine.has_gpu()):
+            try:
+                return cls._open_openvino(path, fingerprint, precision, cache, memory)
+            except EngineError as error:
+                if engine == openvino_engine.NAME:
+                    raise InputError(
+                        f"the engine openvino cannot be used: {error}; set engine=tensorflow, or mend the installation"
+                    ) from None
+                if cache and openvino_engine.is_installed():
+                    print(f"OpenVINO is not used ({error}); TensorFlow computes the features.")
+        from bears_tl.inception.tensorflow_engine import TensorFlowEngine, load_graph
+
         if precision == "auto":
             precision = machine.choose_precision(memory)
-        return cls(load_graph(path, fingerprint or sha256_of(path), precision, cache), precision, memory)
+        return cls(TensorFlowEngine(load_graph(path, fingerprint, precision, cache)), precision, memory)
+
+    @classmethod
+    def _open_openvino(cls, path, fingerprint: str, precision: str, cache: Path | None, memory: Path | None) -> "Body":
+        if not cache:
+            raise EngineError("it needs a cache folder for its model")
+        known = openvino_engine.precisions()
+        if precision not in ("auto", *known):
+            raise EngineError(f"it does not compute in {precision} on this processor, only in {' and '.join(known)}")
+        model = openvino_engine.load_model(path, fingerprint, cache)
+
+        bodies = {name: cls(OpenVinoEngine(model, name), name, memory) for name in known}
+
+        def rate(precision: str) -> float:
+            return machine.plan_rate(bodies[precision]._infer, Plan(), photos=16)
+
+        if precision == "auto":
+            precision = machine.choose_faster(known, rate, memory, "precision of openvino")
+        return bodies[precision]
+
+    @classmethod
+    def unpack(cls, packed: list[bytes], precision: str, engine: str) -> "Body":
+        """Load a body from the result of `pack`, on any machine that has the engine."""
+        if engine == openvino_engine.NAME:
+            return cls(OpenVinoEngine(packed, precision), precision)
+        from bears_tl.inception.tensorflow_engine import TensorFlowEngine
+        from bears_tl.tensorflow import tf
+
+        return cls(TensorFlowEngine(tf.compat.v1.GraphDef.FromString(packed[0])), precision)
 
     def tune(self) -> None:
         """Measure or look up the fastest batch size and number of streams of this machine; takes about ten seconds."""
-        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory, self.precision)
+        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory, self.bits)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the pooled features of views.
@@ -72,10 +123,22 @@ class Body:
         Raises:
             ValueError: the shape or dtype is wrong.
         """
-        pixels = np.asarray(pixels)
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3):
-            raise ValueError(f"expected uint8 [n, 299, 299, 3], not {pixels.dtype} {list(pixels.shape)}")
-        return self._infer(pixels, self.plan)
+        return self._infer(_checked(pixels), self.plan)
+
+    def maps(self, pixels: np.ndarray, depths: tuple[str, ...]) -> list[np.ndarray]:
+        """Compute features and, in the same pass, the maps of some blocks; their means over both sides are pooled.
+
+        Args:
+            pixels: uint8 [n, 299, 299, 3] in [0, 255].
+            depths: blocks, keys of `architecture.DEPTHS`.
+
+        Returns:
+            The features, float32 [n, 2048], and one array per block, float32 [n, side, side, channels], 0 or more.
+
+        Raises:
+            ValueError: the shape or dtype is wrong.
+        """
+        return self._outputs(_checked(pixels), self.plan, (FEATURES_NAME, *depths))
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """Compute features for the head, as the cache stores them: `infer`, rounded to float16 [n, 2048].
@@ -87,15 +150,49 @@ class Body:
         return to_float16(self.infer(pixels), "features")
 
     def _infer(self, pixels: np.ndarray, plan: Plan) -> np.ndarray:
-        size = plan.batch_size
-        batches = batches_of(pixels, size)
+        if not len(pixels):
+            return np.empty((0, FEATURES), np.float32)
+        (features,) = self._outputs(pixels, plan, (FEATURES_NAME,))
+        return features
 
-        def call(batch: np.ndarray) -> np.ndarray:
-            return self._call(padded(batch, size))[: len(batch)]
+    def _outputs(self, pixels: np.ndarray, plan: Plan, outputs: tuple[str, ...]) -> list[np.ndarray]:
+        batches = batches_of(pixels, plan.batch_size)
+
+        def call(batch: np.ndarray) -> list[np.ndarray]:
+            return [rows[: len(batch)] for rows in self._engine.call(padded(batch, plan.batch_size), plan, outputs)]
 
         parallel = len(batches) > 1 and plan.streams > 1
-        rows = list(map_ahead(call, batches, len(batches), plan.streams) if parallel else map(call, batches))
-        return np.concatenate(rows) if rows else np.empty((0, FEATURES), np.float32)
+        done = list(map_ahead(call, batches, len(batches), plan.streams) if parallel else map(call, batches))
+        return [np.concatenate(rows) for rows in zip(*done, strict=True)]
+
+
+def pack(path: str | Path, fingerprint: str, precision: str, engine: str, cache: Path) -> list[bytes]:
+    """Return a body as bytes, to be sent to other machines; see `Body.open` for the arguments.
+
+    Raises:
+        InputError: the file is not a checkpoint of Inception v3, or the engine does not work.
+    """
+    if engine == openvino_engine.NAME:
+        try:
+            model = openvino_engine.load_model(path, fingerprint, cache)
+        except EngineError as error:
+            raise InputError(f"the engine openvino cannot be used: {error}; restore the run again") from None
+        return [model.with_suffix(suffix).read_bytes() for suffix in openvino_engine.SUFFIXES]
+    from bears_tl.inception.tensorflow_engine import load_graph
+
+    return [load_graph(path, fingerprint, precision, cache).SerializeToString()]
+
+
+def bits_of(engine: str, precision: str) -> str:
+    """Name what the last bits of a feature depend on, for keys of caches: float32 (TensorFlow), float32-openvino."""
+    return f"{precision}-{engine}" if engine == openvino_engine.NAME else precision
+
+
+def _checked(pixels: np.ndarray) -> np.ndarray:
+    pixels = np.asarray(pixels)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3):
+        raise ValueError(f"expected uint8 [n, 299, 299, 3], not {pixels.dtype} {list(pixels.shape)}")
+    return pixels
 
 
 def to_float16(values: np.ndarray, kind: str) -> np.ndarray:
@@ -110,66 +207,3 @@ def to_float16(values: np.ndarray, kind: str) -> np.ndarray:
             "its weights are broken, use another checkpoint"
         )
     return values.astype(np.float16)
-
-
-def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path | None = None):
-    """Load the frozen graph of a checkpoint, or build it. See `Body.open`; here `precision` must not be `auto`.
-
-    Returns:
-        tf.compat.v1.GraphDef.
-
-    Raises:
-        InputError: the file is not a checkpoint of Inception v3.
-    """
-    stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{VERSION}.pb"
-    graph = stored and _load(stored)
-    if graph is None:
-        graph = frozen.freeze(checkpoint.read(path), precision)
-        if stored:
-            _save(stored, graph)
-    return graph
-
-
-def _session_config():
-    """Configure a session that starts fast: in a graph of constants, most graph optimizers only make copies.
-
-    The remaining ones fuse bias and ReLU into the convolutions. With all optimizers a session of this graph takes 0.5 s
-    and 0.4 GB more to start. On a GPU they stay on, because they choose its memory layout, and XLA is turned on.
-    """
-    from tensorflow.core.protobuf import rewriter_config_pb2
-
-    config = tf.compat.v1.ConfigProto(use_per_session_threads=True)
-    config.gpu_options.allow_growth = True
-    if tf.config.list_physical_devices("GPU"):
-        config.graph_options.optimizer_options.global_jit_level = tf.compat.v1.OptimizerOptions.ON_1
-        return config
-    rewrites = config.graph_options.rewrite_options
-    for name in (
-        "constant_folding", "layout_optimizer", "dependency_optimization", "arithmetic_optimization",
-        "shape_optimization", "loop_optimization", "function_optimization", "common_subgraph_elimination",
-    ):  # fmt: skip
-        setattr(rewrites, name, rewriter_config_pb2.RewriterConfig.OFF)
-    rewrites.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
-    config.graph_options.place_pruned_graph = True
-    return config
-
-
-def _save(path: Path, graph) -> None:
-    """Save a graph after its SHA-256. If the folder cannot be written, the next start takes two seconds longer."""
-    data = graph.SerializeToString(deterministic=True)
-    try:
-        write_bytes(path, hashlib.sha256(data).digest() + data)
-    except InputError as error:
-        print(f"The frozen body is not kept for later runs: {error}")
-
-
-def _load(path: Path):
-    """Read a graph; None if it is missing or damaged."""
-    if not path.is_file():
-        return None
-    data = path.read_bytes()
-    digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    if hashlib.sha256(data).digest() != digest:
-        print(f"The frozen body {path} is damaged; building it again.")
-        return None
-    return tf.compat.v1.GraphDef.FromString(data)

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.errors import InputError, reason_of
-from bears_tl.files import atomic_path, sha256_of
+from bears_tl.files import atomic_path, read_json, sha256_of, write_json
 from bears_tl.inception.architecture import BODY
 from bears_tl.network.responses import refuse_page
-from bears_tl.tensorflow import tf
 
 _NOT_OF_THE_BODY = ("InceptionV3/AuxLogits/", "InceptionV3/Logits/", "global_step")
 
@@ -29,6 +28,28 @@ def inventory(path: str | Path) -> dict[str, tuple[int, ...]]:
     """
     shapes = _reader(path).get_variable_to_shape_map()
     return {name: tuple(shapes[name]) for name in sorted(shapes)}
+
+
+def known_inventory(path: str | Path, fingerprint: str, cache: Path) -> dict[str, tuple[int, ...]]:
+    """Return `inventory`, kept in the cache: reading a checkpoint needs TensorFlow, whose import takes seconds.
+
+    Args:
+        path: the checkpoint.
+        fingerprint: its SHA-256.
+        cache: the folder of the caches.
+
+    Raises:
+        InputError: see `inventory`.
+    """
+    stored = cache / "bodies" / f"{fingerprint[:16]}-inventory.json"
+    with contextlib.suppress(InputError, OSError, KeyError, TypeError, AttributeError):  # missing or damaged
+        known = read_json(stored)
+        if known["fingerprint"] == fingerprint and BODY.keys() <= known["variables"].keys():
+            return {name: tuple(shape) for name, shape in known["variables"].items()}
+    found = inventory(path)
+    with contextlib.suppress(InputError):  # the folder cannot be written: the next run reads the checkpoint again
+        write_json(stored, {"fingerprint": fingerprint, "variables": found})
+    return found
 
 
 def compare(found: dict[str, tuple], path: str | Path, expected: dict[str, tuple] = BODY) -> None:
@@ -74,6 +95,8 @@ def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.nd
     Raises:
         InputError: the file is not a checkpoint of Inception v3, is truncated, or holds values that are not finite.
     """
+    from bears_tl.tensorflow import tf
+
     compare(inventory(path), path, expected)
     reader = _reader(path)
     values = {}
@@ -96,6 +119,8 @@ def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
         InputError: the disk is full or the folder cannot be written.
     """
     from tensorflow.core.protobuf import saver_pb2
+
+    from bears_tl.tensorflow import tf
 
     compat = tf.compat.v1
     with tf.Graph().as_default(), compat.Session(config=compat.ConfigProto(device_count={"GPU": 0})) as session:
@@ -170,6 +195,8 @@ def _is_tar(path: Path) -> bool:
 
 
 def _reader(path: str | Path):
+    from bears_tl.tensorflow import tf
+
     path = str(path)
     if not os.path.exists(path) and not os.path.exists(path + ".index"):
         raise InputError(f"no checkpoint at {path!r}: give a .ckpt or .tar.gz file, or set checkpoint to random")
@@ -187,6 +214,8 @@ def _reader(path: str | Path):
 @contextlib.contextmanager
 def _without_warnings():
     """Suppress TensorFlow's six-line warning about the old V1 format, which is used on purpose."""
+    from bears_tl.tensorflow import tf
+
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

@@ -4,11 +4,12 @@ import itertools
 
 import numpy as np
 
-from bears_tl.inception.architecture import CONVOLUTIONS
+from bears_tl.inception.architecture import CONVOLUTIONS, DEPTHS, FEATURES_NAME
 from bears_tl.photos.views import IMAGE_SIZE_PX
 from bears_tl.tensorflow import tf
 
-PIXELS_NAME, FEATURES_NAME = "pixels:0", "features:0"
+PIXELS = "pixels"
+VERSION = 2  # increase it when the graph changes, but not the bits of a feature
 _EPSILON = 1e-3  # of slim's inception_v3_arg_scope and of Keras' InceptionV3
 _VALID = ("Conv2d_2a_3x3", "Conv2d_4a_3x3")  # without padding, like all Conv2d_1a_..., which halve the size
 _POOLED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")  # followed by a max pool
@@ -43,7 +44,9 @@ def fold(values: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
-    """Build the graph: uint8 pixels [n, 299, 299, 3] (`PIXELS_NAME`) to float32 features [n, 2048] (`FEATURES_NAME`).
+    """Build the graph: uint8 pixels [n, 299, 299, 3] (`PIXELS`) to float32 features [n, 2048] (`FEATURES_NAME`).
+
+    Each block of `DEPTHS` is a further output under its name: float32 maps [n, side, side, channels].
 
     The layers follow from the names of the convolutions (https://arxiv.org/abs/1512.00567 and slim's inception_v3.py):
     convolutions of a branch are in sequence, branches are in parallel.
@@ -81,7 +84,7 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
 
     with tf.Graph().as_default() as graph:
         shape = [None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3]
-        pixels = tf.compat.v1.placeholder(tf.uint8, shape, PIXELS_NAME.partition(":")[0])
+        pixels = tf.compat.v1.placeholder(tf.uint8, shape, PIXELS)
         x = tf.cast(pixels, dtype) - tf.constant(128, dtype)
         for block, scopes in itertools.groupby(CONVOLUTIONS, lambda scope: scope.split("/")[1]):
             if block.startswith("Conv2d"):
@@ -91,7 +94,10 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
             branches = [list(of) for _, of in itertools.groupby(scopes, lambda scope: scope.split("/")[2])]
             outputs = [output for scopes in branches for output in branch(x, block, scopes)]
             x = tf.concat([*outputs, tf.nn.max_pool2d(x, 3, 2, "VALID")] if block in _REDUCTIONS else outputs, axis=3)
-        tf.reduce_mean(tf.cast(x, tf.float32), axis=[1, 2], name=FEATURES_NAME.partition(":")[0])
+            if block in DEPTHS:
+                maps = tf.cast(x, tf.float32)
+                tf.identity(maps, name=block)
+        tf.reduce_mean(maps, axis=[1, 2], name=FEATURES_NAME)
     return graph.as_graph_def()
 
 

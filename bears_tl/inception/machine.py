@@ -12,8 +12,7 @@ import numpy as np
 from bears_tl.config import PRECISIONS
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_json
-from bears_tl.hardware import instruction_sets, processor
-from bears_tl.tensorflow import tf
+from bears_tl.hardware import instruction_sets, may_have_gpu, processor, versions_of
 
 FASTER = 1.2  # choose bfloat16 if its matrix products are at least this much faster, because it is less precise
 WORTH = 1.03  # choose a larger plan if it is at least this much faster
@@ -29,8 +28,17 @@ class Plan:
     streams: int = 2
 
 
+def has_gpu() -> bool:
+    """Return whether TensorFlow finds a GPU; it is imported only if the machine may have one."""
+    if not may_have_gpu():
+        return False
+    from bears_tl.tensorflow import tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def choose_precision(memory: Path | None) -> str:
-    """Return the best precision of the body on this machine.
+    """Return the best precision of the body in TensorFlow on this machine.
 
     Processor flags are not enough: some processors with bfloat16 multiply it at twice the rate of float32, some at half
     the rate. So both are timed, which takes a tenth of a second, and the result is stored. On a GPU the compute
@@ -40,30 +48,46 @@ def choose_precision(memory: Path | None) -> str:
     Args:
         memory: a JSON file to store the result in.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    from bears_tl.tensorflow import tf
+
+    if gpus := tf.config.list_physical_devices("GPU"):
         generation = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return "bfloat16" if generation >= (8, 0) else "float16" if generation >= (7, 0) else "float32"
     if (known := instruction_sets()) and "avx512f" not in known:
         return "float32"  # oneDNN has no bfloat16 here; Eigen's is slow, and its sums depend on the batch
 
+    return choose_faster(["float32", "bfloat16"], matrix_rate, memory, "precision")
+
+
+def choose_faster(precisions: list[str], rate: Callable[[str], float], memory: Path | None, subject: str) -> str:
+    """Return bfloat16 if it is possible and FASTER than float32, else float32.
+
+    Args:
+        precisions: those that are possible.
+        rate: measures one of them; the best of three tries counts.
+        memory: a JSON file to store the result in.
+        subject: what the result is called there.
+    """
+    if "bfloat16" not in precisions:
+        return "float32"
+
     def measured():
         rates = dict.fromkeys(("float32", "bfloat16"), 0.0)
         for precision in 3 * list(rates):  # alternate, so that other work on the machine affects both alike
-            rates[precision] = max(rates[precision], matrix_rate(precision))
+            rates[precision] = max(rates[precision], rate(precision))
         precision = "bfloat16" if rates["bfloat16"] >= FASTER * rates["float32"] else "float32"
-        return {"precision": precision, "matrix_gflop_per_second": {name: round(rates[name], 1) for name in rates}}
+        return {"precision": precision, "rates": {name: round(rates[name], 1) for name in rates}}
 
-    return _remembered(memory, "precision", measured, lambda known: known["precision"] in PRECISIONS[1:])["precision"]
+    return _remembered(memory, subject, measured, lambda known: known["precision"] in PRECISIONS[1:])["precision"]
 
 
-def choose_plan(rate: Callable[[Plan], float], memory: Path | None, precision: str = "float32") -> Plan:
+def choose_plan(rate: Callable[[Plan], float], memory: Path | None, bits: str = "float32") -> Plan:
     """Return the fastest plan: choose the number of streams first, then the batch size.
 
     Args:
         rate: measures a plan in photos per second.
         memory: a JSON file to store the result in.
-        precision: the precision of the measured body.
+        bits: engine and precision of the measured body, see `body.bits_of`.
     """
 
     def measured():
@@ -73,7 +97,7 @@ def choose_plan(rate: Callable[[Plan], float], memory: Path | None, precision: s
         best = _first_of_the_fastest([Plan(size, best.streams) for size in (8, 16)], rate)
         return dataclasses.asdict(best)
 
-    subject = f"plan of {precision}"
+    subject = f"plan of {bits}"
     return Plan(**_remembered(memory, subject, measured, lambda known: Plan(**known).batch_size * known["streams"] > 0))
 
 
@@ -86,9 +110,9 @@ def _first_of_the_fastest(plans: list[Plan], rate: Callable[[Plan], float]) -> P
     return best
 
 
-def plan_rate(run: Callable[[np.ndarray, Plan], object], plan: Plan) -> float:
+def plan_rate(run: Callable[[np.ndarray, Plan], object], plan: Plan, photos: int = _PHOTOS) -> float:
     """Time `run(pixels, plan)` on random images: photos per second, the better of two tries after a warm-up."""
-    pixels = np.random.default_rng(0).integers(0, 256, (max(_PHOTOS, plan.batch_size * plan.streams), 299, 299, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (max(photos, plan.batch_size * plan.streams), 299, 299, 3))
     pixels = pixels.astype(np.uint8)
     run(pixels[: plan.batch_size], plan)  # oneDNN compiles its kernels for the new shape
     seconds = [_timed(lambda: run(pixels, plan)) for _ in range(2)]
@@ -97,6 +121,8 @@ def plan_rate(run: Callable[[np.ndarray, Plan], object], plan: Plan) -> float:
 
 def matrix_rate(precision: str, side: int = _SIDE, tries: int = 5) -> float:
     """Measure the rate of matrix products in 10^9 operations per second, the best of several tries."""
+    from bears_tl.tensorflow import tf
+
     matrix = tf.cast(tf.random.stateless_normal([side, side], seed=[0, 0]), precision)
     tf.linalg.matmul(matrix, matrix)
     seconds = [_timed(lambda: tf.linalg.matmul(matrix, matrix).numpy()) for _ in range(tries)]
@@ -112,9 +138,9 @@ def _timed(work: Callable[[], object]) -> float:
 def _remembered(
     memory: Path | None, subject: str, measure: Callable[[], dict], makes_sense: Callable[[dict], bool]
 ) -> dict:
-    """Look up a result for this machine and this version of TensorFlow, or measure and store it."""
-    gpus = len(tf.config.list_physical_devices("GPU"))
-    machine = f"{processor()}, {os.cpu_count()} cores, {gpus} GPUs, TensorFlow {tf.__version__}"
+    """Look up a result for this machine and these versions of the engines, or measure and store it."""
+    versions = ", ".join(f"{name} {version}" for name, version in versions_of("tensorflow", "openvino").items())
+    machine = f"{processor()}, {os.cpu_count()} cores, {versions}"
     known = {}
     if memory is not None and memory.is_file():
         with contextlib.suppress(InputError):

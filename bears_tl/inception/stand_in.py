@@ -11,7 +11,6 @@ from bears_tl.inception import architecture, backbone, checkpoint
 from bears_tl.photos import sample
 from bears_tl.photos.views import center_view
 
-VERSION = 2  # increase it when the values change, so that an old stand-in on disk is not used
 CALIBRATION_PHOTOS = 64
 NOT_IN_THE_SAMPLE = 10_000  # the first number of calibration photos, so that none of them is in the sample
 

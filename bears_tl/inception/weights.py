@@ -7,11 +7,12 @@ from pathlib import Path
 from bears_tl.config import check_checkpoint
 from bears_tl.errors import NotReachableError
 from bears_tl.files import sha256_of
-from bears_tl.inception import checkpoint, stand_in
+from bears_tl.inception import checkpoint
 
 # https://github.com/tensorflow/models/tree/master/research/slim#pre-trained-models
 OFFICIAL_URL = "https://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz"
 LOCK_NAME = "lock.json"
+STAND_IN_VERSION = 2  # increase it when its values change, so that an old stand-in on disk is not used
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +85,10 @@ def fingerprint(path: str | Path) -> str:
 
 
 def _stand_in(folder: Path, seed: int) -> Weights:
-    path = folder / f"stand_in_{stand_in.VERSION}_seed_{seed}.ckpt"
+    path = folder / f"stand_in_{STAND_IN_VERSION}_seed_{seed}.ckpt"
     if not path.is_file():
+        from bears_tl.inception import stand_in
+
         stand_in.make(path, seed)
     return Weights(path, "stand_in", sha256_of(path))
 

@@ -1,6 +1,7 @@
 """Open the outputs of a run's stages: photos, splits, views, the body, its features."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,27 +84,40 @@ def _body_facts(run: Run) -> dict:
             f"run {str(run.folder)!r} was made by an earlier version of bears_tl: "
             f"train again with `bears train --run {run.folder}`"
         )
-    return facts
+    return {"engine": "tensorflow"} | facts  # runs of earlier versions know no other engine
 
 
-def load_body(run: Run):
-    """Load the body from the checkpoint and in the precision that `restore` recorded.
+def load_body(run: Run, same_bits: bool = True):
+    """Load the body from the checkpoint, with the precision and engine that `restore` recorded.
+
+    Args:
+        run: a run whose checkpoint is restored.
+        same_bits: fail if that engine cannot be used here; else use another one, and say so.
 
     Raises:
-        InputError: the file is missing or was changed.
+        InputError: the file is missing or was changed, or the engine cannot be used.
     """
     facts = checkpoint_facts(run)
     from bears_tl.inception.body import Body
 
-    return Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder())
+    engine = facts["engine"] if same_bits or facts["engine"] == "tensorflow" else "auto"
+    body = Body.open(facts["path"], facts["fingerprint"], facts["precision"], cache_folder(), engine)
+    if body.engine != facts["engine"]:
+        print(
+            f"{run.folder} was made with the engine {facts['engine']}; {body.engine} is used here, so the last digits "
+            "of a probability may differ",
+            file=sys.stderr,
+        )
+    return body
 
 
 def feature_cache(run: Run):
     """Open the feature cache of the run's body."""
     from bears_tl.features.cache import FeatureCache
+    from bears_tl.inception.body import bits_of
 
     facts = _body_facts(run)
-    return FeatureCache(cache_folder(), facts["fingerprint"], facts["precision"])
+    return FeatureCache(cache_folder(), facts["fingerprint"], bits_of(facts["engine"], facts["precision"]))
 
 
 def draw(run: Run, rows: list[dict], count: int) -> list[dict]:

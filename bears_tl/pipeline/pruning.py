@@ -33,11 +33,12 @@ def prune(runs: list[Run]) -> list[dict]:
         )
     pruned = []
     for found in describe(artifacts.cache_folder()):
-        fingerprint, _, precision = found["name"].partition("-")
-        cache = FeatureCache(artifacts.cache_folder(), fingerprint, precision)
+        fingerprint, _, bits = found["name"].partition("-")
+        cache = FeatureCache(artifacts.cache_folder(), fingerprint, bits)
         removed = cache.prune(used.get(found["name"], set()))
         pruned.append({"name": found["name"], "kept": len(cache), "removed": removed})
-    for path in (artifacts.cache_folder() / "bodies").glob("*.pb"):
-        if path.name.rpartition("-")[0] not in used:
+    fingerprints = {name.partition("-")[0] for name in used}
+    for path in (artifacts.cache_folder() / "bodies").glob("*-*.*"):
+        if path.name.partition("-")[0] not in fingerprints:
             path.unlink(missing_ok=True)
     return pruned

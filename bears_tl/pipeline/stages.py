@@ -87,24 +87,25 @@ def restore(run: Run):
 
     with run.stage("restore") as facts:
         found = weights.find(run.config.checkpoint, CHECKPOINT_FOLDER, run.config.seed)
-        body = Body.open(found.path, found.fingerprint, run.config.precision, artifacts.cache_folder())
+        cache, config = artifacts.cache_folder(), run.config
+        body = Body.open(found.path, found.fingerprint, config.precision, cache, config.engine)
         rows = [
             {"name": name, "shape": "x".join(map(str, shape)), "values": int(np.prod(shape))}
-            for name, shape in checkpoint.inventory(found.path).items()
+            for name, shape in checkpoint.known_inventory(found.path, found.fingerprint, cache).items()
         ]
         write_csv(run.path("inventory.csv"), INVENTORY_COLUMNS, rows)
         facts |= {"path": str(found.path.resolve()), "kind": found.kind, "fingerprint": found.fingerprint}
-        facts |= {"precision": body.precision}
+        facts |= {"precision": body.precision, "engine": body.engine}
     return body
 
 
-def features(run: Run, body=None, engine="local", address: str | None = None, photos_url: str | None = None) -> dict:
+def features(run: Run, body=None, ray: bool = False, address: str | None = None, photos_url: str | None = None) -> dict:
     """Compute the features of all photos, or read them from the cache.
 
     Args:
         run: a run whose photos are split and whose checkpoint is restored.
         body: the restored body; if None, it is loaded when features are missing from the cache.
-        engine: local (this process) or ray (a cluster).
+        ray: compute on a Ray cluster instead of in this process.
         address: the address of the cluster, see `bears_tl.features.cluster.compute`.
         photos_url: the address of a copy of the photo folder to read from, such as s3://bucket/folder.
 
@@ -118,7 +119,7 @@ def features(run: Run, body=None, engine="local", address: str | None = None, ph
     load_body = functools.cache(lambda: body or artifacts.load_body(run))  # at most once, and only if needed
     with run.stage("features") as facts:
         cache = artifacts.feature_cache(run)
-        if engine == "ray":
+        if ray:
             _fill_by_cluster(run, cache, folder, address)
         found = {
             name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
@@ -132,13 +133,14 @@ def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -
     """Compute missing features on a cluster, for all splits in one go, so that each worker opens the body once."""
     from bears_tl.features import cluster
     from bears_tl.features.extract import fill, find_missing
-    from bears_tl.inception.body import load_graph
+    from bears_tl.inception.body import pack
 
     facts, views = artifacts.checkpoint_facts(run), artifacts.split_views(run)
 
     def compute(missing):
-        graph = load_graph(facts["path"], facts["fingerprint"], facts["precision"], artifacts.cache_folder())
-        return cluster.compute(graph, folder, missing, facts["precision"], address)
+        how = {"precision": facts["precision"], "engine": facts["engine"]}
+        packed = pack(facts["path"], facts["fingerprint"], cache=artifacts.cache_folder(), **how)
+        return cluster.compute(packed, folder, missing, **how, address=address)
 
     splits = artifacts.split_rows(run)
     missing = [todo for name, rows in splits.items() for todo in find_missing(rows, views[name], cache)]
@@ -291,7 +293,8 @@ def _run_all(run: Run, say) -> dict:
     split(run)
     say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items()))
     body = restore(run)
-    say(f"checkpoint: {run.facts('restore')['kind']}, {run.facts('restore')['path']}, in {body.precision}")
+    found = run.facts("restore")
+    say(f"checkpoint: {found['kind']}, {found['path']}, {body.engine} in {body.precision}")
     if run.notice():
         say(run.notice())
     head, history = train(run, features(run, body))

@@ -136,7 +136,7 @@ def _load_head(run: Run) -> Predictor:
     from bears_tl.training.head import Head
 
     path = run.path("head.npz")
-    head, body = Head.load(path), artifacts.load_body(run)
+    head, body = Head.load(path), artifacts.load_body(run, same_bits=False)
 
     def infer(pixels):
         return head.probabilities(body.features(pixels))

@@ -179,6 +179,9 @@ def _has_budget(row: dict, seconds: float | None, epochs: int | None) -> bool:
 
 def _origin(run: Run) -> str:
     """Give a hash of everything that all rows depend on: settings, split and weights."""
+    from bears_tl.inception.body import bits_of
+
     body, splits = run.facts("restore"), sha256_of(run.path("splits.csv"))
-    weights = {"fingerprint": body["fingerprint"], "precision": body["precision"]}
+    bits = bits_of(body.get("engine", "tensorflow"), body["precision"])
+    weights = {"fingerprint": body["fingerprint"], "precision": bits}
     return Origin.of(run.config, "split", "views", "head", splits=splits, **weights).name

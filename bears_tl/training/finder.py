@@ -53,31 +53,27 @@ def range_test(features: np.ndarray, labels: np.ndarray, classes: int, config: R
     Returns:
         The losses, up to the step where they diverge.
     """
-    from bears_tl.tensorflow import tf
-
     rng = seeded_rng(config.seed, "head", "learning rate finder")
     count, views, depth = features.shape
     batch_size = min(config.batch_size, count)
     batches_per_epoch = count // batch_size
-    with tf.device("CPU:0"):
-        training = Training(depth, classes, LOWEST)
-        step = tf.function(training.step)
-        rates, losses, smoothed = [], [], []
-        average = 0.0
-        for number, rate in enumerate(np.geomspace(LOWEST, HIGHEST, STEPS)):
-            batch_number = number % batches_per_epoch
-            if batch_number == 0:
-                order = rng.permutation(count)
-            batch = order[batch_number * batch_size :][:batch_size]
-            training.optimizer.learning_rate = rate
-            x = features[batch, rng.integers(views, size=batch_size)]
-            loss = float(step(tf.constant(x), tf.constant(labels[batch], tf.int32))[0].numpy().mean())
-            average = SMOOTHING * average + (1 - SMOOTHING) * loss
-            now = average / (1 - SMOOTHING ** (number + 1))
-            if not math.isfinite(now):
-                break
-            for values, value in ((rates, rate), (losses, loss), (smoothed, now)):
-                values.append(float(value))
-            if now > DIVERGED * min(smoothed):
-                break
+    training = Training(depth, classes, LOWEST)
+    rates, losses, smoothed = [], [], []
+    average = 0.0
+    for number, rate in enumerate(np.geomspace(LOWEST, HIGHEST, STEPS)):
+        batch_number = number % batches_per_epoch
+        if batch_number == 0:
+            order = rng.permutation(count)
+        batch = order[batch_number * batch_size :][:batch_size]
+        training.learning_rate = rate
+        x = features[batch, rng.integers(views, size=batch_size)]
+        loss = float(training.step(x, labels[batch])[0].mean())
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        now = average / (1 - SMOOTHING ** (number + 1))
+        if not math.isfinite(now):
+            break
+        for values, value in ((rates, rate), (losses, loss), (smoothed, now)):
+            values.append(float(value))
+        if now > DIVERGED * min(smoothed):
+            break
     return RangeTest(np.array(rates), np.array(losses), np.array(smoothed))

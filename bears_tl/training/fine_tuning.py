@@ -13,11 +13,10 @@ from bears_tl.batches import batches_of
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, seeded_rng
-from bears_tl.inception.architecture import FEATURES
 from bears_tl.origin import Origin
 from bears_tl.tensorflow import tf
 from bears_tl.threads import map_ahead
-from bears_tl.training.head import HISTORY_COLUMNS, Training, balanced_weights
+from bears_tl.training.head import HISTORY_COLUMNS, balanced_weights
 from bears_tl.training.rungs import BATCH_SIZE, CutNetwork, pad
 
 SAVE_SECONDS = 300  # within an epoch; the state is also saved after each epoch
@@ -46,8 +45,8 @@ class FineTuning:
         self.network, self.config, self.labels = network, config, labels.astype(np.int32)
         self.steps = -(-len(labels) // config.batch_size)
         classes = len(network.class_names)
-        weights = balanced_weights(labels, classes) if config.class_weights == "balanced" else None
-        self._objective = Training(FEATURES, classes, 0.0, config.label_smoothing, weights).objective
+        balanced = config.class_weights == "balanced"
+        self._class_weights = balanced_weights(labels, classes) if balanced else np.ones(classes, np.float32)
         head, below = [network.kernel, network.bias], list(network.trained.values())
         self.variables = [*head, *below]
         self._optimizers = []
@@ -62,6 +61,14 @@ class FineTuning:
         self._add_gradients = tf.function(self._add_gradients, input_signature=signature, autograph=False)
         self._judge = tf.function(self._judge, input_signature=signature, autograph=False)
         self._move = tf.function(self._move, input_signature=[], autograph=False)
+
+    def _objective(self, logits, y):
+        """Return the weighted cross-entropy to smoothed targets, float32 [n], as `head.Training.step` minimizes it."""
+        losses, smoothing = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), self.config.label_smoothing
+        if smoothing:
+            against_all = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
+            losses = (1 - smoothing) * losses + smoothing * against_all
+        return losses * tf.gather(self._class_weights, y)
 
     def _add_gradients(self, x, y, weights):
         """Add the gradients of a part of a batch; photos have weight 1 / batch size, padding has weight 0."""

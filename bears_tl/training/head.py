@@ -82,7 +82,17 @@ class Head:
 
 
 class Training:
-    """The training of a softmax layer with Adam: its variables and its step."""
+    """The training of a softmax layer with Adam (https://arxiv.org/abs/1412.6980), in NumPy and float32.
+
+    Such a small layer needs no TensorFlow, whose import takes longer than the whole training.
+
+    Attributes:
+        kernel: float32 [depth, classes].
+        bias: float32 [classes].
+        learning_rate: of the next step.
+    """
+
+    _DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-7  # as in Keras
 
     def __init__(
         self,
@@ -98,76 +108,67 @@ class Training:
             depth: the number of features per photo.
             classes: the number of classes.
             learning_rate: Adam's learning rate.
-            label_smoothing: see `objective`.
-            class_weights: float32 [classes], see `objective`; None weighs all photos equally.
+            label_smoothing: the share of each target that is spread evenly over all classes (Szegedy et al. 2015,
+                https://arxiv.org/abs/1512.00567, section 7).
+            class_weights: float32 [classes], what the losses of each class are multiplied by; None: 1.
         """
-        import keras
+        self.kernel, self.bias = np.zeros((depth, classes), np.float32), np.zeros(classes, np.float32)
+        self.learning_rate = learning_rate
+        even = np.full((classes, classes), label_smoothing / classes)
+        targets = even + (1 - label_smoothing) * np.eye(classes)
+        self._weights = np.ones(classes, np.float32) if class_weights is None else class_weights.astype(np.float32)
+        self._targets = (targets * self._weights[:, None]).astype(np.float32)  # of each class, weighted
+        self._moments = [(np.zeros_like(values), np.zeros_like(values)) for values in (self.kernel, self.bias)]
+        self._steps = 0
 
-        from bears_tl.tensorflow import tf
-
-        self.kernel = tf.Variable(np.zeros((depth, classes), np.float32))
-        self.bias = tf.Variable(np.zeros(classes, np.float32))
-        self.label_smoothing, self.class_weights = label_smoothing, class_weights
-        self.optimizer = keras.optimizers.Adam(learning_rate)
-        self.optimizer.build([self.kernel, self.bias])
-
-    def losses_and_hits(self, x, y):
+    def losses_and_hits(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return cross-entropy in nats and hits (1 right, 0 wrong) for features x and labels y: float32 [n] each."""
-        from bears_tl.tensorflow import tf
+        logs = _log_softmax(x @ self.kernel + self.bias)
+        return -logs[np.arange(len(y)), y], (logs.argmax(axis=1) == y).astype(np.float32)
 
-        logits = x @ self.kernel + self.bias
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits), _hits(logits, y)
-
-    def objective(self, logits, y):
-        """Return the training objective, float32 [n], of logits [n, classes] and labels y.
-
-        This is the cross-entropy times the weight of the photo's class. Label smoothing (Szegedy et al. 2015,
-        https://arxiv.org/abs/1512.00567, section 7) spreads a share of each target evenly over all classes.
-        """
-        from bears_tl.tensorflow import tf
-
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
-        if self.label_smoothing:
-            against_all = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
-            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * against_all
-        if self.class_weights is not None:
-            losses *= tf.gather(self.class_weights, y)
-        return losses
-
-    def step(self, x, y, partners=None, shares=None):
-        """Take one optimizer step on the mean objective of a batch.
+    def step(
+        self, x: np.ndarray, y: np.ndarray, partners: np.ndarray | None = None, shares: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Take one step on the mean objective of a batch: the weighted cross-entropy to smoothed targets.
 
         Args:
             x: float32 [n, depth].
-            y: int32 [n].
-            partners: int32 [n] in [0, n), the row of the batch that each row is mixed with; None for no mixup.
+            y: int [n].
+            partners: int [n] in [0, n), the row of the batch that each row is mixed with; None for no mixup.
             shares: float32 [n] in [0, 1], the weight of each row in its mixture, see `draw_mixes`.
 
         Returns:
             The objective and the hits (1 right, 0 wrong) before the step, float32 [n] each. For a mixture, both are
             averages over its two labels, weighted by their shares.
         """
-        from bears_tl.tensorflow import tf
+        weights, targets = self._weights[y], self._targets[y]
+        if partners is not None:
+            own, others = shares[:, None], (1 - shares)[:, None]
+            x = own * x + others * x[partners]
+            targets = own * targets + others * targets[partners]
+            weights = shares * weights + (1 - shares) * weights[partners]
+        logs = _log_softmax(x @ self.kernel + self.bias)
+        best = logs.argmax(axis=1)
+        hits = (best == y).astype(np.float32)
+        if partners is not None:
+            hits = shares * hits + (1 - shares) * (best == y[partners])
+        slopes = (weights[:, None] * np.exp(logs) - targets) / np.float32(len(y))  # of the mean, by the logits
+        self._descend([x.T @ slopes, slopes.sum(axis=0)])
+        return -(targets * logs).sum(axis=1), hits
 
-        with tf.GradientTape() as tape:
-            if partners is None:
-                logits = x @ self.kernel + self.bias
-                losses, hits = self.objective(logits, y), _hits(logits, y)
-            else:
-                mixed = shares[:, None] * x + (1 - shares)[:, None] * tf.gather(x, partners)
-                logits, other = mixed @ self.kernel + self.bias, tf.gather(y, partners)
-                losses = shares * self.objective(logits, y) + (1 - shares) * self.objective(logits, other)
-                hits = shares * _hits(logits, y) + (1 - shares) * _hits(logits, other)
-            loss = tf.reduce_mean(losses)
-        variables = [self.kernel, self.bias]
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return losses, hits
+    def _descend(self, gradients: list[np.ndarray]) -> None:
+        self._steps += 1
+        correction = np.sqrt(1 - self._SQUARE_DECAY**self._steps) / (1 - self._DECAY**self._steps)
+        rate = np.float32(self.learning_rate * correction)
+        for values, gradient, (mean, square) in zip((self.kernel, self.bias), gradients, self._moments, strict=True):
+            mean += (gradient - mean) * np.float32(1 - self._DECAY)
+            square += (gradient**2 - square) * np.float32(1 - self._SQUARE_DECAY)
+            values -= rate * mean / (np.sqrt(square) + np.float32(self._EPSILON))
 
 
-def _hits(logits, y):
-    from bears_tl.tensorflow import tf
-
-    return tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == y, tf.float32)
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def draw_mixes(rng: np.random.Generator, count: int, batch_size: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:
@@ -215,8 +216,8 @@ def train_head(
     plain, unweighted cross-entropy, so that it is comparable between runs. It only selects an epoch, and with large
     weights on the few photos of a rare class that choice would be noisy.
 
-    Each epoch uses every photo once, in random order, in one randomly drawn view. Everything runs on the CPU, which is
-    fastest for such a small layer and deterministic: the same seed gives the same bits on the same machine.
+    Each epoch uses every photo once, in random order, in one randomly drawn view. The same seed gives the same bits on
+    the same machine.
 
     Features are read in chunks of a few thousand photos, so memory does not grow with the number of photos.
 
@@ -232,55 +233,37 @@ def train_head(
         The head, and the rows of history.csv: means over photos. Training means are taken during the epoch, while the
         weights change. train_loss is the objective; a mixture adds the share of the predicted label to train_accuracy.
     """
-    from bears_tl.tensorflow import tf
-
     rng, mixup_rng = (seeded_rng(config.seed, "head", purpose) for purpose in ("orders and views", "mixup"))
     count, views, depth = features.shape
     weights = balanced_weights(labels, len(class_names)) if config.class_weights == "balanced" else None
-    with tf.device("CPU:0"):
-        training = Training(depth, len(class_names), config.learning_rate, config.label_smoothing, weights)
-        signature = [tf.TensorSpec([None, depth], tf.float32), tf.TensorSpec([None], tf.int32)]
-        mixes = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)] if config.mixup else []
+    training = Training(depth, len(class_names), config.learning_rate, config.label_smoothing, weights)
 
-        @tf.function(input_signature=signature + mixes)
-        def train_chunk(x, y, *mix):
-            loss_sum, hit_sum = 0.0, 0.0
-            for start in tf.range(0, tf.shape(x)[0], config.batch_size):
-                batch = slice(start, start + config.batch_size)
-                losses, hits = training.step(x[batch], y[batch], *[part[batch] for part in mix])
-                loss_sum += tf.reduce_sum(losses)
-                hit_sum += tf.reduce_sum(hits)
-            return tf.stack([loss_sum, hit_sum])
+    def means(run_batch, table, photos, views, labels, *mix):
+        """Return mean loss and accuracy of batches, read in chunks of whole batches."""
+        size, sums = max(1, CHUNK_PHOTOS // config.batch_size) * config.batch_size, np.zeros(2)
+        for first in range(0, len(photos), size):
+            chunk = photos[first : first + size]
+            x, y = table[chunk, views[first : first + size]], labels[chunk]
+            for start in range(0, len(chunk), config.batch_size):
+                rows = slice(start, start + config.batch_size)
+                of_all = slice(first + start, min(first + start + config.batch_size, first + len(chunk)))
+                losses, hits = run_batch(x[rows], y[rows], *[part[of_all] for part in mix])
+                sums += losses.sum(dtype=float), hits.sum(dtype=float)
+        return sums / len(photos)
 
-        @tf.function(input_signature=signature)
-        def validate_chunk(x, y):
-            return tf.stack([tf.reduce_sum(sums) for sums in training.losses_and_hits(x, y)])
-
-        def means(run_chunk, table, photos, views, labels, *mix):
-            """Return mean loss and accuracy, computed in chunks of whole batches."""
-            size = max(1, CHUNK_PHOTOS // config.batch_size) * config.batch_size
-            sums = [
-                run_chunk(table[photos[chunk], views[chunk]], labels[photos[chunk]], *[part[chunk] for part in mix])
-                .numpy()
-                .astype(float)
-                for chunk in (slice(start, start + size) for start in range(0, len(photos), size))
-            ]
-            return sum(sums) / len(photos)
-
-        history, best, best_epoch = [], None, 0
-        labels, val_labels = labels.astype(np.int32), val_labels.astype(np.int32)
-        val_photos = np.arange(len(val_labels))
-        for epoch in range(1, config.epochs + 1):
-            started = time.perf_counter()
-            order, view = rng.permutation(count), rng.integers(views, size=count)
-            mix = draw_mixes(mixup_rng, count, config.batch_size, config.mixup) if config.mixup else ()
-            train = means(train_chunk, features, order, view, labels, *mix)
-            val = means(validate_chunk, val_features, val_photos, np.zeros_like(val_photos), val_labels)
-            numbers = [float(number) for number in (*train, *val)]
-            row = [epoch, *numbers, time.perf_counter() - started]
-            history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
-            if best is None or numbers[2] < history[best_epoch - 1]["val_loss"]:
-                best, best_epoch = (training.kernel.numpy(), training.bias.numpy()), epoch
-            if epoch - best_epoch >= config.patience:
-                break
+    history, best, best_epoch = [], None, 0
+    val_photos = np.arange(len(val_labels))
+    for epoch in range(1, config.epochs + 1):
+        started = time.perf_counter()
+        order, view = rng.permutation(count), rng.integers(views, size=count)
+        mix = draw_mixes(mixup_rng, count, config.batch_size, config.mixup) if config.mixup else ()
+        train = means(training.step, features, order, view, labels, *mix)
+        val = means(training.losses_and_hits, val_features, val_photos, np.zeros_like(val_photos), val_labels)
+        numbers = [float(number) for number in (*train, *val)]
+        row = [epoch, *numbers, time.perf_counter() - started]
+        history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
+        if best is None or numbers[2] < history[best_epoch - 1]["val_loss"]:
+            best, best_epoch = (training.kernel.copy(), training.bias.copy()), epoch
+        if epoch - best_epoch >= config.patience:
+            break
     return Head(*best, list(class_names)), history

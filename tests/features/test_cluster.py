@@ -12,7 +12,7 @@ import pytest
 from bears_tl.features import cluster
 from bears_tl.features.cache import FeatureCache
 from bears_tl.features.extract import extract, fill, find_missing
-from bears_tl.inception.body import Body, load_graph
+from bears_tl.inception.body import Body, bits_of, pack
 from bears_tl.photos.views import CENTER, View
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
@@ -69,7 +69,7 @@ def test_neither_a_changed_photo_nor_a_killed_worker_costs_what_was_finished_or_
     changed = bucket / artifacts.split_rows(run)["train"][0]["path"]
     changed.write_bytes(changed.read_bytes() + b"more")
     done = workspace.bears(
-        *("features", "--run", run_folder, "--engine", "ray", "--address", address, "--photos-url", f"file://{bucket}"),
+        *("features", "--run", run_folder, "--ray", "--address", address, "--photos-url", f"file://{bucket}"),
         BEARS_TL_CACHE=str(tmp_path),
     )
     assert (done.returncode, done.stdout) == (2, "")
@@ -77,21 +77,22 @@ def test_neither_a_changed_photo_nor_a_killed_worker_costs_what_was_finished_or_
 
     # The photo is restored; this time a worker is killed.
     facts = run.facts("restore")  # the precision was chosen again because of the other cache folder
-    cache = FeatureCache(tmp_path, facts["fingerprint"], facts["precision"])
+    how = {"precision": facts["precision"], "engine": facts["engine"]}
+    cache = FeatureCache(tmp_path, facts["fingerprint"], bits_of(facts["engine"], facts["precision"]))
     missing = find_missing(photos, views, cache)
     todo = sum(len(views) for _, views in missing)
     assert len(photos) <= todo < 2 * len(photos)  # something was kept
-    graph = load_graph(workspace.checkpoint, facts["fingerprint"], facts["precision"])
+    packed = pack(workspace.checkpoint, facts["fingerprint"], cache=tmp_path, **how)
     worker = mortal(tmp_path / "log", tmp_path / "died")
     capfd.readouterr()
-    fill(cache, missing, lambda missing: cluster.compute(graph, workspace.photos, missing, "", worker=worker))
+    fill(cache, missing, lambda missing: cluster.compute(packed, workspace.photos, missing, **how, worker=worker))
     assert "ray" not in capfd.readouterr().err
     computed = (tmp_path / "log").read_text().splitlines()
     assert (tmp_path / "died").exists() and len(computed) == len(set(computed)) == todo
 
     found = extract(lambda: pytest.fail("asked"), workspace.photos, photos, views, cache)
     alone = FeatureCache(tmp_path, facts["fingerprint"], "alone")
-    local = extract(lambda: Body(graph, facts["precision"]), workspace.photos, photos, views, alone)
+    local = extract(lambda: Body.unpack(packed, **how), workspace.photos, photos, views, alone)
     assert np.array_equal(found[:], local[:])
 
 
@@ -100,10 +101,10 @@ def test_an_address_without_a_cluster_is_refused(refused, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     for address, reason in (("127.0.0.1:1", "refused"), ("127.0.0.1:many", "many")):
         with refused(address, reason, "ray start"):
-            list(cluster.compute(None, "", [({}, [CENTER])], "float32", address))
+            list(cluster.compute(None, "", [({}, [CENTER])], "float32", "openvino", address))
 
 
 def test_without_ray_the_extra_is_named(refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with refused("bears_tl[ray]"):
-        list(cluster.compute(None, "", [({}, [CENTER])], "float32"))
+        list(cluster.compute(None, "", [({}, [CENTER])], "float32", "openvino"))

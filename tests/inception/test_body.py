@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bears_tl.errors import InputError
-from bears_tl.inception import body as body_
+from bears_tl.files import sha256_of
+from bears_tl.inception import architecture, openvino_engine
 from bears_tl.inception.backbone import Backbone
-from bears_tl.inception.body import Body
+from bears_tl.inception.body import Body, pack
 from bears_tl.inception.machine import Plan
 from bears_tl.inception.slim import slim_features
 from bears_tl.photos.views import CENTER, read_views, scale
@@ -12,9 +12,10 @@ from bears_tl.photos.views import CENTER, read_views, scale
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def body(workspace):
-    return Body.open(workspace.checkpoint, precision="float32")
+@pytest.fixture(scope="module", params=["tensorflow", "openvino"])
+def body(workspace, request):
+    cache = workspace.folder / "cache"
+    return Body.open(workspace.checkpoint, precision="float32", cache=cache, engine=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +39,21 @@ def test_features_are_those_of_keras_and_of_slims_own_graph(features, pixels, wo
         assert np.abs(features[:5] - judge).max() <= 1e-4 * judge.max()
 
 
-def test_features_are_slims_with_real_weights_and_photos(real_checkpoint, real_photos):
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_features_are_slims_with_real_weights_and_photos(real_checkpoint, real_photos, engine, tmp_path):
     photos = sorted(real_photos.glob("*/*"))[::110]
     pixels = np.stack([read_views(photo, [CENTER], "")[0] for photo in photos])
     judge = slim_features(real_checkpoint, scale(pixels))
-    assert np.abs(Body.open(real_checkpoint, precision="float32").infer(pixels) - judge).max() < 2e-5
-    assert cosines(Body.open(real_checkpoint, precision="bfloat16").infer(pixels), judge).min() > 0.999
+    body = Body.open(real_checkpoint, precision="float32", cache=tmp_path, engine=engine)
+    assert np.abs(body.infer(pixels) - judge).max() < 2e-5
+    if engine == "tensorflow" or "bfloat16" in openvino_engine.precisions():
+        half = Body.open(real_checkpoint, precision="bfloat16", cache=tmp_path, engine=engine)
+        assert cosines(half.infer(pixels), judge).min() > 0.999
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_the_bits_give_nearly_the_same_features(features, pixels, workspace, precision):
-    half = Body.open(workspace.checkpoint, precision=precision)
+    half = Body.open(workspace.checkpoint, precision=precision, engine="tensorflow")
     assert half.precision == precision
     found = half.infer(pixels[:8])
     assert cosines(found, features[:8]).min() > 0.999
@@ -60,6 +65,22 @@ def test_no_plan_and_no_company_changes_a_bit(body, features, pixels, plan, monk
     monkeypatch.setattr(body, "plan", plan)
     assert np.array_equal(body.infer(pixels), features)
     assert np.array_equal(body.infer(pixels[7:8]), features[7:8])
+
+
+def test_maps_come_with_the_features_of_the_same_pass(body, features, pixels):
+    found, *maps = body.maps(pixels[:9], tuple(architecture.DEPTHS))
+    assert np.array_equal(found, features[:9])
+    assert [one.shape for one in maps] == [
+        (9, 17, 17, 768), (9, 8, 8, 1280), (9, 8, 8, 2048), (9, 8, 8, 2048),
+    ]  # fmt: skip
+    assert np.allclose(maps[-1].mean(axis=(1, 2)), found, rtol=1e-5, atol=1e-6 * found.max())
+    assert min(one.min() for one in maps) >= 0
+
+
+def test_a_packed_body_has_the_same_bits(body, features, pixels, workspace):
+    how, cache = {"precision": "float32", "engine": body.engine}, workspace.folder / "cache"
+    packed = pack(workspace.checkpoint, sha256_of(workspace.checkpoint), cache=cache, **how)
+    assert np.array_equal(Body.unpack(packed, **how).infer(pixels[:3]), features[:3])
 
 
 def test_no_photos_have_no_features(body, pixels):
@@ -83,49 +104,6 @@ def test_what_are_no_pixels_is_refused(body, wrong):
 
 @pytest.mark.parametrize("value", [1e5, np.inf, np.nan])
 def test_features_out_of_range_are_refused(body, pixels, monkeypatch, refused, value):
-    monkeypatch.setattr(body, "_call", lambda batch: np.full((len(batch), 2048), value, np.float32))
+    monkeypatch.setattr(body._engine, "call", lambda batch, *_: [np.full((len(batch), 2048), value, np.float32)])
     with refused("weights are broken"):
         body.features(pixels[:1])
-
-
-class TestOnDisk:
-    """The graph is saved and loaded again."""
-
-    @pytest.fixture
-    def cache(self, workspace, tmp_path, pixels, features):
-        body = Body.open(workspace.checkpoint, "f" * 64, "float32", tmp_path)
-        assert np.array_equal(body.infer(pixels[:1]), features[:1])
-        return tmp_path
-
-    def test_the_checkpoint_is_not_read_again(self, cache, pixels, features, monkeypatch):
-        monkeypatch.setattr(body_.checkpoint, "read", lambda path: pytest.fail("read"))
-        again = Body.open("nowhere", "f" * 64, "float32", cache)
-        assert np.array_equal(again.infer(pixels[:1]), features[:1])
-
-    def test_other_weights_or_another_precision_have_another_graph(self, cache, monkeypatch):
-        monkeypatch.setattr(body_.checkpoint, "read", lambda path: pytest.fail("read"))
-        for fingerprint, precision in (("e" * 64, "float32"), ("f" * 64, "bfloat16")):
-            with pytest.raises(pytest.fail.Exception, match="read"):
-                Body.open("nowhere", fingerprint, precision, cache)
-
-    @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-    def test_a_damaged_graph_is_named_and_made_again(self, cache, workspace, pixels, features, capsys, damage):
-        (path,) = (cache / "bodies").glob("*.pb")
-        data = bytearray(path.read_bytes())
-        whole = bytes(data)
-        data[len(data) // 2] ^= 1
-        path.write_bytes({"cut": data[: len(data) // 2], "flip": data, "empty": b""}[damage])
-        body = Body.open(workspace.checkpoint, "f" * 64, "float32", cache)
-        assert path.name in capsys.readouterr().out
-        assert np.array_equal(body.infer(pixels[:1]), features[:1]) and path.read_bytes() == whole
-
-    def test_a_folder_that_cannot_be_written_is_named_and_does_not_matter(
-        self, workspace, tmp_path, pixels, features, monkeypatch, capsys
-    ):
-        def full(path, data):
-            raise InputError("no space left on the disk")
-
-        monkeypatch.setattr(body_, "write_bytes", full)
-        body = Body.open(workspace.checkpoint, "f" * 64, "float32", tmp_path)
-        assert "no space left" in capsys.readouterr().out
-        assert np.array_equal(body.infer(pixels[:1]), features[:1])

@@ -1,0 +1,238 @@
+"""OpenVINO's CPU plugin as the engine of the body: it starts without TensorFlow and is often faster.
+
+The frozen graph is converted once per checkpoint to OpenVINO's IR, compared with TensorFlow, and kept on disk. The
+comparison runs in a process of its own, because a broken installation may crash instead of raising an error.
+"""
+
+import importlib.metadata
+import importlib.util
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from bears_tl.errors import InputError, reason_of
+from bears_tl.files import atomic_path, read_json, sha256_of, write_json
+from bears_tl.inception import architecture
+from bears_tl.inception.machine import Plan
+from bears_tl.lock import one_at_a_time
+
+NAME = "openvino"
+LEAST_VERSION = (2025, 0)
+LEAST_COSINE = 0.9999  # of features in float32 to TensorFlow's; measured: 1 - 1e-7 or more with trained weights
+_TEST_PICTURES = 4
+_TEST_SECONDS = 300
+SUFFIXES = (".xml", ".bin")
+
+
+class EngineError(Exception):
+    """OpenVINO cannot be used here; the message says why."""
+
+
+class OpenVinoEngine:
+    """A compiled model. Calls may run in several threads at once, up to the plan's streams."""
+
+    name = NAME
+
+    def __init__(self, model: str | Path | list[bytes], precision: str):
+        """Name a model; it is compiled when it is first used.
+
+        Args:
+            model: the .xml file of an IR, or the contents of its .xml and .bin.
+            precision: float32 or bfloat16.
+        """
+        self._model, self._precision = model if isinstance(model, list) else [str(model)], precision
+        self._compiled: dict[tuple, queue.SimpleQueue] = {}
+        self._lock = threading.Lock()
+
+    def call(self, batch: np.ndarray, plan: Plan, outputs: tuple[str, ...]) -> list[np.ndarray]:
+        """Run the model.
+
+        Args:
+            batch: uint8 [plan.batch_size, 299, 299, 3] in [0, 255].
+            plan: the fixed batch size and the number of calls at the same time that the model is compiled for.
+            outputs: names of outputs, see `frozen.freeze`.
+
+        Returns:
+            float32, one array per output.
+        """
+        requests = self._requests(plan, outputs)
+        request = requests.get()
+        try:
+            request.infer({0: batch}, share_inputs=True)
+            return [np.array(request.get_tensor(f"{output}:0").data, np.float32) for output in outputs]
+        finally:
+            requests.put(request)
+
+    def _requests(self, plan: Plan, outputs: tuple[str, ...]) -> queue.SimpleQueue:
+        """Compile the model for a plan, 0.2 s, the first time; return its free infer requests."""
+        with self._lock:
+            if (plan, outputs) not in self._compiled:
+                openvino = load_openvino()
+                core = openvino.Core()
+                model = core.read_model(*self._model)
+                for output in outputs:
+                    if not any(f"{output}:0" in known.get_names() for known in model.outputs):
+                        model.add_outputs(f"{output}:0")
+                model.reshape([plan.batch_size, *model.input(0).get_partial_shape().to_shape()[1:]])
+                properties = {
+                    "INFERENCE_PRECISION_HINT": _type_of(openvino, self._precision),
+                    "NUM_STREAMS": str(plan.streams),
+                }
+                compiled = core.compile_model(model, "CPU", properties)
+                requests: queue.SimpleQueue = queue.SimpleQueue()
+                for _ in range(plan.streams):
+                    requests.put(compiled.create_infer_request())
+                self._compiled[plan, outputs] = requests
+            return self._compiled[plan, outputs]
+
+
+def load_openvino():
+    """Import OpenVINO without its telemetry.
+
+    Raises:
+        EngineError: it is not installed, cannot be imported, or is too old.
+    """
+    if not is_installed():
+        raise EngineError("it is not installed")
+    # On import, OpenVINO sends telemetry unless a file in the user's home forbids it. If this package is missing, it
+    # uses its own stub, which sends nothing.
+    sys.modules.setdefault("openvino_telemetry", None)
+    try:
+        import openvino
+
+        version = tuple(int(part) for part in openvino.__version__.split("-")[0].split(".")[:2])
+    except Exception as error:  # a broken installation raises errors of many types
+        raise EngineError(f"it cannot be imported: {reason_of(error)}") from None
+    if version < LEAST_VERSION:
+        raise EngineError(f"version {openvino.__version__} is too old, expected {LEAST_VERSION[0]} or later")
+    return openvino
+
+
+def is_installed() -> bool:
+    """Return whether there is an OpenVINO, working or not."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def precisions() -> list[str]:
+    """List the precisions that OpenVINO computes in on this processor: float32, and bfloat16 where it is native.
+
+    Raises:
+        EngineError: see `load_openvino`.
+    """
+    capable = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["float32"] + ["bfloat16"] * ("BF16" in capable)
+
+
+def load_model(path: str | Path, fingerprint: str, cache: Path) -> Path:
+    """Find the IR of a checkpoint, or make it and compare it with TensorFlow.
+
+    Args:
+        path: the checkpoint.
+        fingerprint: its SHA-256.
+        cache: the folder where models are kept.
+
+    Returns:
+        The .xml file.
+
+    Raises:
+        EngineError: OpenVINO cannot be used, its features differ from TensorFlow's, or the folder cannot be written.
+        InputError: the file is not a checkpoint of Inception v3.
+    """
+    name = f"{fingerprint[:16]}-{architecture.VERSION}-openvino-{_version()}"
+    receipt = cache / "bodies" / f"{name}.json"
+    if _is_intact(receipt, fingerprint):
+        return receipt.with_suffix(".xml")
+    load_openvino()
+    try:
+        with one_at_a_time(receipt, "the conversion of the body for OpenVINO"):
+            if not _is_intact(receipt, fingerprint):
+                _convert(path, fingerprint, cache, receipt)
+    except (InputError, OSError) as error:
+        if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+            raise EngineError(f"its model cannot be kept: {reason_of(error)}") from None
+        raise
+    return receipt.with_suffix(".xml")
+
+
+def _convert(path: str | Path, fingerprint: str, cache: Path, receipt: Path) -> None:
+    """Write .xml and .bin, compare their features with TensorFlow's, and write the receipt last."""
+    from bears_tl.inception.tensorflow_engine import TensorFlowEngine, load_graph
+
+    graph = load_graph(path, fingerprint, "float32", cache)
+    pixels = _test_pictures()
+    (expected,) = TensorFlowEngine(graph).call(pixels, Plan(_TEST_PICTURES, 1), (architecture.FEATURES_NAME,))
+    with tempfile.TemporaryDirectory(dir=receipt.parent, prefix=".openvino.") as work:
+        frozen_file, found_file = Path(work, "body.pb"), Path(work, "features.npy")
+        frozen_file.write_bytes(graph.SerializeToString(deterministic=True))
+        np.save(Path(work, "pixels.npy"), pixels)
+        command = [sys.executable, "-m", __name__, work]
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"its test took more than {_TEST_SECONDS} s") from None
+        if ended.returncode or not found_file.is_file():
+            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+            raise EngineError(f"it failed its test with exit status {ended.returncode}: {last}")
+        found = np.load(found_file)
+        cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
+        if not cosines.min() >= LEAST_COSINE:  # NaN fails too
+            raise EngineError(f"its features differ from TensorFlow's: cosine {cosines.min():.5f}")
+        for suffix in SUFFIXES:
+            with atomic_path(receipt.with_suffix(suffix)) as temporary:
+                Path(work, f"body{suffix}").rename(temporary)
+    hashes = {suffix: sha256_of(receipt.with_suffix(suffix)) for suffix in SUFFIXES}
+    write_json(receipt, {"fingerprint": fingerprint, "sha256": hashes, "cosine": float(cosines.min())})
+
+
+def _is_intact(receipt: Path, fingerprint: str) -> bool:
+    """Return whether the model's files are complete and belong to the checkpoint; say so if they are damaged."""
+    if not receipt.is_file():
+        return False
+    try:
+        known = read_json(receipt)
+        if known["fingerprint"] == fingerprint and all(
+            sha256_of(receipt.with_suffix(suffix)) == known["sha256"][suffix] for suffix in SUFFIXES
+        ):
+            return True
+    except (OSError, InputError, KeyError, TypeError):
+        pass
+    print(f"The OpenVINO model {receipt.with_suffix('.xml')} is damaged; making it again.")
+    return False
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        raise EngineError("it is not installed") from None
+
+
+def _type_of(openvino, precision: str):
+    return {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}[precision]
+
+
+def _test_pictures() -> np.ndarray:
+    """Paint four pictures of coloured blocks, uint8 [4, 299, 299, 3]; noise alone would make all features alike."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (_TEST_PICTURES, 10, 10, 3), dtype=np.uint8)
+    return np.ascontiguousarray(coarse.repeat(30, axis=1).repeat(30, axis=2)[:, :299, :299])
+
+
+def _test(work: str) -> None:
+    """Convert body.pb in a folder to an IR and write the features of pixels.npy; runs in a process of its own."""
+    openvino = load_openvino()
+    model = openvino.Core().read_model(str(Path(work, "body.pb")))
+    openvino.save_model(model, str(Path(work, "body.xml")), compress_to_fp16=False)
+    pixels = np.load(Path(work, "pixels.npy"))
+    engine = OpenVinoEngine(Path(work, "body.xml"), "float32")
+    (features,) = engine.call(pixels, Plan(len(pixels), 1), (architecture.FEATURES_NAME,))
+    np.save(Path(work, "features.npy"), features)
+
+
+if __name__ == "__main__":
+    _test(sys.argv[1])
