@@ -32,7 +32,7 @@ def split_folder(write_photos, tmp_path):
     ],
 )
 def test_a_split_of_common_tools_is_recognized(names, splits, split_folder):
-    folder = split_folder(**dict.fromkeys(names, ["cat", "dog"]))
+    folder = split_folder(**{name: ["cat", "dog"] for name in names})
     assert class_root(folder.parent) == folder
     assert split_folders(folder) == dict(zip(names, splits, strict=True))
     assert class_names_in(folder) == ["cat", "dog"]

@@ -323,7 +323,9 @@ def test_a_missing_split_is_taken_from_train_by_content(given, taken):
     given = given_rows(**given)
     rows = keep_given_split(given, **SHARES)
     assert count_splits(rows) == {"Panda": taken, "Polar": taken}
-    assert all((row["source"] == "content") == (row["split"] != one["given_split"]) for row, one in zip(rows, given))
+    assert [row["source"] for row in rows] == [
+        "given" if row["split"] == one["given_split"] else "content" for row, one in zip(rows, given, strict=True)
+    ]
     assert split_of(rows) == split_of(keep_given_split(random.Random(0).sample(given, len(given)), **SHARES))
 
 
