@@ -191,6 +191,8 @@ def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.files import read_json
     from bears_tl.judging.metrics import sentence
 
+    for note in run.notes():
+        print(f"note: {note}")
     if run.path("metrics.json").is_file():  # missing if only the first notebooks ran
         print(f"test: {sentence(read_json(run.path('metrics.json'))['test'])}")
         if run.notice():

@@ -13,7 +13,7 @@ from bears_tl.lock import forget, one_at_a_time, recorded
 from bears_tl.network.download import download, is_drive
 from bears_tl.photos import archive
 from bears_tl.photos.archive import ArchiveError, OverLimitError
-from bears_tl.photos.clutter import is_clutter
+from bears_tl.photos.layout import class_root
 
 EXPECTED = "sample, a folder of class folders, an archive, a URL or a Google Drive id"
 
@@ -90,31 +90,6 @@ def fetch_to(source: str, folder: str | Path, *, sha256: str | None = None) -> P
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
-
-
-def class_root(folder: str | Path) -> Path:
-    """Return the folder of class folders, skipping folders that only contain one other folder.
-
-    Raises:
-        InputError: there are no class folders.
-    """
-    folder = given = Path(folder)
-    while True:
-        classes = class_folders(folder)
-        if not classes:
-            raise InputError(f"{str(given)!r} contains no class folders: expected one folder of photos per class")
-        if len(classes) > 1 or not class_folders(classes[0]):
-            return folder
-        folder = classes[0]
-
-
-def class_folders(folder: str | Path) -> list[Path]:
-    """List the class folders in a folder, sorted: all its folders except clutter."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    except OSError as error:
-        raise InputError(f"{str(folder)!r} could not be read ({error.strerror}): check its permissions") from None
-    return [Path(folder) / name for name in names if not is_clutter(name)]
 
 
 def _sample(data_folder: Path, seed: int) -> Path:

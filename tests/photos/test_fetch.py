@@ -23,7 +23,8 @@ import pytest
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.photos import archive
 from bears_tl.photos.archive import ArchiveError, extract
-from bears_tl.photos.fetch import class_folders, class_root, fetch
+from bears_tl.photos.fetch import fetch
+from bears_tl.photos.layout import class_folders, class_root
 
 CLASSES = ["Grizzly", "Panda", "Polar"]
 PHOTOS = {
