@@ -20,6 +20,7 @@ from bears_tl.files import atomic_path, read_json, sha256_of, write_json
 from bears_tl.inception import architecture
 from bears_tl.inception.machine import Plan
 from bears_tl.lock import one_at_a_time
+from bears_tl.photos.views import IMAGE_SIZE_PX
 
 NAME = "openvino"
 LEAST_VERSION = (2025, 0)
@@ -78,7 +79,7 @@ class OpenVinoEngine:
                 for output in outputs:
                     if not any(f"{output}:0" in known.get_names() for known in model.outputs):
                         model.add_outputs(f"{output}:0")
-                model.reshape([plan.batch_size, *model.input(0).get_partial_shape().to_shape()[1:]])
+                model.reshape([plan.batch_size, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3])
                 properties = {
                     "INFERENCE_PRECISION_HINT": _type_of(openvino, self._precision),
                     "NUM_STREAMS": str(plan.streams),

@@ -156,6 +156,7 @@ class Training:
         self._descend([x.T @ slopes, slopes.sum(axis=0)])
         return -(targets * logs).sum(axis=1), hits
 
+    @np.errstate(over="ignore", invalid="ignore")  # the learning-rate finder raises the rate until the loss diverges
     def _descend(self, gradients: list[np.ndarray]) -> None:
         self._steps += 1
         correction = np.sqrt(1 - self._SQUARE_DECAY**self._steps) / (1 - self._DECAY**self._steps)

@@ -95,7 +95,7 @@ def compute_nonsense(monkeypatch, folder):
 
 
 def refuse_to_write(monkeypatch, folder):
-    def full(path, *_):
+    def full(**_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(openvino_engine.tempfile, "TemporaryDirectory", full)
