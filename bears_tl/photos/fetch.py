@@ -47,7 +47,7 @@ def fetch(
         download_options: passed on to `download`: timeouts, attempts.
 
     Raises:
-        InputError: no such source, not an archive, a web page, an unsafe or damaged archive, a wrong hash, no space.
+        InputError: no such source, not an archive, a web page, an unusable archive, a wrong hash, no space.
         NotReachableError: the address could not be reached, or did not send the complete archive.
     """
     limits = {"max_files": max_files, "max_bytes": max_bytes, "max_ratio": max_ratio}
@@ -76,8 +76,8 @@ def fetch_to(source: str, folder: str | Path, *, sha256: str | None = None) -> P
     work = folder.with_name(f".{folder.name}.fetch")
     limits = {"max_files": archive.MAX_FILES, "max_bytes": archive.MAX_BYTES, "max_ratio": archive.MAX_RATIO}
     found = _obtain(source, work, sha256, 0, limits, {})
-    left_out.write(folder, left_out.read(found))
     try:
+        left_out.write(folder, left_out.read(found))
         os.rename(class_root(found), folder)
         shutil.rmtree(work)
     except OSError as error:

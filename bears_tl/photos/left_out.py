@@ -1,6 +1,7 @@
 """Entries of an archive that were not unpacked: a table beside the unpacked folder, and one line per reason."""
 
 import collections
+import os
 from pathlib import Path
 
 from bears_tl.files import read_csv, write_csv
@@ -21,7 +22,7 @@ REASONS = {  # what each reason is called in a message; {s} is the plural
 def table_of(folder: str | Path) -> Path:
     """Return the path of the table that belongs to an unpacked folder."""
     folder = Path(folder)
-    return folder.with_name(f"{folder.name}.left_out.csv")
+    return folder.parent / f"{folder.name}.left_out.csv"  # with_name would refuse "."
 
 
 def write(folder: str | Path, rows: list[dict]) -> None:
@@ -36,8 +37,8 @@ def write(folder: str | Path, rows: list[dict]) -> None:
     """
     if rows:
         write_csv(table_of(folder), COLUMNS, rows)
-    else:
-        table_of(folder).unlink(missing_ok=True)
+    elif os.path.exists(table_of(folder)):
+        table_of(folder).unlink()
 
 
 def read(folder: str | Path) -> list[dict]:
@@ -46,7 +47,7 @@ def read(folder: str | Path) -> list[dict]:
     Raises:
         InputError: the table cannot be read.
     """
-    return read_csv(table_of(folder), COLUMNS) if table_of(folder).exists() else []
+    return read_csv(table_of(folder), COLUMNS) if os.path.exists(table_of(folder)) else []
 
 
 def summary(rows: list[dict]) -> list[str]:

@@ -83,7 +83,7 @@ def test_a_guess_is_told_once_with_an_example(tmp_path, data, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_zip_of_powershell_is_unpacked(tmp_path, data):
+def test_a_zip_of_powershell_is_unpacked(tmp_path):
     entries = []
     for name, content in [*((f"bear_photos/{name}/", b"") for name in CLASSES), *PHOTOS.items()]:
         info = zipfile.ZipInfo(name.replace("/", "\\"))

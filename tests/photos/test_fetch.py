@@ -45,7 +45,7 @@ def test_a_changed_archive_is_another_folder(tmp_path, data):
 def test_a_process_that_was_killed_leaves_no_finished_folder(tmp_path, data):
     """The folder of an interrupted extraction is never used, and the next extraction removes it."""
     path = tmp_path / "a.tar.gz"
-    path.write_bytes(packed("tar.gz"))
+    path.write_bytes(packed("tar.gz", [*PHOTOS.items(), special(tarfile.SYMTYPE)]))
     target = f"a-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     script = (
         "import os, sys; from bears_tl.photos.fetch import fetch; os.sync = lambda: os._exit(9);"
@@ -54,7 +54,7 @@ def test_a_process_that_was_killed_leaves_no_finished_folder(tmp_path, data):
     assert subprocess.run([sys.executable, "-c", script, str(path), str(data)]).returncode == 9
     assert left(data)[0].endswith(".part") and not (data / target).exists()
     assert len(class_folders(fetch(path, data))) == 3
-    assert [entry.name for entry in data.iterdir() if not entry.name.endswith(".lock")] == [target]
+    assert [name for name in left(data) if "/" not in name] == [target, f"{target}.left_out.csv"]
 
 
 def test_two_processes_unpack_once(tmp_path, data):
@@ -81,7 +81,7 @@ def test_a_new_photo_folder_keeps_its_table(tmp_path, capsys):
 # --- other sources ------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_used_where_it_is(tmp_path, data):
+def test_a_folder_is_used_where_it_is(tmp_path, data, monkeypatch):
     for name in PHOTOS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -91,6 +91,8 @@ def test_a_folder_is_used_where_it_is(tmp_path, data):
     data.rmdir()
     assert fetch(tmp_path, data) == tmp_path / "bear_photos"
     assert fetch(tmp_path / "bear_photos" / "..", data).samefile(tmp_path / "bear_photos")
+    monkeypatch.chdir(tmp_path / "bear_photos")
+    assert fetch(".", data).samefile(tmp_path / "bear_photos")
 
 
 def test_one_class_alone_is_a_folder_of_class_folders(tmp_path):
