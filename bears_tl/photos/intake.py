@@ -22,11 +22,12 @@ from bears_tl.threads import map_ahead
 PHOTO_COLUMNS = ["path", "class_name", "sha256", "bytes", "format", "mode", "width", "height", "group"]
 QUARANTINE_COLUMNS = ["path", "class_name", "reason", "detail"]
 REASONS = (
-    "not_an_image", "truncated", "empty", "too_small", "too_large", "animated", "unreadable", "duplicate",
+    "not_an_image", "truncated", "damaged", "empty", "too_small", "too_large", "animated", "unreadable", "duplicate",
     "conflicting_label", "wrong_place",
 )  # fmt: skip
 MIN_PHOTOS_PER_CLASS = 5
 MIN_SIDE_PX = 64
+MAX_MEGAPIXELS = 250
 _NOT_FOR_INTAKE = ("sources.csv", "ATTRIBUTION.md")  # open_images writes them beside the class folders
 _SAVE_SECONDS = 2  # a killed intake loses at most this much work
 _QUIET = {"disable": None, "leave": False}  # show a progress bar only in a terminal, and remove it at the end
@@ -61,6 +62,7 @@ def take_in(
     allow_animated: bool = False,
     edits: list[dict] | None = None,
     cache: FactCache | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Intake:
     """Read and fully decode every file of a photo folder, in parallel, and decide whether to keep it.
 
@@ -74,6 +76,7 @@ def take_in(
         allow_animated: use the first frame of an animated file instead of quarantining it.
         edits: label corrections, see `photos.edits`.
         cache: facts of files read before; unchanged files are not read again.
+        max_megapixels: photos of which more must be in memory at once are quarantined.
 
     Raises:
         InputError: no such folder, fewer than two classes, or a class with fewer than 5 good photos.
@@ -82,7 +85,7 @@ def take_in(
     files = list(_files(folder))
     good, quarantined = [], []
     hashes, place = bytearray(), {}  # 86 MB per 100,000 photos; one array per photo would take half as much again
-    for row, facts in zip(files, _facts(folder, files, cache), strict=True):
+    for row, facts in zip(files, _facts(folder, files, cache, max_megapixels), strict=True):
         row = _judged(row | facts, min_side_px, allow_animated)
         if row["reason"]:
             quarantined.append(row)
@@ -142,7 +145,7 @@ def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | N
     return None
 
 
-def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator[dict]:
+def _facts(folder: Path, files: list[dict], cache: FactCache | None, max_megapixels: float) -> Iterator[dict]:
     """Yield the facts of files in order, from the cache or read in threads; {} for files that already have a reason."""
     from tqdm import tqdm
 
@@ -154,12 +157,16 @@ def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator
             status = os.stat(folder / row["path"])
         except OSError:  # deleted, or no permission: reading it will show which
             return row["path"], None, None
-        return row["path"], status, cache.get(status) if cache else None
+        known = cache.get(status) if cache else None
+        if known and (known["reason"] == "too_large" or known.get("width", 0) * known.get("height", 0) > limit_px):
+            known = None  # read under another limit, perhaps
+        return row["path"], status, known
 
     def read(looked: tuple[str, os.stat_result | None, dict | None]) -> tuple[dict, os.stat_result | None]:
         path, status, known = looked
-        return (known, None) if known is not None else (read_facts(folder / path), status)
+        return (known, None) if known is not None else (read_facts(folder / path, max_megapixels), status)
 
+    limit_px = max_megapixels * 10**6
     saved = time.monotonic()
     with warnings.catch_warnings(), tqdm(total=len(files), desc="Checking photos", unit=" files", **_QUIET) as progress:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; both are handled here
