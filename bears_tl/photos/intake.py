@@ -16,6 +16,7 @@ from bears_tl.photos.clutter import is_clutter
 from bears_tl.photos.edits import apply_edits
 from bears_tl.photos.facts import FactCache, read_facts
 from bears_tl.photos.fetch import class_folders
+from bears_tl.photos.flatness import FLAT_BITS
 from bears_tl.photos.groups import HASH_BYTES, HASHES, find_groups
 from bears_tl.threads import map_ahead
 
@@ -35,10 +36,17 @@ _QUIET = {"disable": None, "leave": False}  # show a progress bar only in a term
 
 @dataclasses.dataclass(frozen=True)
 class Intake:
-    """Rows of photos.csv and quarantine.csv, each sorted by path; paths are relative to the photo folder."""
+    """Rows of photos.csv and quarantine.csv, each sorted by path; paths are relative to the photo folder.
+
+    Attributes:
+        photos: the good photos.
+        quarantined: all other files.
+        flat: those of `photos` that are nearly of one colour, such as a picture that says "image not found".
+    """
 
     photos: list[dict]
     quarantined: list[dict]
+    flat: list[dict] = dataclasses.field(default_factory=list)
 
     def per_class(self) -> dict[str, int]:
         """Count the photos of each class."""
@@ -83,7 +91,7 @@ def take_in(
     """
     folder = Path(folder)
     files = list(_files(folder))
-    good, quarantined = [], []
+    good, quarantined, flat = [], [], set()
     hashes, place = bytearray(), {}  # 86 MB per 100,000 photos; one array per photo would take half as much again
     for row, facts in zip(files, _facts(folder, files, cache, max_megapixels), strict=True):
         row = _judged(row | facts, min_side_px, allow_animated)
@@ -93,13 +101,16 @@ def take_in(
         if row["sha256"] not in place:
             place[row["sha256"]] = len(place)
             hashes += row["hashes"].tobytes()
+            if row["entropy_bits"] < FLAT_BITS:
+                flat.add(row["sha256"])
         good.append({name: row[name] for name in PHOTO_COLUMNS if name in row})
     good = apply_edits(good, edits or [], {row["class_name"] for row in files if row["class_name"]})
     photos, copies = _without_copies([row for row in good if "reason" not in row])
     _group(photos, np.frombuffer(hashes, np.uint8).reshape(-1, HASHES, HASH_BYTES), place)
     quarantined = [*quarantined, *(row for row in good if "reason" in row), *copies]
     quarantined = [{name: row[name] for name in QUARANTINE_COLUMNS} for row in quarantined]
-    intake = Intake(*(sorted(rows, key=lambda row: row["path"]) for rows in (photos, quarantined)))
+    flat = [photo for photo in photos if photo["sha256"] in flat]
+    intake = Intake(*(sorted(rows, key=lambda row: row["path"]) for rows in (photos, quarantined, flat)))
     assert len(files) == len(intake.photos) + len(intake.quarantined), "a file was lost"
     _require_classes(folder, intake)
     return intake
