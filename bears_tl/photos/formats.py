@@ -77,18 +77,17 @@ def require_size(size_px: tuple[int, int], max_megapixels: float, pixels: int | 
     Args:
         size_px: width and height of the photo.
         max_megapixels: the limit.
-        pixels: how many must be in memory at once; by default all.
+        pixels: how many must be in memory at once, in pixels of 4 bytes; by default all.
 
     Raises:
         PhotoError: there are more than the limit.
     """
     if (math.prod(size_px) if pixels is None else pixels) > max_megapixels * 10**6:
-        megapixels = math.ceil(math.prod(size_px) / 10**6)
-        raise PhotoError(
-            "too_large",
-            f"{size_px[0]} x {size_px[1]} px, {megapixels} megapixels; the limit is {max_megapixels:g} "
-            "(setting max_megapixels)",
-        )
+        megapixels = f"{math.ceil(math.prod(size_px) / 10**6)} megapixels"
+        if pixels is not None and pixels > math.prod(size_px):
+            megapixels += ", which count twice because their format takes more memory"
+        limit = f"the limit is {max_megapixels:g} (setting max_megapixels)"
+        raise PhotoError("too_large", f"{size_px[0]} x {size_px[1]} px, {megapixels}; {limit}")
 
 
 def require_sound(file: BinaryIO, max_megapixels: float) -> None:

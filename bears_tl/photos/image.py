@@ -26,6 +26,7 @@ _LARGE_PX = 64 * 10**6  # photos with more pixels are decoded one at a time, so 
 # Photos with more pixels may be shrunk while they are converted. They never had views or hashes before: this was
 # Pillow's limit. So the views and hashes of all others keep their bits.
 HUGE_PX = 178_956_970
+_HUNGRY = ("WEBP", "JPEG2000")  # their decoders take 16 and 19 bytes per pixel, others 4 to 9
 _STRIP_PX = 16 * 10**6  # converted at once
 _one_at_a_time = threading.Lock()
 _TRANSPOSES = {  # EXIF orientation -> the operation that makes the photo upright
@@ -85,7 +86,7 @@ def decoded(
     if smallest_side_px is not None:
         share = smallest_side_px / min(size_px)
         image.draft(None, tuple(math.ceil(side * share) for side in size_px))
-    pixels = math.prod(image.size if by_rows else size_px)
+    pixels = math.prod(image.size if by_rows else size_px) * (2 if image.format in _HUNGRY else 1)
     require_size(size_px, max_megapixels, pixels)
     with _one_at_a_time if pixels > _LARGE_PX else contextlib.nullcontext():
         image.load()
