@@ -10,6 +10,6 @@ FLAT_BITS = 2.2
 
 def entropy_bits(grey: Image.Image) -> float:
     """Return the entropy of the grey levels of an image of mode L: 0 bits for a single level, at most 8."""
-    shares = np.bincount(np.asarray(grey).ravel(), minlength=256) / (grey.width * grey.height)
+    shares = np.array(grey.histogram()) / (grey.width * grey.height)
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum() + 0.0)
