@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bears_tl.photos import facts, intake
+from bears_tl.photos import facts, image, intake
 from bears_tl.photos.facts import FactCache, read_facts
 from bears_tl.photos.intake import take_in
 
@@ -72,6 +72,20 @@ def test_a_second_intake_reads_no_file(folder, path, monkeypatch):
     monkeypatch.setattr(facts, "open", refuse, raising=False)
     monkeypatch.setattr(Image, "open", refuse)
     assert taken(folder, path) == expected
+
+
+@pytest.mark.parametrize("name", ["huge.jpg", "huge.png", "huge_alpha.png"])
+def test_a_huge_photo_has_nearly_the_same_hashes_and_is_found_to_be_cut_off(name, tmp_path, monkeypatch):
+    spots = Image.effect_noise((48, 32), 80).resize((3600, 2400))
+    spots.convert("RGBA" if "alpha" in name else "RGB").save(tmp_path / name)
+    whole = read_facts(tmp_path / name)
+    monkeypatch.setattr(facts, "HUGE_PX", 10**6)
+    monkeypatch.setattr(image, "HUGE_PX", 10**6)
+    shrunk = read_facts(tmp_path / name)
+    assert np.bitwise_count(whole["hashes"] ^ shrunk["hashes"]).sum(axis=1).max() <= 8  # of 256
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-20])
+    assert read_facts(tmp_path / name)["reason"] == "truncated"
 
 
 def test_other_limits_need_no_file_to_be_read_again(folder, path, reads):
