@@ -55,7 +55,8 @@ def read_facts(path: str | Path, max_megapixels: float = math.inf) -> dict:
                 facts |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
                 # Several images are no animation in an MPO (preview, stereo pair) or a PSD (layers).
                 facts["frames"] = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-                smallest_side_px = _HASHED_SIDE_PX if image.width * image.height > HUGE_PX else None
+                is_huge = image.width * image.height > min(HUGE_PX, max_megapixels * 10**6)
+                smallest_side_px = _HASHED_SIDE_PX if is_huge else None
                 with decoded(image, smallest_side_px, max_megapixels) as pixels:
                     grey = grey_thumbnail(to_rgb(_small(pixels), smallest_side_px))
                 facts |= {"hashes": perceptual_hashes(grey), "entropy_bits": entropy_bits(grey)}

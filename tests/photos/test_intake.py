@@ -126,6 +126,12 @@ def test_a_photo_that_would_fill_the_memory_is_quarantined(height, expected, fol
     assert verdict(folder, "Panda/large.png", max_megapixels=0.01)[0] == expected
 
 
+def test_a_jpeg_that_is_small_enough_at_reduced_size_is_taken(folder):
+    noise(folder / "Panda" / "large.jpg", (1600, 1600))
+    assert verdict(folder, "Panda/large.jpg", max_megapixels=0.2) == ("ok", "")
+    assert verdict(folder, "Panda/large.jpg", max_megapixels=0.1)[0] == "too_large"
+
+
 def test_a_header_that_claims_a_huge_photo_is_refused_before_it_is_decoded(folder):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
