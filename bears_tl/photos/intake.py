@@ -90,8 +90,8 @@ class Intake:
             notes.append(f"the classes {' and '.join(map(repr, names))} differ only in case, accents' form or spaces")
         if self.flat:
             notes.append(
-                f"{len(self.flat)} photo{'s' * (len(self.flat) > 1)} nearly of one colour, perhaps placeholders such as "
-                f'"image not found" (first: {self.flat[0]["path"]}): look at them'
+                f'photos of nearly one colour, perhaps placeholders such as "image not found": {len(self.flat)} '
+                f"(first: {self.flat[0]['path']})"
             )
         if self.corrections:
             notes.append(f"{self.corrections} label correction{'s' * (self.corrections > 1)} applied")
