@@ -1,12 +1,12 @@
 """Load a trained run and classify photos with it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
@@ -54,7 +54,7 @@ class Predictor:
             None for scratch.
         weights: file of the trained weights.
         read: reads a photo (path or open file) as its center view, uint8 [side, side, 3] in [0, 255]; raises an OSError
-            or another error of the decoder.
+            or another error of the decoder. It refuses a file in the words of the intake.
     """
 
     model: str
@@ -125,8 +125,7 @@ class Predictor:
                     pixels.append(self.read(path))
                     readable.append({"path": str(path)})
                 except Exception as error:  # decoders raise errors of many types
-                    detail = "not an image" if isinstance(error, UnidentifiedImageError) else reason_of(error)
-                    unreadable.append({"path": str(path), "detail": detail})
+                    unreadable.append({"path": str(path), "detail": reason_of(error)})
             if readable:
                 rows += to_rows(readable, self.probabilities(np.stack(pixels)), self.class_names)
         return rows, unreadable
@@ -141,7 +140,7 @@ def _load_head(run: Run) -> Predictor:
     def infer(pixels):
         return head.probabilities(body.features(pixels))
 
-    return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _read_center_view, infer)
+    return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _reader(run), infer)
 
 
 def _load_rung(run: Run, model: str, rung: str) -> Predictor:
@@ -159,7 +158,7 @@ def _load_rung(run: Run, model: str, rung: str) -> Predictor:
         return np.concatenate([network.probabilities(network.activations(batch)) for batch in batches])
 
     body = _body(run) | {"precision": "float32"}  # rungs are trained and evaluated in float32
-    return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _read_center_view, infer)
+    return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _reader(run), infer)
 
 
 def _load_scratch(run: Run) -> Predictor:
@@ -169,7 +168,8 @@ def _load_scratch(run: Run) -> Predictor:
     run.check("scratch")
     path = run.path("scratch.npz")
     network = Scratch.load(path)
-    side, read = thumbnails.IMAGE_SIZE_PX, thumbnails.read_center_view
+    side = thumbnails.IMAGE_SIZE_PX
+    read = functools.partial(thumbnails.read_center_view, max_megapixels=run.config.max_megapixels)
     return Predictor("scratch", network.class_names, side, None, path, read, network.probabilities)
 
 
@@ -178,5 +178,5 @@ def _body(run: Run) -> dict:
     return {name: facts[name] for name in ("kind", "fingerprint", "precision")}
 
 
-def _read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
-    return views.read_views(file, [views.CENTER], "")[0]
+def _reader(run: Run) -> Callable[[str | Path | BinaryIO], np.ndarray]:
+    return lambda file: views.read_views(file, [views.CENTER], "", run.config.max_megapixels)[0]
