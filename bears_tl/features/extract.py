@@ -13,11 +13,12 @@ from bears_tl.photos.storage import read_photo
 from bears_tl.photos.views import View
 from bears_tl.threads import map_ahead
 
+IN_MEMORY = 8_192  # views: a table of up to 32 MiB is kept in memory
 WORTH_TUNING = 2_000  # views; below that, tuning costs more than it saves
 
 
 class FeatureTable:
-    """Features of n photos in m views, read from the cache when indexed.
+    """Features of n photos in m views, read from the cache when indexed, or once if they are few.
 
     Indexed like an array of [n, m] rows: `table[photos, views]` is float32 [..., 2048].
     """
@@ -26,13 +27,18 @@ class FeatureTable:
         """Select rows of a cache by their places, int64 [n, m]."""
         self._cache, self._places = cache, places
         self.shape = (*places.shape, FEATURES)
+        self._rows = None  # of a small table: training reads them in every epoch
+        if places.size <= IN_MEMORY:
+            self._places = np.arange(places.size).reshape(places.shape)
+            self._rows = cache.read(places.ravel())
 
     def __len__(self):
         return len(self._places)
 
     def __getitem__(self, index) -> np.ndarray:
         places = self._places[index]
-        return self._cache.read(places.ravel()).astype(np.float32).reshape(*places.shape, FEATURES)
+        rows = self._cache.read(places.ravel()) if self._rows is None else self._rows[places.ravel()]
+        return rows.astype(np.float32).reshape(*places.shape, FEATURES)
 
 
 def extract(

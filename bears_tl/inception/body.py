@@ -1,5 +1,6 @@
 """The body: a frozen Inception v3, computed in batches by one of two engines."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class Body:
             precision: the precision that the engine computes in.
             memory: a JSON file that stores the best plan of this machine, see `tune`.
         """
-        self._engine, self.precision, self.plan, self._memory = engine, precision, Plan(), memory
+        self._engine, self.precision, self.plan, self._memory = engine, precision, engine.plan, memory
 
     @property
     def engine(self) -> str:
@@ -91,7 +92,7 @@ class Body:
         bodies = {name: cls(OpenVinoEngine(model, name), name, memory) for name in known}
 
         def rate(precision: str) -> float:
-            return machine.plan_rate(bodies[precision]._infer, Plan(), photos=16)
+            return machine.plan_rate(bodies[precision]._infer, OpenVinoEngine.plan, photos=8)
 
         if precision == "auto":
             precision = machine.choose_faster(known, rate, memory, "precision of openvino")
@@ -109,7 +110,9 @@ class Body:
 
     def tune(self) -> None:
         """Measure or look up the fastest batch size and number of streams of this machine; takes about ten seconds."""
-        self.plan = machine.choose_plan(lambda plan: machine.plan_rate(self._infer, plan), self._memory, self.bits)
+        sizes = self._engine.batch_sizes
+        rate = functools.partial(machine.plan_rate, self._infer)
+        self.plan = machine.choose_plan(rate, sizes, self._memory, self.bits)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the pooled features of views.

@@ -24,8 +24,8 @@ _PHOTOS = 32  # per measured plan, or more
 class Plan:
     """Photos per call of the body, and calls at the same time. Neither changes the bits of a feature."""
 
-    batch_size: int = 8
-    streams: int = 2
+    batch_size: int
+    streams: int
 
 
 def has_gpu() -> bool:
@@ -81,20 +81,24 @@ def choose_faster(precisions: list[str], rate: Callable[[str], float], memory: P
     return _remembered(memory, subject, measured, lambda known: known["precision"] in PRECISIONS[1:])["precision"]
 
 
-def choose_plan(rate: Callable[[Plan], float], memory: Path | None, bits: str = "float32") -> Plan:
+def choose_plan(
+    rate: Callable[[Plan], float], batch_sizes: tuple[int, ...], memory: Path | None, bits: str = "float32"
+) -> Plan:
     """Return the fastest plan: choose the number of streams first, then the batch size.
 
     Args:
         rate: measures a plan in photos per second.
+        batch_sizes: to choose from, rising.
         memory: a JSON file to store the result in.
         bits: engine and precision of the measured body, see `body.bits_of`.
     """
 
     def measured():
         cores = os.cpu_count() or 1
-        plans = [Plan(8, streams) for streams in (1, 2, 4, 8, 16) if streams <= max(cores, 2)]
+        streams = [count for count in (1, 2, 4, 8, 16) if count <= max(cores, 2)]
+        plans = [Plan(batch_sizes[0], count) for count in streams]
         best = _first_of_the_fastest(plans, rate)
-        best = _first_of_the_fastest([Plan(size, best.streams) for size in (8, 16)], rate)
+        best = _first_of_the_fastest([Plan(size, best.streams) for size in batch_sizes], rate)
         return dataclasses.asdict(best)
 
     subject = f"plan of {bits}"

@@ -20,6 +20,8 @@ class TensorFlowEngine:
     """A frozen graph in TensorFlow. Calls may run in several threads at once."""
 
     name = NAME
+    batch_sizes = (8, 16)
+    plan = Plan(8, 2)
 
     def __init__(self, graph):
         """Load a graph, the result of `frozen.freeze`."""

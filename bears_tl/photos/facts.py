@@ -16,12 +16,13 @@ from PIL import Image
 from bears_tl.errors import InputError
 from bears_tl.files import write_error
 from bears_tl.lock import one_at_a_time
+from bears_tl.photos.colours import measure_colours
 from bears_tl.photos.flatness import entropy_bits
 from bears_tl.photos.formats import PhotoError, readable_formats
 from bears_tl.photos.groups import HASH_BYTES, HASHES, THUMBNAIL_PX, grey_thumbnail, perceptual_hashes
 from bears_tl.photos.image import HUGE_PX, decoded, open_image, to_rgb
 
-VERSION = 3  # increase it when the meaning of the facts changes
+VERSION = 4  # increase it when the meaning of the facts changes
 _ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
 _HASHED_SIDE_PX = 4 * THUMBNAIL_PX  # a huge photo is shrunk to no less before it is hashed
 _TABLE = "CREATE TABLE facts (key TEXT PRIMARY KEY, version TEXT, facts BLOB) WITHOUT ROWID"
@@ -35,9 +36,10 @@ def read_facts(path: str | Path, max_megapixels: float = math.inf) -> dict:
         max_megapixels: a photo of which more must be in memory at once is not decoded: its reason is too_large.
 
     Returns:
-        bytes; sha256, format, mode, width, height (as stored, before EXIF), frames, hashes (uint8 [27, 32]) and
-        entropy_bits (of the grey levels) as far as the file could be read; reason (not_an_image, truncated, damaged,
-        empty, too_large or unreadable) and detail, both empty for a photo. The file's content never raises an error.
+        bytes; sha256, format, mode, width, height (as stored, before EXIF), frames, hashes (uint8 [27, 32]),
+        entropy_bits (of the grey levels) and colours (see `measure_colours`) as far as the file could be read; reason
+        (not_an_image, truncated, damaged, empty, too_large or unreadable) and detail, both empty for a photo. The
+        file's content never raises an error.
     """
     import hashlib
 
@@ -58,8 +60,10 @@ def read_facts(path: str | Path, max_megapixels: float = math.inf) -> dict:
                 is_huge = image.width * image.height > min(HUGE_PX, max_megapixels * 10**6)
                 smallest_side_px = _HASHED_SIDE_PX if is_huge else None
                 with decoded(image, smallest_side_px, max_megapixels) as pixels:
-                    grey = grey_thumbnail(to_rgb(_small(pixels), smallest_side_px))
+                    small = to_rgb(_small(pixels), smallest_side_px)
+                grey = grey_thumbnail(small)
                 facts |= {"hashes": perceptual_hashes(grey), "entropy_bits": entropy_bits(grey)}
+                facts["colours"] = measure_colours(small)
     except PhotoError as error:
         return facts | {"reason": error.reason, "detail": str(error)}
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files

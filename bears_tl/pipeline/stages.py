@@ -255,7 +255,9 @@ def audit(run: Run) -> list[dict]:
     labels, splits = labels_of(rows, class_names), np.array([row["split"] for row in rows])
     body = np.mean([predicted[row["path"]] == row["class_name"] for row in rows if row["split"] == "test"])
     with run.stage("audit") as facts:
-        cues = measure_cues(artifacts.photo_folder(run), [photos[row["path"]] for row in rows])
+        known = FactCache(artifacts.cache_folder() / "intake.sqlite")
+        with contextlib.closing(known) as cache:
+            cues = measure_cues(artifacts.photo_folder(run), [photos[row["path"]] for row in rows], cache)
         cues["all_cues"] = np.column_stack(list(cues.values()))
         found = []
         for cue, numbers in cues.items():

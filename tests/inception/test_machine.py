@@ -49,19 +49,19 @@ def test_a_memory_that_makes_no_sense_is_written_anew(tmp_path, monkeypatch, con
         content = json.dumps({name: {content.partition(": ")[2]: {"precision": "float7", "batch_size": "many"}}})
     memory.write_text(content)
     assert machine.choose_precision(memory) == "bfloat16"
-    assert machine.choose_plan(lambda plan: plan.batch_size, memory) == Plan(16, 1)
+    assert machine.choose_plan(lambda plan: plan.batch_size, (8, 16), memory) == Plan(16, 1)
 
 
 def test_the_plan_is_the_fastest(monkeypatch):
     monkeypatch.setattr(machine.os, "cpu_count", lambda: 16)
     rates = {Plan(8, 4): 30, Plan(16, 4): 33}
-    assert machine.choose_plan(lambda plan: rates.get(plan, 10), None) == Plan(16, 4)
+    assert machine.choose_plan(lambda plan: rates.get(plan, 10), (8, 16), None) == Plan(16, 4)
 
 
 def test_a_larger_plan_must_be_worth_its_memory(monkeypatch):
     monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
     rates = {Plan(8, 1): 100, Plan(8, 2): 106, Plan(16, 2): 108}
-    assert machine.choose_plan(rates.get, None) == Plan(8, 2)
+    assert machine.choose_plan(rates.get, (8, 16), None) == Plan(8, 2)
 
 
 def test_nothing_is_kept_where_nothing_can_be_written(tmp_path, monkeypatch):

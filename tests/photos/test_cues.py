@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bears_tl.photos.cues import measure_colours, measure_cues
+from bears_tl.photos.cues import measure_cues
+from bears_tl.photos.facts import FactCache
+from bears_tl.photos.intake import take_in
 
 
 def rows_of(folder):
@@ -13,19 +15,6 @@ def rows_of(folder):
         name = path.relative_to(folder).as_posix()
         rows.append({"path": name, "width": str(width), "height": str(height), "bytes": str(path.stat().st_size)})
     return rows
-
-
-def test_a_photo_of_one_colour_has_that_mean_and_no_spread():
-    whole, border = measure_colours(Image.new("RGB", (640, 230), (255, 51, 0)))
-    assert whole == pytest.approx([1, 0.2, 0, 0, 0, 0], abs=1e-9) and border == pytest.approx(whole, abs=1e-9)
-
-
-def test_the_border_sees_the_outer_twentieth_and_nothing_else():
-    photo = Image.new("RGB", (400, 200), "white")
-    photo.paste("black", (30, 15, 370, 185))  # a little within the frame of 20 and 10 px
-    whole, border = measure_colours(photo)
-    assert border == pytest.approx([1, 1, 1, 0, 0, 0], abs=1e-9)
-    assert whole[0] == pytest.approx(1 - 340 * 170 / (400 * 200), abs=0.01) and whole[3] > 0.4
 
 
 def test_colours_hardly_depend_on_size_and_format(tmp_path):
@@ -57,3 +46,15 @@ def test_a_photo_that_was_lost_since_intake_is_one_line(write_photos, refused, c
         (folder / "One/1.png").write_bytes(content)
     with refused("One/1.png", "run intake"):
         measure_cues(folder, rows)
+
+
+def test_colours_come_from_the_facts_of_the_intake_unless_a_photo_has_changed(write_photos, tmp_path, monkeypatch):
+    folder, cache = write_photos(One=5, Two=5), FactCache(tmp_path / "facts.sqlite")
+    taken = take_in(folder, cache=cache).photos
+    read = measure_cues(folder, taken)
+    monkeypatch.setattr("bears_tl.photos.cues.read_facts", lambda path: pytest.fail(f"{path} was read"))
+    known = measure_cues(folder, taken, cache)
+    assert all(np.array_equal(known[name], read[name]) for name in read)
+    Image.new("RGB", (64, 64)).save(folder / "One" / "0.png")
+    with pytest.raises(pytest.fail.Exception, match=r"One/0\.png was read"):
+        measure_cues(folder, taken, cache)
