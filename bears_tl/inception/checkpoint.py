@@ -89,6 +89,16 @@ def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.nd
     return values
 
 
+def value(path: str | Path, name: str) -> np.ndarray | None:
+    """Read one variable of a checkpoint; None if it has no such variable.
+
+    Raises:
+        InputError: as for `inventory`.
+    """
+    reader = _reader(path)
+    return reader.get_tensor(name) if reader.has_tensor(name) else None
+
+
 def write(path: str | Path, values: dict[str, np.ndarray]) -> None:
     """Write values atomically as a V1 checkpoint, the format that TF-slim published in 2016.
 

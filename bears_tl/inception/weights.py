@@ -8,15 +8,26 @@ from bears_tl.config import check_checkpoint
 from bears_tl.errors import NotReachableError
 from bears_tl.files import sha256_of
 from bears_tl.inception import checkpoint, stand_in
+from bears_tl.inception.architecture import CONVOLUTIONS
 
 # https://github.com/tensorflow/models/tree/master/research/slim#pre-trained-models
 OFFICIAL_URL = "https://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz"
 LOCK_NAME = "lock.json"
+KINDS = {  # kind to what to call it
+    "stand_in": "a stand-in with random weights",
+    "named_official": "named like the official one",
+    "local": "a checkpoint of TF-slim's Inception v3",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A checkpoint file: its path, kind (official, local or stand_in) and SHA-256."""
+    """A checkpoint file: its path, kind and SHA-256.
+
+    Every checkpoint that is accepted has the variables of TF-slim's Inception v3: 376 of the body, 21,802,784 values.
+    The kind, a key of KINDS, says what else is known. The name of the published file does not prove its content, and
+    its SHA-256 is not known here.
+    """
 
     path: Path
     kind: str
@@ -57,7 +68,7 @@ def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICI
         other = "" if setting == official_url else f"{hashlib.sha256(setting.encode()).hexdigest()[:8]}-"
         return _fetched(setting, folder / f"{other}{_name_of(setting)}")
     check_checkpoint(setting)
-    return _at(Path(setting).expanduser(), folder)
+    return _at(Path(setting), folder)
 
 
 def _fetched(url: str, path: Path, **options) -> Weights:
@@ -69,8 +80,14 @@ def _fetched(url: str, path: Path, **options) -> Weights:
 
 def _at(path: Path, folder: Path) -> Weights:
     path = checkpoint.unpack(path, folder)
-    kind = "official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
-    return Weights(path, kind, fingerprint(path))
+    kind = "named_official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
+    return Weights(path, "stand_in" if _is_stand_in(path) else kind, fingerprint(path))
+
+
+def _is_stand_in(path: Path) -> bool:
+    """Return whether a checkpoint holds a stand-in, whatever its name: the betas of its first layers are all 1."""
+    betas = [checkpoint.value(path, f"{scope}/BatchNorm/beta") for scope in CONVOLUTIONS[:3]]
+    return all(beta is not None and (beta == 1).all() for beta in betas)
 
 
 def fingerprint(path: str | Path) -> str:

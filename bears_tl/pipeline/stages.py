@@ -2,13 +2,14 @@
 
 import contextlib
 import functools
+import shlex
 from pathlib import Path
 
 import numpy as np
 
-from bears_tl.config import check_checkpoint
+from bears_tl.config import check_checkpoint, check_edits
 from bears_tl.errors import InputError
-from bears_tl.files import write_csv, write_json
+from bears_tl.files import read_json, write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
 from bears_tl.origin import Origin
 from bears_tl.photos import intake as intake_
@@ -20,6 +21,7 @@ from bears_tl.pipeline.run import Run
 
 CHECKPOINT_FOLDER = Path("checkpoints")
 INVENTORY_COLUMNS = ["name", "shape", "values"]
+_CLASSES_SHOWN = 10  # in a summary
 AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
 
 
@@ -46,6 +48,7 @@ def fetch(run: Run) -> Path:
 def intake(run: Run) -> intake_.Intake:
     """Check every file of the photo folder and apply label corrections; write photos.csv and quarantine.csv."""
     folder, config = artifacts.photo_folder(run), run.config
+    check_edits(config.edits)
     edits = read_edits(config.edits)
     known = FactCache(artifacts.cache_folder() / "intake.sqlite")
     with run.stage("intake") as facts, contextlib.closing(known) as cache:
@@ -276,12 +279,13 @@ def run_all(run: Run, say=print) -> dict:
         The content of metrics.json.
     """
     check_checkpoint(run.config.checkpoint)
+    check_edits(run.config.edits)
     with run.alone():
         return _run_all(run, say)
 
 
 def _run_all(run: Run, say) -> dict:
-    from bears_tl.judging.metrics import sentence
+    from bears_tl.inception.weights import KINDS
 
     before = run.result("train")
     say(f"photos: {fetch(run)}")
@@ -291,7 +295,8 @@ def _run_all(run: Run, say) -> dict:
     split(run)
     say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items()))
     body = restore(run)
-    say(f"checkpoint: {run.facts('restore')['kind']}, {run.facts('restore')['path']}, in {body.precision}")
+    facts = run.facts("restore")
+    say(f"checkpoint: {facts['path']}, {KINDS[facts['kind']]}; computing in {body.precision}")
     if run.notice():
         say(run.notice())
     head, history = train(run, features(run, body))
@@ -299,8 +304,31 @@ def _run_all(run: Run, say) -> dict:
     if before not in (None, run.result("train")) and any(run.path("notebooks").glob("*.ipynb")):
         say(f"{run.path('notebooks')}: these notebooks show an earlier training; run them again with `make train`")
     result = evaluate(run)
-    say(f"test: {sentence(result['test'])}")
-    for warning in result["warnings"]:
-        say(f"warning: {warning}")
     say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
+    for line in summary(run):
+        say(line)
     return result
+
+
+def summary(run: Run, command: str = "bears") -> list[str]:
+    """Summarize an evaluated run in a few lines: photos, test result, warnings, folder, and what to do next.
+
+    Args:
+        run: the run.
+        command: how to call `bears`.
+    """
+    from bears_tl.judging.metrics import sentence
+
+    result = read_json(run.path("metrics.json"))
+    classes = [f"{name} {count}" for name, count in result["photos"]["per_class"].items()]
+    more = [f"and {len(classes) - _CLASSES_SHOWN} more"] if len(classes) > _CLASSES_SHOWN else []
+    named = ", ".join(classes[:_CLASSES_SHOWN] + more)
+    return [
+        f"photos: {result['photos']['count']} of {len(classes)} classes ({named})",
+        f"test: {sentence(result['test'])}",
+        *filter(None, [result["notice"]]),
+        *(f"warning: {warning}" for warning in result["warnings"]),
+        f"run: {run.folder}",
+        f"next: open {run.path('figures') / 'verdict.png'}; classify photos with "
+        f"`{command} predict FILE_OR_FOLDER --run {shlex.quote(str(run.folder))}`",
+    ]
