@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bears_tl.errors import InputError, reason_of
 
+SPLIT_WAYS = ("auto", "content", "given", "given_grouped")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
 DEPTHS = ("glimpse", "whole")
@@ -67,6 +68,18 @@ class RunConfig:
     test_fraction: float = _setting("split", 0.2, "share of each class kept for the test", 0.01, 0.8)
     val_fraction: float = _setting(
         "split", 0.1, "share of each class kept for validation, which decides when to stop", 0.01, 0.8
+    )
+    split: str = _setting(
+        "split",
+        "auto",
+        "content: divide by content; given: keep the folder's train, val and test; auto: given if there are any",
+        choices=SPLIT_WAYS,
+    )
+    near_duplicates: str = _setting(
+        "split",
+        "group",
+        "group: keep near-duplicates in one split; ignore: divide them too, which inflates accuracy",
+        choices=("group", "ignore"),
     )
     max_zoom: float = _setting(
         "views", 0.2, "the box of a random view is smaller than the largest one by up to this share", 0.0, 0.9

@@ -63,6 +63,8 @@ stages.fetch(current_run)
 
 # %%
 taken = stages.intake(current_run)
+for note in taken.notes():
+    print(f"note: {note}")
 for row in taken.quarantined[:20]:
     print(f"{row['path']}: {row['reason']} ({row['detail']})")
 for class_name, count in taken.per_class().items():

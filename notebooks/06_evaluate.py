@@ -8,8 +8,8 @@
 # whether simple cues such as colour explain the result.
 #
 # The test photos played no part in training or in deciding when to stop. An accuracy measured on few photos is
-# uncertain. So we report it with the number of photos and a 95 % interval: the accuracies that such a count does not rule
-# out (Wilson's formula, which also holds near 100 %).
+# uncertain. So we report it with the number of photos and a 95 % interval: the accuracies that such a count does not
+# rule out (Wilson's formula, which also holds near 100 %).
 
 # %% [markdown]
 # *Setup for Colab. Elsewhere this only changes to the repository root.*

@@ -196,6 +196,8 @@ def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.pipeline.stages import summary
 
     print(f"{seconds:.0f} s")
+    for note in run.notes():
+        print(f"note: {note}")
     if not run.path("metrics.json").is_file():  # only the first notebooks ran
         print(f"run: {run.folder}")
         return

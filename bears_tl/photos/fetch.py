@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import urllib.parse
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from bears_tl.errors import InputError
 from bears_tl.files import sha256_of, write_error
 from bears_tl.lock import forget, one_at_a_time, recorded
 from bears_tl.network.download import download, is_drive
-from bears_tl.photos import archive
+from bears_tl.photos import archive, left_out
 from bears_tl.photos.archive import ArchiveError, OverLimitError
-from bears_tl.photos.clutter import is_clutter
+from bears_tl.photos.layout import class_root
 
 EXPECTED = "sample, a folder of class folders, an archive, a URL or a Google Drive id"
 
@@ -32,7 +33,7 @@ def fetch(
     """Return the folder of class folders; download and unpack into `data_folder` if necessary.
 
     An archive that was unpacked before is reused. The folder name includes the archive's hash, so a changed archive
-    gets a new folder.
+    gets a new folder. Entries of the archive that were not unpacked are printed each time.
 
     Args:
         source: `sample`, an existing folder, a tar.xz, tar.gz, tar.bz2, tar or zip archive (judged by content), or
@@ -46,23 +47,13 @@ def fetch(
         download_options: passed on to `download`: timeouts, attempts.
 
     Raises:
-        InputError: no such source, not an archive, a web page, an unsafe or damaged archive, a wrong hash, no space.
+        InputError: no such source, not an archive, a web page, an unusable archive, a wrong hash, no space.
         NotReachableError: the address could not be reached, or did not send the complete archive.
     """
-    source, data_folder = str(source), Path(data_folder)
     limits = {"max_files": max_files, "max_bytes": max_bytes, "max_ratio": max_ratio}
-    local = os.path.expanduser(source)
-    if sha256 and (source == "sample" or os.path.isdir(local)):
-        raise InputError(f"sha256 was given for {source!r}: only archives can be checked; leave it out")
-    if source == "sample":
-        return _sample(data_folder, seed)
-    if os.path.isdir(local):
-        return class_root(Path(local))
-    if os.path.isfile(local):
-        return _unpacked(Path(local), _checked_hash(Path(local), sha256), data_folder, source, limits)
-    if is_drive(source) or re.match(r"https?://", source, re.I):
-        return _fetched(source, data_folder, sha256, limits, {"max_bytes": max_bytes} | (download_options or {}))
-    raise InputError(f"no photos at {source!r}: expected {EXPECTED}; check the spelling")
+    folder = _obtain(str(source), Path(data_folder), sha256, seed, limits, download_options or {})
+    _say_left_out(folder)
+    return class_root(folder)
 
 
 def fetch_to(source: str, folder: str | Path, *, sha256: str | None = None) -> Path:
@@ -77,44 +68,48 @@ def fetch_to(source: str, folder: str | Path, *, sha256: str | None = None) -> P
         InputError: the folder already exists, the source is a folder, or as for `fetch`.
         NotReachableError: as for `fetch`.
     """
-    folder = Path(folder)
+    source, folder = str(source), Path(folder)
     if os.path.lexists(folder):
         raise InputError(f"{str(folder)!r} already exists: name a new folder, or remove it")
     if os.path.isdir(os.path.expanduser(source)):
         raise InputError(f"{source!r} is already a folder of photos: use it directly")
     work = folder.with_name(f".{folder.name}.fetch")
-    found = fetch(source, work, sha256=sha256)
+    limits = {"max_files": archive.MAX_FILES, "max_bytes": archive.MAX_BYTES, "max_ratio": archive.MAX_RATIO}
+    found = _obtain(source, work, sha256, 0, limits, {})
     try:
-        os.rename(found, folder)
+        left_out.write(folder, left_out.read(found))
+        os.rename(class_root(found), folder)
         shutil.rmtree(work)
     except OSError as error:
         raise write_error(folder, error) from error
+    _say_left_out(folder)
     return folder
 
 
-def class_root(folder: str | Path) -> Path:
-    """Return the folder of class folders, skipping folders that only contain one other folder.
+def _obtain(
+    source: str, data_folder: Path, sha256: str | None, seed: int, limits: dict, download_options: dict
+) -> Path:
+    """Return the folder that `fetch` searches for class folders; see there."""
+    local = os.path.expanduser(source)
+    if sha256 and (source == "sample" or os.path.isdir(local)):
+        raise InputError(f"sha256 was given for {source!r}: only archives can be checked; leave it out")
+    if source == "sample":
+        return _sample(data_folder, seed)
+    if os.path.isdir(local):
+        return Path(local)
+    if os.path.isfile(local):
+        return _unpacked(Path(local), _checked_hash(Path(local), sha256), data_folder, source, limits)
+    if is_drive(source) or re.match(r"https?://", source, re.I):
+        return _fetched(source, data_folder, sha256, limits, {"max_bytes": limits["max_bytes"]} | download_options)
+    raise InputError(f"no photos at {source!r}: expected {EXPECTED}; check the spelling")
 
-    Raises:
-        InputError: there are no class folders.
-    """
-    folder = given = Path(folder)
-    while True:
-        classes = class_folders(folder)
-        if not classes:
-            raise InputError(f"{str(given)!r} contains no class folders: expected one folder of photos per class")
-        if len(classes) > 1 or not class_folders(classes[0]):
-            return folder
-        folder = classes[0]
 
-
-def class_folders(folder: str | Path) -> list[Path]:
-    """List the class folders in a folder, sorted: all its folders except clutter."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    except OSError as error:
-        raise InputError(f"{str(folder)!r} could not be read ({error.strerror}): check its permissions") from None
-    return [Path(folder) / name for name in names if not is_clutter(name)]
+def _say_left_out(folder: Path) -> None:
+    rows = left_out.read(folder)
+    for line in left_out.summary(rows):
+        print(line, file=sys.stderr)
+    if rows:
+        print(f"{left_out.table_of(folder)} lists what was not unpacked", file=sys.stderr, flush=True)
 
 
 def _sample(data_folder: Path, seed: int) -> Path:
@@ -135,7 +130,7 @@ def _fetched(source: str, data_folder: Path, sha256: str | None, limits: dict, o
     if entry and (sha256 or entry["sha256"]).lower() == entry["sha256"]:
         folder = _target(path, entry["sha256"], data_folder)
         if folder.is_dir():  # the archive itself may have been deleted
-            return class_root(folder)
+            return folder
 
     def check(whole: Path) -> None:
         archive.kind_of(whole, source)
@@ -151,12 +146,13 @@ def _fetched(source: str, data_folder: Path, sha256: str | None, limits: dict, o
 
 
 def _unpacked(path: Path, sha256: str, data_folder: Path, source: str, limits: dict) -> Path:
-    def check(unpacked: Path) -> None:
+    def check(unpacked: Path, rows: list[dict]) -> None:
         try:
             class_root(unpacked)
         except InputError:
             raise ArchiveError(
                 f"archive {source!r} contains no class folders: expected one folder of photos per class"
+                f"{''.join(f'; {line}' for line in left_out.summary(rows))}"
             ) from None
 
     folder = _target(path, sha256, data_folder)
@@ -165,8 +161,20 @@ def _unpacked(path: Path, sha256: str, data_folder: Path, source: str, limits: d
             for left_over in folder.parent.glob(f".{folder.name[:100]}.*.part"):  # from a killed process
                 shutil.rmtree(left_over, ignore_errors=True)
             if not folder.is_dir():
-                archive.extract(path, folder, name=source, check=check, **limits)
-    return class_root(folder)
+                guessed = archive.extract(path, folder, name=source, check=check, **limits)
+                _say_guessed(source, guessed)
+    return folder
+
+
+def _say_guessed(source: str, guessed: dict[str, str]) -> None:
+    if guessed:
+        read_as = ", ".join(f"{encoding} (for example {name[:100]!r})" for encoding, name in sorted(guessed.items()))
+        print(
+            f"{source!r} does not say how its names are encoded; they were read as {read_as}: "
+            "if that looks wrong, unpack it yourself and name the folder",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _target(path: Path, sha256: str, data_folder: Path) -> Path:

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.errors import InputError
-from bears_tl.photos.clutter import is_clutter
+from bears_tl.photos.clutter import is_clutter, is_in_icloud, is_own_folder, is_own_table
 from bears_tl.photos.edits import apply_edits
 from bears_tl.photos.facts import FactCache, read_facts
-from bears_tl.photos.fetch import class_folders
 from bears_tl.photos.groups import HASH_BYTES, HASHES, find_groups
+from bears_tl.photos.layout import class_names_in, similar_names, split_folders
+from bears_tl.photos.splits import SPLITS
 from bears_tl.threads import map_ahead
 
-PHOTO_COLUMNS = ["path", "class_name", "sha256", "bytes", "format", "mode", "width", "height", "group"]
+PHOTO_COLUMNS = ["path", "class_name", "sha256", "bytes", "format", "mode", "width", "height", "group", "given_split"]
 QUARANTINE_COLUMNS = ["path", "class_name", "reason", "detail"]
 REASONS = (
     "not_an_image", "truncated", "empty", "too_small", "too_large", "animated", "unreadable", "duplicate",
@@ -27,17 +28,30 @@ REASONS = (
 )  # fmt: skip
 MIN_PHOTOS_PER_CLASS = 5
 MIN_SIDE_PX = 64
-_NOT_FOR_INTAKE = ("sources.csv", "ATTRIBUTION.md")  # open_images writes them beside the class folders
 _SAVE_SECONDS = 2  # a killed intake loses at most this much work
+_ONE_SCENE = 0.5  # say so if more than this share of a class are near-duplicates of one another
 _QUIET = {"disable": None, "leave": False}  # show a progress bar only in a terminal, and remove it at the end
 
 
 @dataclasses.dataclass(frozen=True)
 class Intake:
-    """Rows of photos.csv and quarantine.csv, each sorted by path; paths are relative to the photo folder."""
+    """What an intake found.
+
+    Attributes:
+        photos: rows of photos.csv, sorted by path, which is relative to the photo folder.
+        quarantined: rows of quarantine.csv, sorted by path.
+        split_folders: see `layout.split_folders`.
+        passed_over: name of clutter -> how many files or folders of this name were passed over; no hidden files.
+        in_icloud: class name -> files that are in iCloud and not on this machine.
+        corrections: how many photos have another label than that of their folder.
+    """
 
     photos: list[dict]
     quarantined: list[dict]
+    split_folders: dict[str, str] = dataclasses.field(default_factory=dict)
+    passed_over: dict[str, int] = dataclasses.field(default_factory=dict)
+    in_icloud: dict[str, int] = dataclasses.field(default_factory=dict)
+    corrections: int = 0
 
     def per_class(self) -> dict[str, int]:
         """Count the photos of each class."""
@@ -54,6 +68,38 @@ class Intake:
             groups[photo["group"]].append(photo)
         return [groups[name] for name in sorted(groups) if len(groups[name]) > 1]
 
+    def notes(self) -> list[str]:
+        """Say in one line each what is unusual about the folder; empty for an ordinary one."""
+        notes = []
+        if self.split_folders:
+            folders = ", ".join(f"{name}/" for name in self.split_folders)
+            notes.append(f"the photos are already split into {folders}: the setting `split` decides what happens to it")
+        if self.passed_over:
+            names = ", ".join(f"{name} ({count})" for name, count in self.passed_over.items())
+            notes.append(f"passed over, because they hold no photos of yours: {names}")
+        if self.in_icloud:
+            notes.append(
+                f"{_photos(sum(self.in_icloud.values()))} in iCloud, not here ({', '.join(self.in_icloud)}): "
+                "download them in Finder to use them"
+            )
+        for names in similar_names(list(self.per_class())):
+            notes.append(f"the classes {' and '.join(map(repr, names))} differ only in case, accents' form or spaces")
+        if self.corrections:
+            notes.append(f"{self.corrections} label correction{'s' * (self.corrections > 1)} applied")
+        return notes + self._one_scene_notes()
+
+    def _one_scene_notes(self) -> list[str]:
+        notes = []
+        for class_name, count in self.per_class().items():
+            groups = collections.Counter(row["group"] for row in self.photos if row["class_name"] == class_name)
+            alike = max(groups.values())
+            if alike > max(_ONE_SCENE * count, 2):
+                notes.append(
+                    f"class {class_name!r}: {alike} of {count} photos look like one scene, so they stay in one split; "
+                    "if they differ in what matters to you, set near_duplicates=ignore"
+                )
+        return notes
+
 
 def take_in(
     folder: str | Path,
@@ -64,9 +110,10 @@ def take_in(
 ) -> Intake:
     """Read and fully decode every file of a photo folder, in parallel, and decide whether to keep it.
 
-    Each folder in `folder` is a class, except clutter; subfolders belong to the class. Links that lead out of `folder`
-    are not followed. Nothing is deleted or moved. Of exact copies in one class, the first by path is kept; a photo that
-    is in two classes is quarantined in both. Near-duplicates are kept and share one `group`.
+    Each folder in `folder` is a class, except clutter; subfolders belong to the class. If `folder` is already split
+    into train, val and test, the class folders are below these. Links that lead out of `folder` are not followed.
+    Nothing is deleted or moved. Of exact copies in one class, the first by path is kept, and one in test or val before
+    one in train; a photo that is in two classes is quarantined in both. Near-duplicates are kept and share one `group`.
 
     Args:
         folder: the photo folder, with one folder per class.
@@ -79,7 +126,8 @@ def take_in(
         InputError: no such folder, fewer than two classes, or a class with fewer than 5 good photos.
     """
     folder = Path(folder)
-    files = list(_files(folder))
+    found = _Listing(folder)
+    files = found.files
     good, quarantined = [], []
     hashes, place = bytearray(), {}  # 86 MB per 100,000 photos; one array per photo would take half as much again
     for row, facts in zip(files, _facts(folder, files, cache), strict=True):
@@ -91,39 +139,79 @@ def take_in(
             place[row["sha256"]] = len(place)
             hashes += row["hashes"].tobytes()
         good.append({name: row[name] for name in PHOTO_COLUMNS if name in row})
-    good = apply_edits(good, edits or [], {row["class_name"] for row in files if row["class_name"]})
+    corrected = apply_edits(good, edits or [], {row["class_name"] for row in files if row["class_name"]})
+    changed = sum(one["class_name"] != other["class_name"] for one, other in zip(good, corrected, strict=True))
+    good = corrected
     photos, copies = _without_copies([row for row in good if "reason" not in row])
     _group(photos, np.frombuffer(hashes, np.uint8).reshape(-1, HASHES, HASH_BYTES), place)
     quarantined = [*quarantined, *(row for row in good if "reason" in row), *copies]
     quarantined = [{name: row[name] for name in QUARANTINE_COLUMNS} for row in quarantined]
-    intake = Intake(*(sorted(rows, key=lambda row: row["path"]) for rows in (photos, quarantined)))
+    photos, quarantined = (sorted(rows, key=lambda row: row["path"]) for rows in (photos, quarantined))
+    intake = Intake(photos, quarantined, found.split_folders, found.passed_over, found.in_icloud, changed)
     assert len(files) == len(intake.photos) + len(intake.quarantined), "a file was lost"
     _require_classes(folder, intake)
     return intake
 
 
-def _files(folder: Path) -> Iterator[dict]:
-    """Yield path, class_name and possibly a reason for every file except clutter, in the order of the paths."""
-    if not folder.is_dir():
-        raise InputError(f"{str(folder)!r} is not a folder: expected a folder with one folder of photos per class")
-    found = []
+class _Listing:
+    """Every file below a photo folder, in the order of the paths, and what was passed over."""
 
-    def unreadable(error: OSError) -> None:
-        if Path(error.filename) == folder:
-            raise InputError(f"{str(folder)!r} cannot be read ({error.strerror}): check its permissions")
-        found.append((Path(error.filename), f"the folder cannot be read ({error.strerror}): check its permissions"))
+    def __init__(self, folder: Path):
+        if not folder.is_dir():
+            raise InputError(f"{str(folder)!r} is not a folder: expected a folder with one folder of photos per class")
+        self._folder = folder
+        self._found: list[tuple[Path, str]] = []
+        passed_over: collections.Counter = collections.Counter()
+        in_icloud: collections.Counter = collections.Counter()
+        self.split_folders = split_folders(folder)
+        for parent, names, file_names in os.walk(folder, onerror=self._note_unreadable):
+            for name in [*names, *file_names]:
+                if is_in_icloud(name):
+                    in_icloud[self._class_of(Path(parent, name).relative_to(folder).parts)] += 1
+                elif is_clutter(name) and not name.startswith("."):
+                    passed_over[_printable(name)] += 1
+            own = [name for name in names if not is_clutter(name) and is_own_folder(Path(parent, name))]
+            passed_over.update(f"{name}/ (of bears_tl)" for name in own)
+            names[:] = [name for name in names if not is_clutter(name) and name not in own]
+            if Path(parent) == folder:
+                file_names = [name for name in file_names if not is_own_table(name)]
+            linked = [name for name in names if os.path.islink(os.path.join(parent, name))]
+            self._found += [(Path(parent, name), "") for name in [*linked, *file_names] if not is_clutter(name)]
+        self.passed_over, self.in_icloud = dict(sorted(passed_over.items())), dict(sorted(in_icloud.items()))
+        self.files = [
+            self._row(path, fault)
+            for path, fault in sorted(self._found, key=lambda entry: entry[0].relative_to(folder).as_posix())
+        ]
 
-    for parent, names, file_names in os.walk(folder, onerror=unreadable):
-        names[:] = [name for name in names if not is_clutter(name)]
-        linked = [name for name in names if os.path.islink(os.path.join(parent, name))]
-        found += [(Path(parent, name), "") for name in [*linked, *file_names] if not is_clutter(name)]
-    for path, fault in sorted(found, key=lambda entry: entry[0].relative_to(folder).as_posix()):
-        parts = path.relative_to(folder).parts
-        if len(parts) == 1 and parts[0] in _NOT_FOR_INTAKE:
-            continue
-        row = {"path": "/".join(parts), "class_name": parts[0] if len(parts) > 1 or os.path.isdir(path) else ""}
-        fault = ("unreadable", fault) if fault else _misplaced(folder, path, row["class_name"])
-        yield row | (dict(zip(("reason", "detail"), fault, strict=True)) if fault else {})
+    def _note_unreadable(self, error: OSError) -> None:
+        if Path(error.filename) == self._folder:
+            raise InputError(f"{str(self._folder)!r} cannot be read ({error.strerror}): check its permissions")
+        fault = f"the folder cannot be read ({error.strerror}): check its permissions"
+        self._found.append((Path(error.filename), fault))
+
+    def _class_of(self, parts: tuple[str, ...]) -> str:
+        """Return the class of a path: its first folder, or its second one if the photos are already split."""
+        parts = parts[1:] if parts[0] in self.split_folders else () if self.split_folders else parts
+        return parts[0] if len(parts) > 1 else ""
+
+    def _row(self, path: Path, fault: str) -> dict:
+        """Return path, class_name and given_split, and a reason with its detail for a file that is not read."""
+        parts = path.relative_to(self._folder).parts
+        # A folder appears here only if it is a link or cannot be read: it may be a class folder itself
+        class_name = self._class_of((*parts, "") if os.path.isdir(path) else parts)
+        row = {
+            "path": "/".join(parts), "class_name": class_name, "given_split": self.split_folders.get(parts[0], ""),
+        }  # fmt: skip
+        reason = ("unreadable", fault) if fault else _misplaced(self._folder, path, class_name)
+        return row | (dict(zip(("reason", "detail"), reason, strict=True)) if reason else {})
+
+
+def _printable(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
+def _photos(count: int) -> str:
+    return "1 photo is" if count == 1 else f"{count} photos are"
 
 
 def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | None:
@@ -201,10 +289,16 @@ def _without_copies(rows: list[dict]) -> tuple[list[dict], list[dict]]:
             detail = f"the same photo is in {', '.join(class_names)}"
             quarantined.extend(copy | {"reason": "conflicting_label", "detail": detail} for copy in copies)
             continue
+        copies.sort(key=_evaluation_first)
         photos.append(copies[0])
         detail = f"an exact copy of {copies[0]['path']}"
         quarantined.extend(copy | {"reason": "duplicate", "detail": detail} for copy in copies[1:])
     return photos, quarantined
+
+
+def _evaluation_first(row: dict) -> int:
+    """Order copies so that one in test or val is kept: a copy in train would leak it."""
+    return -SPLITS.index(row["given_split"]) if row["given_split"] else 0
 
 
 def _group(photos: list[dict], hashes: np.ndarray, place: dict[str, int]) -> None:
@@ -231,7 +325,7 @@ class TooFewError(InputError):
 
 
 def _require_classes(folder: Path, intake: Intake) -> None:
-    class_names = [class_folder.name for class_folder in class_folders(folder)]
+    class_names = class_names_in(folder)
     if len(class_names) < 2:
         found = f"only the class {class_names[0]!r}" if class_names else "no class folders"
         raise InputError(f"{str(folder)!r} contains {found}: expected at least two folders, each named after a class")
@@ -240,9 +334,11 @@ def _require_classes(folder: Path, intake: Intake) -> None:
         if counts.get(class_name, 0) < MIN_PHOTOS_PER_CLASS:
             bad = collections.Counter(row["reason"] for row in intake.quarantined if row["class_name"] == class_name)
             refused = ", ".join(f"{count} {reason}" for reason, count in sorted(bad.items()))
+            if class_name in intake.in_icloud:
+                refused += f"{', ' * bool(refused)}{intake.in_icloud[class_name]} in iCloud, not here"
             raise TooFewError(
                 f"class {class_name!r} in {str(folder)!r} has {counts.get(class_name, 0)} good photos"
-                f"{f' (quarantined: {refused})' if bad else ''}, "
+                f"{f' (quarantined: {refused})' if refused else ''}, "
                 f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or remove the folder",
                 intake.quarantined,
             )

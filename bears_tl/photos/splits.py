@@ -7,7 +7,7 @@ import math
 
 from bears_tl.errors import InputError
 
-SPLIT_COLUMNS = ["path", "class_name", "sha256", "group", "split"]
+SPLIT_COLUMNS = ["path", "class_name", "sha256", "group", "split", "source"]
 SPLITS = ("train", "val", "test")
 
 
@@ -17,15 +17,17 @@ class _Group:
 
     photos: list[dict]
     rank: bytes
-    class_name: str  # the class of most of its photos: a group is kept together even if it spans two classes
+    class_name: str  # the rarest of its classes: the common ones have enough other groups to reach their shares
 
 
 def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, seed: int = 0) -> list[dict]:
     """Split photos into train, val and test, so that near-duplicates always fall into the same split.
 
     The groups of each class are ranked by a hash of their content and the seed. The first go to test, the last to val,
-    the others to train. So file names and folders do not matter, the shares of each class are exact to within one
-    group, and adding or removing a photo shifts each of the two borders by at most one (see docs/design.md).
+    the others to train. A group with photos of several classes is ranked with the rarest of them, and counts for the
+    others, which are divided later. So file names and folders do not matter, the shares of each class are exact to
+    within one group, and adding or removing a photo shifts each of the two borders by at most one (see
+    docs/design.md).
 
     Args:
         photos: rows with path, class_name, sha256 and group; a photo without a group is its own group.
@@ -39,24 +41,59 @@ def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, 
     Raises:
         InputError: the fractions leave a class without training photos, or a class has fewer than three groups.
     """
-    by_class = collections.defaultdict(list)
-    for group in _groups(photos, seed):
-        by_class[group.class_name].append(group)
-    split_of = {}
-    for class_name in sorted({photo["class_name"] for photo in photos}):
-        groups = sorted(by_class[class_name], key=lambda group: group.rank)
-        if len(groups) < len(SPLITS):
+    split_of = _divided_by_content(photos, {"test": test_fraction, "val": val_fraction}, seed)
+    return [_row(photo, split_of[photo["sha256"]], "content") for photo in photos]
+
+
+def keep_given_split(
+    photos: list[dict], test_fraction: float, val_fraction: float, seed: int = 0, grouped: bool = False
+) -> list[dict]:
+    """Use the split that the photo folder already has; take a missing test or val from train, as `split_photos` does.
+
+    Args:
+        photos: rows with path, class_name, sha256, group and given_split.
+        test_fraction: share of each class that goes from train to test, if the folder has no test photos.
+        val_fraction: the same for validation.
+        seed: each seed takes other photos.
+        grouped: move near-duplicates into one split: all of a group to test if one of them is there, else to val.
+
+    Returns:
+        Rows of splits.csv, in the order of `photos`; source is given, content (taken from train) or moved.
+
+    Raises:
+        InputError: a class without training photos, or one with too few to take some from.
+    """
+    split_of, source_of = {photo["sha256"]: photo["given_split"] for photo in photos}, {}
+    if grouped:
+        for group in _groups(photos, seed):
+            strictest = max((photo["given_split"] for photo in group.photos), key=SPLITS.index)
+            source_of |= {p["sha256"]: "moved" for p in group.photos if p["given_split"] != strictest}
+            split_of |= {photo["sha256"]: strictest for photo in group.photos}
+    fractions = {"test": test_fraction, "val": val_fraction}
+    missing = {split: fraction for split, fraction in fractions.items() if split not in split_of.values()}
+    rest = [photo for photo in photos if split_of[photo["sha256"]] == "train"]
+    trained = {photo["class_name"] for photo in rest}
+    for photo in photos:
+        if photo["class_name"] not in trained:
             raise InputError(
-                f"class {class_name!r} has {len(groups)} photos that are not copies of one another, expected "
-                f"{len(SPLITS)} or more, one for each split: add other photos"
+                f"class {photo['class_name']!r} has no photos in train, only in {split_of[photo['sha256']]} (such as "
+                f"{photo['path']!r}): add some, rename the folder to one of {', '.join(sorted(trained))}, or set "
+                "split=content to divide all photos anew"
             )
-        for group, split in zip(groups, _divided(groups, test_fraction, val_fraction), strict=True):
-            split_of |= {photo["sha256"]: split for photo in group.photos}
-    return [
-        {name: photo[name] for name in ("path", "class_name", "sha256")}
-        | {"group": _name(photo), "split": split_of[photo["sha256"]]}
-        for photo in photos
-    ]
+    if missing:
+        taken = _divided_by_content(rest, missing, seed)
+        source_of |= {sha256: "content" for sha256, split in taken.items() if split != "train"}
+        split_of |= taken
+    return [_row(photo, split_of[photo["sha256"]], source_of.get(photo["sha256"], "given")) for photo in photos]
+
+
+def find_leaks(rows: list[dict]) -> list[tuple[str, str]]:
+    """Return the path of each val or test photo with a near-duplicate in train, and the path of that one."""
+    trained: dict[str, str] = {}
+    for row in rows:
+        if row["split"] == "train":
+            trained.setdefault(row["group"], row["path"])
+    return [(row["path"], trained[row["group"]]) for row in rows if row["split"] != "train" and row["group"] in trained]
 
 
 def count_splits(rows: list[dict]) -> dict[str, dict[str, int]]:
@@ -101,37 +138,73 @@ def keeps_groups_together(rows: list[dict]) -> bool:
     return all(split_of[row["group"]] == row["split"] for row in rows)
 
 
+def _row(photo: dict, split: str, source: str) -> dict:
+    kept = {name: photo[name] for name in ("path", "class_name", "sha256")}
+    return kept | {"group": _name(photo), "split": split, "source": source}
+
+
+def _divided_by_content(photos: list[dict], fractions: dict[str, float], seed: int) -> dict[str, str]:
+    """Divide photos into train and the splits of `fractions` (test, val or both): SHA-256 -> split."""
+    by_class = collections.defaultdict(list)
+    for group in _groups(photos, seed):
+        by_class[group.class_name].append(group)
+    counts = collections.Counter(name for name, _ in {(row["class_name"], row["sha256"]) for row in photos})
+    group_counts = collections.Counter(name for name, _ in {(row["class_name"], _name(row)) for row in photos})
+    split_of: dict[str, str] = {}
+    placed: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)  # class name -> split
+    for class_name in sorted(counts, key=lambda name: (counts[name], name)):
+        if group_counts[class_name] <= len(fractions):
+            raise InputError(
+                f"class {class_name!r} has {group_counts[class_name]} photos that are not copies of one another, "
+                f"expected {1 + len(fractions)} or more, one for each split (it has {counts[class_name]} photos, but "
+                "near-duplicates count as one): add other photos, or set near_duplicates=ignore"
+            )
+        groups = sorted(by_class[class_name], key=lambda group: group.rank)
+        splits = _divided(class_name, groups, counts[class_name], fractions, placed[class_name])
+        for group, split in zip(groups, splits, strict=True):
+            for sha256, name in {photo["sha256"]: photo["class_name"] for photo in group.photos}.items():
+                split_of[sha256] = split
+                placed[name][split] += 1
+    return split_of
+
+
 def _groups(photos: list[dict], seed: int) -> list[_Group]:
+    counts = collections.Counter(photo["class_name"] for photo in photos)
     members = collections.defaultdict(list)
     for photo in photos:
         members[_name(photo)].append(photo)
     groups = []
     for of_group in members.values():
-        counts = collections.Counter(sorted(photo["class_name"] for photo in of_group))  # ties: first by name
         rank = min(_rank(seed, photo["sha256"]) for photo in of_group)
-        groups.append(_Group(of_group, rank, counts.most_common(1)[0][0]))
+        rarest = min({photo["class_name"] for photo in of_group}, key=lambda name: (counts[name], name))
+        groups.append(_Group(of_group, rank, rarest))
     return groups
 
 
-def _divided(groups: list[_Group], test_fraction: float, val_fraction: float) -> list[str]:
-    """Return the split of each of three or more ranked groups."""
-    sizes = [len({photo["sha256"] for photo in group.photos}) for group in groups]
-    count, class_name = sum(sizes), groups[0].class_name
-    tests = _taken(sizes, _share(test_fraction, count))
-    vals = _taken(sizes[::-1], _share(val_fraction, count))
-    if tests + vals >= len(groups):
+def _divided(
+    class_name: str, groups: list[_Group], count: int, fractions: dict[str, float], placed: collections.Counter
+) -> list[str]:
+    """Return the split of each ranked group of a class with `count` photos, some of which may be placed already."""
+    sizes = [len({p["sha256"] for p in group.photos if p["class_name"] == class_name}) for group in groups]
+    taken = {"test": 0, "val": 0}
+    for split, in_order in (("test", sizes), ("val", sizes[::-1])):
+        if split in fractions:
+            wanted = _share(fractions[split], count) - placed[split]
+            taken[split] = _taken(in_order, wanted, least=0 if placed[split] else 1)
+    trained = len(groups) - taken["test"] - taken["val"]
+    if trained < 0 or (trained == 0 and not placed["train"]):
+        named = " and ".join(f"{split}_fraction {fraction}" for split, fraction in fractions.items())
         raise InputError(
-            f"test_fraction {test_fraction} and val_fraction {val_fraction} leave none of the {count} photos of "
-            f"class {class_name!r} to train on: lower them or add photos"
+            f"{named} leave none of the {count} photos of class {class_name!r} to train on: lower them or add photos"
         )
-    return ["test"] * tests + ["train"] * (len(groups) - tests - vals) + ["val"] * vals
+    return ["test"] * taken["test"] + ["train"] * trained + ["val"] * taken["val"]
 
 
-def _taken(sizes: list[int], photos: int) -> int:
-    """Return how many of the first groups come closest to a number of photos; at least one."""
+def _taken(sizes: list[int], photos: int, least: int) -> int:
+    """Return how many of the first groups come closest to a number of photos; at least `least`."""
     taken = total = 0
     for size in sizes:
-        if taken and total + size / 2 > photos:
+        if taken >= least and total + size / 2 > photos:
             break
         taken, total = taken + 1, total + size
     return taken

@@ -270,6 +270,11 @@ class Run:
         """Return a warning if the run's body is the stand-in, else an empty string."""
         return STAND_IN_NOTICE if self.facts("restore")["kind"] == "stand_in" else ""
 
+    def notes(self) -> list[str]:
+        """Return what intake and split found unusual about the photo folder, one line each."""
+        stages = self.receipt()["stages"]
+        return [note for stage in STAGES for note in stages.get(stage, {}).get("facts", {}).get("notes", [])]
+
     def seconds(self) -> dict[str, float]:
         """Return the seconds that each finished stage took."""
         stages = self.receipt()["stages"]

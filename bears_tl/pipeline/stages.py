@@ -1,5 +1,6 @@
 """The stages of a run. Each reads the output of earlier ones; notebooks and the command line call them."""
 
+import collections
 import contextlib
 import functools
 import shlex
@@ -65,18 +66,57 @@ def intake(run: Run) -> intake_.Intake:
         write_csv(run.path("quarantine.csv"), intake_.QUARANTINE_COLUMNS, taken.quarantined)
         facts |= {"count": len(taken.photos), "quarantined": len(taken.quarantined), "per_class": taken.per_class()}
         facts |= {"per_reason": taken.per_reason(), "near_duplicate_groups": len(taken.near_duplicates())}
+        facts |= {"corrections": taken.corrections, "notes": taken.notes()}
     return taken
 
 
 def split(run: Run) -> list[dict]:
-    """Split the photos into train, val and test; write splits.csv."""
-    photos = run.table("photos.csv")
-    config = run.config
+    """Split the photos into train, val and test, or use the split that their folder has; write splits.csv."""
+    photos, config = run.table("photos.csv"), run.config
+    if config.near_duplicates == "ignore":
+        photos = [photo | {"group": ""} for photo in photos]
+    fractions = {"test_fraction": config.test_fraction, "val_fraction": config.val_fraction}
+    is_given = any(photo.get("given_split") for photo in photos)
+    if config.split.startswith("given") and not is_given:
+        raise InputError(
+            f"split={config.split}, but the photo folder of run {str(run.folder)!r} has no train, val and test folders "
+            "above its class folders: set split=auto to divide the photos by content"
+        )
     with run.stage("split") as facts:
-        rows = splits_.split_photos(photos, config.test_fraction, config.val_fraction, config.seed)
+        if is_given and config.split != "content":
+            grouped = config.split == "given_grouped"
+            rows = splits_.keep_given_split(photos, **fractions, seed=config.seed, grouped=grouped)
+            facts |= {"source": config.split if grouped else "given"}
+        else:
+            rows = splits_.split_photos(photos, **fractions, seed=config.seed)
+            facts |= {"source": "content"}
         write_csv(run.path("splits.csv"), splits_.SPLIT_COLUMNS, rows)
-        facts |= {"counts": splits_.count_splits(rows)}
+        facts |= {"counts": splits_.count_splits(rows), "notes": _split_notes(run, rows, facts["source"])}
     return rows
+
+
+def _split_notes(run: Run, rows: list[dict], source: str) -> list[str]:
+    """Say in one line each where the split comes from, unless it is the usual one, and whether it leaks."""
+    notes = []
+    if source != "content":
+        counts = collections.Counter((row["split"], row["source"]) for row in rows)
+        parts = []
+        for name in splits_.SPLITS:
+            given, taken, moved = (counts[name, of] for of in ("given", "content", "moved"))
+            parts += [f"{name} {given + taken + moved}" + " (taken from train)" * bool(taken)]
+            parts[-1] += f" ({moved} moved here)" * bool(moved)
+        notes.append(f"the folder's own split is used: {', '.join(parts)}")
+    group_of = {photo["path"]: photo["group"] for photo in run.table("photos.csv")}
+    leaks = splits_.find_leaks([row | {"group": group_of[row["path"]]} for row in rows])
+    if leaks:
+        way = "split=given_grouped moves them" if source == "given" else "near_duplicates=group keeps them together"
+        if source == "given" and run.config.near_duplicates == "ignore":
+            way = "near_duplicates=group and split=given_grouped move them"
+        notes.append(
+            f"{len(leaks)} val and test photos have a near-duplicate in train, which inflates accuracy (first: "
+            f"{leaks[0][0]} and {leaks[0][1]}); {way}"
+        )
+    return notes
 
 
 def restore(run: Run):
@@ -294,6 +334,8 @@ def _run_all(run: Run, say) -> dict:
     say(f"intake: {len(taken.photos)} photos ({counts}), {len(taken.quarantined)} quarantined")
     split(run)
     say("split: " + ", ".join(f"{len(rows)} {name}" for name, rows in artifacts.split_rows(run).items()))
+    for note in run.notes():
+        say(f"note: {note}")
     body = restore(run)
     facts = run.facts("restore")
     say(f"checkpoint: {facts['path']}, {KINDS[facts['kind']]}; computing in {body.precision}")

@@ -1,89 +1,24 @@
-"""Every kind of source becomes a photo folder; every kind of unsafe archive gives one clear message."""
+"""Every kind of source becomes a photo folder; an archive is unpacked once."""
 
-import bz2
-import gzip
 import hashlib
 import http.server
-import io
-import lzma
 import os
-import random
-import stat
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-import warnings
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from bears_tl.errors import InputError, NotReachableError
-from bears_tl.photos import archive
-from bears_tl.photos.archive import ArchiveError, extract
-from bears_tl.photos.fetch import class_folders, class_root, fetch
+from bears_tl.photos import archive, left_out
+from bears_tl.photos.archive import ArchiveError
+from bears_tl.photos.fetch import fetch, fetch_to
+from bears_tl.photos.layout import class_folders, class_root
 
-CLASSES = ["Grizzly", "Panda", "Polar"]
-PHOTOS = {
-    f"bear_photos/{name}/{index} ä%.jpg": f"{name}{index}".encode() * 300 for name in CLASSES for index in range(4)
-}
-SQUEEZE = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}
-
-
-def tar_of(entries):
-    """Make a tar; an entry is (name, bytes) or a TarInfo."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for entry in entries:
-            if isinstance(entry, tarfile.TarInfo):
-                tar.addfile(entry)
-            else:
-                info = tarfile.TarInfo(entry[0])
-                info.size = len(entry[1])
-                tar.addfile(info, io.BytesIO(entry[1]))
-    return buffer.getvalue()
-
-
-def zip_of(entries, compression=zipfile.ZIP_DEFLATED):
-    """Make a zip; an entry is (name or ZipInfo, bytes)."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a duplicate name
-        for name, content in entries:
-            file.writestr(name, content)
-    return buffer.getvalue()
-
-
-def packed(kind, entries=None):
-    entries = list(PHOTOS.items()) if entries is None else entries
-    return zip_of(entries) if kind == "zip" else SQUEEZE[kind](tar_of(entries))
-
-
-def special(kind, name="Grizzly/x", linkname="/etc/passwd"):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, linkname
-    return info
-
-
-def zip_special(mode, name="Grizzly/x"):
-    info = zipfile.ZipInfo(name)
-    info.create_system, info.external_attr = 3, mode << 16
-    return info
-
-
-def left(folder):
-    """Return everything in a folder except the empty lock files."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(".lock"))
-
-
-@pytest.fixture
-def data(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
-
+from .packing import CLASSES, PHOTOS, left, packed, special, tar_of
 
 # --- archives -----------------------------------------------------------------------------------------------------
 
@@ -108,210 +43,10 @@ def test_a_changed_archive_is_another_folder(tmp_path, data):
     assert fetch(path, data) != before
 
 
-def test_wrapping_folders_are_left_aside(tmp_path, data):
-    entries = [
-        (f"{top}{name}/1.jpg", b"x") for name in CLASSES for top in ("a/b/", "__MACOSX/a/", ".hidden/", "a/b/.git/")
-    ]
-    (tmp_path / "a.zip").write_bytes(zip_of([*entries, ("README.txt", b"read")]))
-    folder = fetch(tmp_path / "a.zip", data)
-    assert folder.parts[-2:] == ("a", "b")
-    assert [path.name for path in class_folders(folder)] == CLASSES
-
-
-def test_archives_within_are_just_files(tmp_path, data):
-    bomb = gzip.compress(bytes(10**6))
-    (tmp_path / "a.tar").write_bytes(tar_of([("Grizzly/more.tar.gz", bomb), ("Panda/1.jpg", b"x")]))
-    assert (fetch(tmp_path / "a.tar", data) / "Grizzly" / "more.tar.gz").read_bytes() == bomb
-
-
-HOSTILE_NAMES = [
-    ("an absolute path", ["/tmp/evil.jpg"]),
-    ("an absolute path", ["C:/evil.jpg"]),
-    ("an absolute path", ["\\\\host\\share\\evil.jpg"]),
-    ("leads out of it", ["../evil.jpg"]),
-    ("leads out of it", ["Grizzly/../../evil.jpg"]),
-    ("with a backslash", ["Grizzly\\..\\..\\evil.jpg"]),
-    ("the name 'a/1.jpg' twice", ["a/1.jpg", "b/1.jpg", "./a//1.jpg"]),
-    ("the name 'a' twice", ["a", "a/1.jpg"]),
-    ("the name 'a' twice", ["a/1.jpg", "a"]),
-    ("differ only in case", ["a/1.jpg", "a/1.JPG"]),
-    ("differ only in case", ["Bear/1.jpg", "bear/2.jpg"]),
-    ("differ only in case or Unicode form", ["a/caf\u00e9.jpg", "a/cafe\u0301.jpg"]),
-    ("differ only in case or Unicode form", ["a/stra\u00dfe.jpg", "a/STRASSE.jpg"]),
-    ("too long", ["a/" + "n" * 256]),
-    ("too long", ["a/" + "ä" * 128]),
-    ("too long", ["/".join(["deep"] * 250) + "/1.jpg"[1:]]),
-]
-DEVICE = "neither a file nor a folder"
-HOSTILE = [
-    *[(words, "tar", tar_of([(name, b"x") for name in names])) for words, names in HOSTILE_NAMES],
-    *[(words, "zip", zip_of([(name, b"x") for name in names])) for words, names in HOSTILE_NAMES],
-    ("a link", "tar", tar_of([("Grizzly/1.jpg", b"x"), special(tarfile.SYMTYPE)])),
-    ("a link", "tar", tar_of([special(tarfile.LNKTYPE, linkname="Grizzly/1.jpg")])),
-    (DEVICE, "tar", tar_of([special(tarfile.CHRTYPE)])),
-    (DEVICE, "tar", tar_of([special(tarfile.BLKTYPE)])),
-    (DEVICE, "tar", tar_of([special(tarfile.FIFOTYPE)])),
-    (DEVICE, "tar", tar_of([special(b"Q")])),
-    ("a link", "zip", zip_of([(zip_special(stat.S_IFLNK | 0o777), b"/etc/passwd")])),
-    (DEVICE, "zip", zip_of([(zip_special(stat.S_IFCHR | 0o666), b"")])),
-    (DEVICE, "zip", zip_of([(zip_special(stat.S_IFIFO | 0o666), b"")])),
-    ("no class folders", "tar", tar_of([("1.jpg", b"x")])),
-    ("no class folders", "zip", zip_of([])),
-    ("empty", "tar", b""),
-    ("not an archive (it begins with b'just wor')", "tar.gz", b"just words" * 100),
-    ("not an archive", "tar", bytes(10_240)),
-    ("a RAR archive", "zip", b"Rar!\x1a\x07\x01\x00" + bytes(100)),
-    ("damaged", "tar.gz", gzip.compress(b"not a tar" * 1000)),
-    ("truncated", "tar.gz", gzip.compress(b"")),
-    ("truncated", "zip", b"PK\x03\x04" + bytes(100)),
-]
-
-
-@pytest.mark.parametrize(("words", "kind", "content"), HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_archive_is_refused_whole(tmp_path, data, words, kind, content):
-    path = tmp_path / f"photos.{kind}"
-    path.write_bytes(content)
-    before = sorted(tmp_path.parent.iterdir())
-    with pytest.raises(ArchiveError) as raised:
-        fetch(path, data)
-    assert words in str(raised.value) and repr(str(path)) in str(raised.value) and "\n" not in str(raised.value)
-    assert raised.value.exit_status == 2
-    assert left(data) == [] and sorted(tmp_path.parent.iterdir()) == before
-    path.write_bytes(packed(kind))
-    assert len(class_folders(fetch(path, data))) == 3
-
-
-def test_an_encrypted_zip_is_named(tmp_path, data):
-    content = bytearray(packed("zip"))
-    content[6] |= 1  # the flag in the first entry's header, and in the directory
-    content[content.index(b"PK\x01\x02") + 8] |= 1
-    (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(ArchiveError, match="is encrypted: unpack it yourself"):
-        fetch(tmp_path / "a.zip", data)
-    assert left(data) == []
-
-
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
-def test_a_truncated_archive_is_named_wherever_it_ends(tmp_path, data, kind):
-    content = packed(
-        kind, [(f"{name}/{index}.jpg", random.Random(index).randbytes(700)) for name in CLASSES for index in range(3)]
-    )
-    ends = [20, 512, 1024, 1536, 2000, len(content) // 2, len(content) - 1]
-    if kind == "tar":
-        ends = [512, 1024, 1536, 2000, len(content) // 2]  # what follows the end is padding
-    for end in ends:
-        (tmp_path / "a").write_bytes(content[:end])
-        with pytest.raises(ArchiveError, match="is truncated"):
-            fetch(tmp_path / "a", data)
-        assert left(data) == []
-
-
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
-def test_a_mutated_archive_is_unpacked_or_refused(tmp_path, data, kind):
-    rng, good = random.Random(kind), packed(kind)
-    outcomes = set()
-    for index in range(60):
-        content = bytearray(good)
-        for _ in range(rng.choice([1, 3, 20])):
-            content[rng.randrange(len(content))] = rng.randrange(256)
-        (tmp_path / "a").write_bytes(content)
-        try:
-            extract(tmp_path / "a", data / str(index))
-            outcomes.add("unpacked")
-        except InputError as error:
-            assert "\n" not in str(error)
-            outcomes.add("refused")
-            assert not (data / str(index)).exists()
-    assert "refused" in outcomes
-    assert not [name for name in left(data) if ".part" in name]
-
-
-def test_a_damaged_header_is_not_taken_for_the_end(tmp_path, data):
-    content = bytearray(tar_of([(f"{name}/1.jpg", b"x") for name in CLASSES]))
-    content[1024 + 10] ^= 1  # in the second header
-    (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(ArchiveError, match="is damaged"):
-        fetch(tmp_path / "a.tar", data)
-
-
-def test_a_wrong_checksum_is_noticed(tmp_path, data):
-    content = bytearray(zip_of(PHOTOS.items(), zipfile.ZIP_STORED))
-    content[content.index(b"Grizzly0") + 3] ^= 1
-    (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(ArchiveError, match="is damaged"):
-        fetch(tmp_path / "a.zip", data)
-    content = bytearray(packed("tar.gz"))
-    content[-6] ^= 1
-    (tmp_path / "a.tar.gz").write_bytes(content)
-    with pytest.raises(ArchiveError, match="is damaged"):
-        fetch(tmp_path / "a.tar.gz", data)
-    assert left(data) == []
-
-
-@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz", "zip"])
-def test_limits_hold(tmp_path, data, kind, monkeypatch):
-    path = tmp_path / "a"
-    path.write_bytes(packed(kind, [("Grizzly/1.jpg", bytes(10**6)), ("Panda/1.jpg", b"x"), ("Polar/1.jpg", b"x")]))
-    with pytest.raises(ArchiveError, match="more than the allowed 2 files"):
-        fetch(path, data, max_files=2)
-    with pytest.raises(ArchiveError, match=r"more than the allowed 500,000 bytes; a decompression bomb\?"):
-        fetch(path, data, max_bytes=500_000)
-    monkeypatch.setattr(archive, "RATIO_FREE_BYTES", 0)
-    with pytest.raises(ArchiveError, match="a decompression bomb"):
-        fetch(path, data)
-    assert left(data) == []
-    assert len(class_folders(fetch(path, data, max_ratio=100_000))) == 3
-
-
-def test_a_zip_that_understates_its_sizes_gets_no_more_room(tmp_path, data):
-    content = zip_of([("Grizzly/1.jpg", bytes(10**6))])
-    content = content.replace((10**6).to_bytes(4, "little"), (10).to_bytes(4, "little"))
-    (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(ArchiveError):
-        fetch(tmp_path / "a.zip", data, max_bytes=500_000)
-    assert left(data) == []
-
-
-def test_headers_that_are_bombs_are_refused(tmp_path, data):
-    header = tarfile.TarInfo("x")
-    header.type, header.size = tarfile.XHDTYPE, 10**9  # would be read into memory whole
-    endless = tarfile.TarInfo("x")
-    endless.type = tarfile.XGLTYPE
-    for content in (header.tobuf(), endless.tobuf() * 20_000):  # each of the second calls for the next
-        (tmp_path / "a.tar.gz").write_bytes(gzip.compress(content + tar_of(PHOTOS.items())))
-        with pytest.raises(ArchiveError, match="is damaged"):
-            fetch(tmp_path / "a.tar.gz", data)
-        assert left(data) == []
-
-
-def test_what_goes_on_behind_the_end_is_refused(tmp_path, data):
-    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(tar_of(PHOTOS.items()) + bytes(10**7)))
-    with pytest.raises(ArchiveError, match="too much data after its last entry"):
-        fetch(tmp_path / "a.tar.gz", data, max_bytes=10**6)
-
-
-def test_a_full_disk_leaves_nothing(tmp_path, data, monkeypatch):
-    (tmp_path / "a.zip").write_bytes(packed("zip"))
-    with monkeypatch.context() as patch:
-        patch.setattr(archive.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
-        with pytest.raises(InputError, match=r"needs 24,000 bytes unpacked, but only 1,000 are free at"):
-            fetch(tmp_path / "a.zip", data)
-    with monkeypatch.context() as patch:
-
-        def sync():
-            raise OSError(28, "No space left on device")
-
-        patch.setattr(os, "sync", sync)
-        with pytest.raises(InputError, match="no space left on the disk"):
-            fetch(tmp_path / "a.zip", data)
-    assert left(data) == []
-    assert len(class_folders(fetch(tmp_path / "a.zip", data))) == 3
-
-
 def test_a_process_that_was_killed_leaves_no_finished_folder(tmp_path, data):
     """The folder of an interrupted extraction is never used, and the next extraction removes it."""
     path = tmp_path / "a.tar.gz"
-    path.write_bytes(packed("tar.gz"))
+    path.write_bytes(packed("tar.gz", [*PHOTOS.items(), special(tarfile.SYMTYPE)]))
     target = f"a-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     script = (
         "import os, sys; from bears_tl.photos.fetch import fetch; os.sync = lambda: os._exit(9);"
@@ -320,7 +55,7 @@ def test_a_process_that_was_killed_leaves_no_finished_folder(tmp_path, data):
     assert subprocess.run([sys.executable, "-c", script, str(path), str(data)]).returncode == 9
     assert left(data)[0].endswith(".part") and not (data / target).exists()
     assert len(class_folders(fetch(path, data))) == 3
-    assert [entry.name for entry in data.iterdir() if not entry.name.endswith(".lock")] == [target]
+    assert [name for name in left(data) if "/" not in name] == [target, f"{target}.left_out.csv"]
 
 
 def test_two_processes_unpack_once(tmp_path, data):
@@ -336,10 +71,18 @@ def test_two_processes_unpack_once(tmp_path, data):
     assert outputs[0][-2] == outputs[1][-2] and sum("unpacked" in lines for lines in outputs) == 1
 
 
+def test_a_new_photo_folder_keeps_its_table(tmp_path, capsys):
+    (tmp_path / "a.tar").write_bytes(tar_of([*PHOTOS.items(), special(tarfile.SYMTYPE)]))
+    folder = fetch_to(tmp_path / "a.tar", tmp_path / "mine")
+    table = tmp_path / "mine.left_out.csv"
+    assert left_out.read(folder) == [{"name": "Grizzly/x", "reason": "link"}] and str(table) in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "mine", "mine.left_out.csv"]
+
+
 # --- other sources ------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_used_where_it_is(tmp_path, data):
+def test_a_folder_is_used_where_it_is(tmp_path, data, monkeypatch):
     for name in PHOTOS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -349,6 +92,8 @@ def test_a_folder_is_used_where_it_is(tmp_path, data):
     data.rmdir()
     assert fetch(tmp_path, data) == tmp_path / "bear_photos"
     assert fetch(tmp_path / "bear_photos" / "..", data).samefile(tmp_path / "bear_photos")
+    monkeypatch.chdir(tmp_path / "bear_photos")
+    assert fetch(".", data).samefile(tmp_path / "bear_photos")
 
 
 def test_one_class_alone_is_a_folder_of_class_folders(tmp_path):
@@ -370,7 +115,7 @@ def test_the_sample_is_painted_once(data, monkeypatch):
 
     def paint_sample(folder, seed):
         painted.append(seed)
-        folder.mkdir()
+        (folder / "Panda").mkdir(parents=True)
 
     monkeypatch.setitem(
         sys.modules, "bears_tl.photos.sample", type("Sample", (), {"paint_sample": staticmethod(paint_sample)})
@@ -472,7 +217,7 @@ def test_two_addresses_of_one_name_are_two_archives(server, data):
         (InputError, "is a web page (Sign in), not the file", {"content": b"<html><title>Sign in</title></html>"}),
         (ArchiveError, "not an archive", {"content": b"words"}),
         (ArchiveError, "is truncated", {"announced": 400}),  # which cannot be told from a short file
-        (ArchiveError, "leads out of it", {"content": packed("zip", [("../x", b"x")])}),
+        (ArchiveError, "lead out of the folder", {"content": packed("zip", [("../x", b"x")])}),
         (ArchiveError, "no class folders", {"content": packed("zip", [("x", b"x")])}),
         (NotReachableError, "HTTP 404", {"status": 404}),
         (NotReachableError, "the connection broke", {"announced": 10**6}),

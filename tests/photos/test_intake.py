@@ -54,7 +54,9 @@ def test_good_photos_are_rows_with_all_columns(folder):
         "width": 64,
         "height": 64,
         "group": sha256_of(folder / "Grizzly" / "0.png")[:16],
+        "given_split": "",
     }
+    assert taken.notes() == []
 
 
 @pytest.mark.parametrize("content", [b"<!doctype html><html>404</html>", b"\x00" * 1000, b"\xff\xd8\xff", b"bears"])
@@ -366,6 +368,8 @@ def test_lists_of_sources_are_passed_over_beside_the_class_folders_and_nowhere_e
         (folder / name).write_text("who took which photo")
     assert take_in(folder).quarantined == []
     (folder / "others.csv").write_text("")
+    for name in ("splits.csv", "Quarantine.CSV"):
+        (folder / name).write_text("tables of this project")
     (folder / "Panda" / "sources.csv").write_text("who took which photo")
     assert [(row["path"], row["reason"]) for row in take_in(folder).quarantined] == [
         ("Panda/sources.csv", "not_an_image"),
@@ -406,7 +410,7 @@ def test_a_class_folder_that_cannot_be_listed_is_refused(folder, close, refused)
 
 def test_a_photo_folder_that_cannot_be_listed_is_refused(folder, close, refused):
     close(folder)
-    with refused(str(folder), "cannot be read (Permission denied)", "check its permissions"):
+    with refused(str(folder), "could not be read (Permission denied)", "check its permissions"):
         take_in(folder)
 
 
@@ -491,3 +495,23 @@ def test_memory_is_that_of_the_rows_however_many_photos(tmp_path, monkeypatch):
     bytes_of(20)  # what is loaded once does not count
     few, many = bytes_of(1000), bytes_of(5000)
     assert max((many - few) / 4000) < 3000
+
+
+def test_what_is_unusual_about_a_folder_is_said_in_one_line_each(folder, write_photos):
+    write_photos(folder, panda=5, Polar=5)
+    scene = Image.effect_noise((300, 300), 80).resize((600, 600))
+    for number in range(7):
+        scene.resize((500 - number, 500 - number)).save(folder / "Polar" / f"scene {number}.png")
+    (folder / "lost+found").mkdir()
+    (folder / "lost+found" / "#1.jpg").write_bytes(b"")
+    edits = [{"sha256": sha256_of(folder / "Grizzly" / "0.png"), "from": "Grizzly", "to": "Panda", "why": ""}]
+    (folder / "Grizzly" / "5.png").write_bytes((folder / "Polar" / "0.png").read_bytes() + b"another")
+    taken = take_in(folder, edits=edits)
+    assert taken.corrections == 1
+    assert taken.notes() == [
+        "passed over, because they hold no photos of yours: lost+found (1)",
+        "the classes 'Panda' and 'panda' differ only in case, accents' form or spaces",
+        "1 label correction applied",
+        "class 'Polar': 7 of 12 photos look like one scene, so they stay in one split; if they differ in what matters "
+        "to you, set near_duplicates=ignore",
+    ]

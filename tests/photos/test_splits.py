@@ -16,7 +16,9 @@ from bears_tl.photos.splits import (
     SPLITS,
     count_moved,
     count_splits,
+    find_leaks,
     has_exact_shares,
+    keep_given_split,
     keeps_groups_together,
     split_photos,
 )
@@ -270,3 +272,80 @@ def test_a_division_that_breaks_its_promises_is_found_out():
     assert count_moved(rows, [row | {"split": "test"} for row in rows]) == sum(row["split"] != "test" for row in rows)
     one_group = [row | {"group": "same"} for row in rows]
     assert not keeps_groups_together(one_group)
+
+
+def test_scenes_with_photos_in_two_classes_give_each_class_its_share():
+    rows = [photo for i in range(60) for photo in group(["marked", "plain"], 0, i)]
+    counts = count_splits(split_photos(rows, **SHARES))
+    assert counts == {name: {"train": 42, "val": 6, "test": 12} for name in ("marked", "plain")}
+
+
+def test_a_rare_class_that_shares_all_its_scenes_keeps_its_share():
+    rows = [photo for i in range(20) for photo in group(["rare", "usual", "usual"], 0, i)] + photos(200, "usual")
+    split = split_photos(rows, **SHARES)
+    assert keeps_groups_together(split)
+    assert count_splits(split) == {
+        "rare": {"train": 14, "val": 2, "test": 4},
+        "usual": {"train": 168, "val": 24, "test": 48},
+    }
+
+
+def test_a_class_that_is_one_scene_is_refused_with_the_way_on(refused):
+    with refused("'empty'", "it has 60 photos", "near_duplicates=ignore"):
+        split_photos(photos(50) + group(["empty"] * 60, 0, "camera"), **SHARES)
+
+
+def given_rows(**counts):
+    """Return `counts` photos of each of two classes for each given split, each photo its own group."""
+    return [
+        photo | {"path": f"{split}/{photo['path']}", "group": photo["sha256"][:16], "given_split": split}
+        for split, count in counts.items()
+        for class_name in ("Panda", "Polar")
+        for photo in photos(count, class_name, seed=split)
+    ]
+
+
+def test_a_given_split_is_kept():
+    given = given_rows(train=10, val=3, test=4)
+    rows = keep_given_split(given, **SHARES)
+    assert [row["split"] for row in rows] == [row["given_split"] for row in given]
+    assert {row["source"] for row in rows} == {"given"} and list(rows[0]) == SPLIT_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ({"train": 20, "test": 4}, {"train": 18, "val": 2, "test": 4}),
+        ({"train": 20, "val": 5}, {"train": 16, "val": 5, "test": 4}),
+    ],
+)
+def test_a_missing_split_is_taken_from_train_by_content(given, taken):
+    given = given_rows(**given)
+    rows = keep_given_split(given, **SHARES)
+    assert count_splits(rows) == {"Panda": taken, "Polar": taken}
+    assert [row["source"] for row in rows] == [
+        "given" if row["split"] == one["given_split"] else "content" for row, one in zip(rows, given, strict=True)
+    ]
+    assert split_of(rows) == split_of(keep_given_split(random.Random(0).sample(given, len(given)), **SHARES))
+
+
+def test_near_duplicates_across_a_given_split_are_found_and_moved_only_if_asked():
+    given = given_rows(train=6, val=3, test=3)
+    alike = {"train/Panda/0.jpg": "a", "test/Panda/0.jpg": "a", "train/Polar/1.jpg": "b", "val/Polar/1.jpg": "b"}
+    given = [row | {"group": alike.get(row["path"], row["group"])} for row in given]
+    kept = keep_given_split(given, **SHARES)
+    assert [row["split"] for row in kept] == [row["given_split"] for row in given]
+    assert find_leaks(kept) == [
+        ("val/Polar/1.jpg", "train/Polar/1.jpg"), ("test/Panda/0.jpg", "train/Panda/0.jpg"),
+    ]  # fmt: skip
+    moved = keep_given_split(given, **SHARES, grouped=True)
+    assert find_leaks(moved) == [] and keeps_groups_together(moved)
+    assert {row["path"]: row["split"] for row in moved if row["source"] == "moved"} == {
+        "train/Panda/0.jpg": "test", "train/Polar/1.jpg": "val",
+    }  # fmt: skip
+
+
+def test_a_class_of_the_test_that_was_never_trained_is_refused(refused):
+    given = [row for row in given_rows(train=6, test=3) if row["path"][:8] != "train/Po"]
+    with refused("'Polar'", "only in test", "test/Polar/0.jpg", "split=content"):
+        keep_given_split(given, **SHARES)

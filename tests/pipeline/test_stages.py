@@ -26,7 +26,7 @@ def trained(tmp_path, monkeypatch):
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
 
     def make(right: bool) -> Run:
-        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos"), edits=str(tmp_path / "none")))
+        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos")))
         stages.fetch(run)
         stages.intake(run)
         stages.split(run)
@@ -108,3 +108,68 @@ def test_prune_keeps_what_a_run_uses_and_passes_over_one_that_has_no_features_ye
     cache.put([(name, CENTER) for name in ["0" * 64, *names]], np.zeros((41, 2048), np.float16))
     kept = sum(row["split"] != "train" for row in run.table("splits.csv"))  # training photos are seen in random views
     assert [(row["kept"], row["removed"]) for row in prune([begun, run])] == [(kept, 41 - kept)]
+
+
+@pytest.fixture
+def split_run(tmp_path, monkeypatch, write_photos):
+    """Give a function that makes a run, up to its split, of photos in train and test; one of each is a near-copy."""
+    monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    for name in ("train", "test"):
+        write_photos(tmp_path / "photos" / name, cat=10, dog=10)
+    scene = Image.effect_noise((300, 300), 80).convert("RGB")
+    for name, size in (("train", 500), ("test", 400)):
+        scene.resize((size, size)).save(tmp_path / "photos" / name / "cat" / "scene.png")
+
+    def make(**settings) -> Run:
+        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos"), **settings))
+        stages.fetch(run)
+        stages.intake(run)
+        stages.split(run)
+        return run
+
+    return make
+
+
+LEAK = "1 val and test photos have a near-duplicate in train, which inflates accuracy (first: test/cat/scene.png and "
+LEAK += "train/cat/scene.png); "
+
+
+@pytest.mark.parametrize(
+    ("settings", "source", "notes"),
+    [
+        (
+            {},
+            "given",
+            [
+                "the folder's own split is used: train 19, val 2 (taken from train), test 21",
+                LEAK + "split=given_grouped moves them",
+            ],
+        ),
+        (
+            {"split": "given_grouped"},
+            "given_grouped",
+            ["the folder's own split is used: train 18, val 2 (taken from train), test 22 (1 moved here)"],
+        ),
+        ({"split": "content"}, "content", []),
+    ],
+)
+def test_the_split_of_the_folder_is_used_and_its_leaks_are_named(settings, source, notes, split_run):
+    run = split_run(**settings)
+    assert run.facts("split")["source"] == source and run.facts("split")["notes"] == notes
+    assert run.notes() == run.facts("intake")["notes"] + notes
+    assert "already split into test/, train/" in run.notes()[0]
+
+
+def test_near_duplicates_are_divided_only_if_asked(split_run):
+    apart = [
+        split_run(split="content", near_duplicates="ignore", seed=seed).facts("split")["notes"] for seed in range(9)
+    ]
+    said = {note.rpartition("; ")[2] for notes in apart for note in notes}
+    assert said == {"near_duplicates=group keeps them together"}
+
+
+def test_a_split_that_the_folder_does_not_have_is_refused(trained, refused):
+    run = trained(right=True)
+    run.config = run.config.replace(split="given")
+    with refused("split=given", "no train, val and test folders", "split=auto"):
+        stages.split(run)
