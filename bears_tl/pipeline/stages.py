@@ -325,8 +325,6 @@ def run_all(run: Run, say=print) -> dict:
 
 
 def _run_all(run: Run, say) -> dict:
-    from bears_tl.inception.weights import KINDS
-
     before = run.result("train")
     say(f"photos: {fetch(run)}")
     taken = intake(run)
@@ -337,6 +335,8 @@ def _run_all(run: Run, say) -> dict:
     for note in run.notes():
         say(f"note: {note}")
     body = restore(run)
+    from bears_tl.inception.weights import KINDS  # imports TensorFlow, which `restore` has loaded
+
     facts = run.facts("restore")
     say(f"checkpoint: {facts['path']}, {KINDS[facts['kind']]}; computing in {body.precision}")
     if run.notice():

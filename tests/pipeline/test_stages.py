@@ -18,6 +18,7 @@ from bears_tl.pipeline.run import Run
 def trained(tmp_path, monkeypatch):
     """Give a function that makes a run of photos told apart by their colour, with right or wrong predictions."""
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)  # without label corrections
     draw = np.random.default_rng(0)
     for name, shift in (("Dark", 0), ("Light", 120)):
         (tmp_path / "photos" / name).mkdir(parents=True)
