@@ -33,7 +33,7 @@ def instruction_sets() -> set[str]:
 
 def _cpuinfo(field: str) -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.partition(":")[0].strip() == field:
                 return line.partition(":")[2].strip()
     return ""
