@@ -366,7 +366,7 @@ def summary(run: Run, command: str = "bears") -> list[str]:
     more = [f"and {len(classes) - _CLASSES_SHOWN} more"] if len(classes) > _CLASSES_SHOWN else []
     named = ", ".join(classes[:_CLASSES_SHOWN] + more)
     return [
-        f"photos: {result['photos']['count']} of {len(classes)} classes ({named})",
+        f"photos: {result['photos']['count']} in {len(classes)} classes ({named})",
         f"test: {sentence(result['test'])}",
         *filter(None, [result["notice"]]),
         *(f"warning: {warning}" for warning in result["warnings"]),

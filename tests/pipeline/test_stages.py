@@ -184,7 +184,7 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
     result = {"photos": {"count": 120, "per_class": {"Panda": 80, "Polar": 40}}, "test": judged}
     write_json(run.path("metrics.json"), result | {"notice": run.notice(), "warnings": ["colour alone: 95 %"]})
     assert stages.summary(run, ".venv/bin/bears") == [
-        "photos: 120 of 2 classes (Panda 80, Polar 40)",
+        "photos: 120 in 2 classes (Panda 80, Polar 40)",
         "test: 95.83% (23 of 24 photos right; 95 % interval 80.0% to 99.0%)",
         run.notice(),
         "warning: colour alone: 95 %",
@@ -195,6 +195,6 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
     result["photos"] = {"count": 5000, "per_class": {f"class {i:03}": 5 for i in range(1000)}}
     write_json(run.path("metrics.json"), result | {"notice": "", "warnings": []})
     first = stages.summary(run)[0]
-    assert first.startswith("photos: 5000 of 1000 classes (class 000 5, ") and first.endswith(
+    assert first.startswith("photos: 5000 in 1000 classes (class 000 5, ") and first.endswith(
         "class 009 5, and 990 more)"
     )
