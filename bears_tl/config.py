@@ -58,6 +58,13 @@ class RunConfig:
     min_side_px: int = _setting(
         "photos", 64, "set aside photos whose shorter side has fewer pixels than this", 1, 100_000
     )
+    max_megapixels: int = _setting(
+        "photos",
+        250,
+        "set aside photos with more megapixels than this; a JPEG counts 1/64, unless it is progressive",
+        1,
+        10_000,
+    )
     allow_animated: bool = _setting(
         "photos", False, "use the first frame of animated files instead of setting them aside"
     )

@@ -38,6 +38,7 @@ photos = "sample"  # sample, a folder of class folders, an archive, a URL or a G
 max_files = 1_000_000  # refuse an archive with more files and folders than this
 max_bytes = 200_000_000_000  # refuse an archive that unpacks to more bytes than this
 min_side_px = 64  # set aside photos whose shorter side has fewer pixels than this
+max_megapixels = 250  # set aside photos with more megapixels than this; a JPEG counts 1/64, unless it is progressive
 allow_animated = False  # use the first frame of animated files instead of setting them aside
 edits = "data/edits.csv"  # table of label corrections, applied at intake; only the default one may be missing
 seed = 0  # seed of every random choice
@@ -49,7 +50,7 @@ from bears_tl.judging import plots
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
-limits = {"max_files": max_files, "max_bytes": max_bytes, "min_side_px": min_side_px}
+limits = {"max_files": max_files, "max_bytes": max_bytes, "min_side_px": min_side_px, "max_megapixels": max_megapixels}
 settings = {"photos": photos, "allow_animated": allow_animated, "edits": edits, "seed": seed}
 current_run = Run.open_or_start(run, **settings, **limits)
 stages.fetch(current_run)

@@ -45,6 +45,7 @@ RANGES = {
     "max_files": (1, 10**9),
     "max_bytes": (1, 10**15),
     "min_side_px": (1, 100_000),
+    "max_megapixels": (1, 10_000),
 }
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import stat
@@ -10,29 +11,33 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bears_tl.errors import InputError
 from bears_tl.files import write_error
 from bears_tl.lock import one_at_a_time
-from bears_tl.photos.groups import HASH_BYTES, HASHES, perceptual_hashes
-from bears_tl.photos.image import hint, open_image, readable_formats, to_rgb
+from bears_tl.photos.flatness import entropy_bits
+from bears_tl.photos.formats import PhotoError, readable_formats
+from bears_tl.photos.groups import HASH_BYTES, HASHES, THUMBNAIL_PX, grey_thumbnail, perceptual_hashes
+from bears_tl.photos.image import HUGE_PX, decoded, open_image, to_rgb
 
-VERSION = 2  # increase it when the meaning of the facts changes
+VERSION = 3  # increase it when the meaning of the facts changes
 _ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
+_HASHED_SIDE_PX = 4 * THUMBNAIL_PX  # a huge photo is shrunk to no less before it is hashed
 _TABLE = "CREATE TABLE facts (key TEXT PRIMARY KEY, version TEXT, facts BLOB) WITHOUT ROWID"
 
 
-def read_facts(path: str | Path) -> dict:
+def read_facts(path: str | Path, max_megapixels: float = math.inf) -> dict:
     """Read a file once, decode it fully and return its facts.
 
     Args:
         path: any file; pipes, sockets and devices are not opened.
+        max_megapixels: a photo of which more must be in memory at once is not decoded: its reason is too_large.
 
     Returns:
-        bytes; sha256, format, mode, width, height (as stored, before EXIF), frames and hashes (uint8 [27, 32]) as far
-        as the file could be read; reason (not_an_image, truncated, empty, too_large or unreadable) and detail, both
-        empty for a photo. The file's content never raises an error.
+        bytes; sha256, format, mode, width, height (as stored, before EXIF), frames, hashes (uint8 [27, 32]) and
+        entropy_bits (of the grey levels) as far as the file could be read; reason (not_an_image, truncated, damaged,
+        empty, too_large or unreadable) and detail, both empty for a photo. The file's content never raises an error.
     """
     import hashlib
 
@@ -46,19 +51,17 @@ def read_facts(path: str | Path) -> dict:
             return facts | {"reason": "empty", "detail": "0 bytes"}
         with open(path, "rb") as file:
             facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            head = file.read(32)
-            file.seek(0)
-            with open_image(file) as image:
+            with open_image(file, max_megapixels) as image:
                 facts |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
                 # Several images are no animation in an MPO (preview, stereo pair) or a PSD (layers).
                 facts["frames"] = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-                image.load()
-                facts["hashes"] = perceptual_hashes(to_rgb(_small(image)))
-    except UnidentifiedImageError:
-        return facts | {"reason": "not_an_image", "detail": hint(head) or f"none of {', '.join(readable_formats())}"}
-    except Image.DecompressionBombError as error:
-        return facts | {"reason": "too_large", "detail": str(error)}
+                is_huge = image.width * image.height > min(HUGE_PX, max_megapixels * 10**6)
+                smallest_side_px = _HASHED_SIDE_PX if is_huge else None
+                with decoded(image, smallest_side_px, max_megapixels) as pixels:
+                    grey = grey_thumbnail(to_rgb(_small(pixels), smallest_side_px))
+                facts |= {"hashes": perceptual_hashes(grey), "entropy_bits": entropy_bits(grey)}
+    except PhotoError as error:
+        return facts | {"reason": error.reason, "detail": str(error)}
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
         if isinstance(error, MemoryError) or getattr(error, "errno", None):
             facts.pop("sha256", None)  # a fault of the machine, not of the content: without a hash it is not cached
@@ -71,15 +74,16 @@ def read_facts(path: str | Path) -> dict:
 def _small(image: Image.Image) -> Image.Image:
     """Shrink an image before colour conversion if the mode allows it: large photos are hashed several times faster."""
     if image.mode in ("L", "RGB", "CMYK"):
-        return image.resize((96, 96), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return image.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return image
 
 
 class FactCache:
-    """An SQLite cache of file facts, keyed by device, inode, size and modification time.
+    """An SQLite cache of file facts, keyed by device, inode, size, modification time and status change time.
 
-    A file that was renamed or moved on the same disk is still found; a modified file is read again. The cache survives
-    a kill at any time, and several processes may use it at once.
+    A changed file is read again, even if a program restored its size and modification time. So is a file that was
+    renamed or got other permissions, because these change its status, too; renaming its folder does not. The cache
+    survives a kill at any time, and several processes may use it at once.
     """
 
     def __init__(self, path: str | Path):
@@ -146,7 +150,9 @@ class FactCache:
 
 
 def _key(status: os.stat_result) -> str:
-    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    # No program can set st_ctime_ns, the time of the last change of content or status. On Windows it is the time of
+    # creation: there, a file that was changed in place with its size and modification time restored is not noticed.
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _packed(facts: dict) -> bytes:

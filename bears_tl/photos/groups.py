@@ -22,26 +22,30 @@ MAX_DISTANCE_BITS = 44  # of 256
 MAX_LOW_DISTANCE_BITS = 5  # of the 48 lowest; the search below is guaranteed to find all pairs up to this distance
 _HASH_SIZE = 16
 _LOW_SIZE = 7
-_THUMBNAIL_PX = 96
+THUMBNAIL_PX = 96
 # Shares cut off (before, after) on one axis. Any crop of up to 5 % per side is within 1.25 % of one of these.
 _MARGINS = ((0, 0), (0, 0.05), (0.05, 0), (0.025, 0.025), (0.05, 0.05))
 _BAND_BITS = 24
+
+
+def grey_thumbnail(image: Image.Image) -> Image.Image:
+    """Shrink an upright RGB image to 96 x 96 px of mode L."""
+    return image.convert("L").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def perceptual_hashes(image: Image.Image) -> np.ndarray:
     """Hash a photo, its mirror image and its crops.
 
     Args:
-        image: an upright RGB image.
+        image: an upright RGB image, or its `grey_thumbnail`, which has the same hashes.
 
     Returns:
         uint8 [27, 32]: 256 bits per hash; first the photo, then its mirror image, then the crops.
     """
     from imagehash import phash
 
-    side_px = _THUMBNAIL_PX
-    # phash uses 64 x 64 px, so cropping a small grey copy is cheap and precise enough.
-    small = image.convert("L").resize((side_px, side_px), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    side_px = THUMBNAIL_PX
+    small = grey_thumbnail(image)  # phash uses 64 x 64 px, so cropping a small grey copy is cheap and precise enough
     crops = [
         (left * side_px, top * side_px, (1 - right) * side_px, (1 - bottom) * side_px)
         for (left, right), (top, bottom) in itertools.product(_MARGINS, repeat=2)

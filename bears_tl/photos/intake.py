@@ -15,6 +15,7 @@ from bears_tl.errors import InputError
 from bears_tl.photos.clutter import is_clutter, is_in_icloud, is_own_folder, is_own_table
 from bears_tl.photos.edits import apply_edits
 from bears_tl.photos.facts import FactCache, read_facts
+from bears_tl.photos.flatness import FLAT_BITS
 from bears_tl.photos.groups import HASH_BYTES, HASHES, find_groups
 from bears_tl.photos.layout import class_names_in, similar_names, split_folders
 from bears_tl.photos.splits import SPLITS
@@ -23,11 +24,12 @@ from bears_tl.threads import map_ahead
 PHOTO_COLUMNS = ["path", "class_name", "sha256", "bytes", "format", "mode", "width", "height", "group", "given_split"]
 QUARANTINE_COLUMNS = ["path", "class_name", "reason", "detail"]
 REASONS = (
-    "not_an_image", "truncated", "empty", "too_small", "too_large", "animated", "unreadable", "duplicate",
+    "not_an_image", "truncated", "damaged", "empty", "too_small", "too_large", "animated", "unreadable", "duplicate",
     "conflicting_label", "wrong_place",
 )  # fmt: skip
 MIN_PHOTOS_PER_CLASS = 5
 MIN_SIDE_PX = 64
+MAX_MEGAPIXELS = 250
 _SAVE_SECONDS = 2  # a killed intake loses at most this much work
 _ONE_SCENE = 0.5  # say so if more than this share of a class are near-duplicates of one another
 _QUIET = {"disable": None, "leave": False}  # show a progress bar only in a terminal, and remove it at the end
@@ -40,6 +42,7 @@ class Intake:
     Attributes:
         photos: rows of photos.csv, sorted by path, which is relative to the photo folder.
         quarantined: rows of quarantine.csv, sorted by path.
+        flat: those of `photos` that are nearly of one colour, such as a picture that says "image not found".
         split_folders: see `layout.split_folders`.
         passed_over: name of clutter -> how many files or folders of this name were passed over; no hidden files.
         in_icloud: class name -> files that are in iCloud and not on this machine.
@@ -48,6 +51,7 @@ class Intake:
 
     photos: list[dict]
     quarantined: list[dict]
+    flat: list[dict] = dataclasses.field(default_factory=list)
     split_folders: dict[str, str] = dataclasses.field(default_factory=dict)
     passed_over: dict[str, int] = dataclasses.field(default_factory=dict)
     in_icloud: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -84,6 +88,11 @@ class Intake:
             )
         for names in similar_names(list(self.per_class())):
             notes.append(f"the classes {' and '.join(map(repr, names))} differ only in case, accents' form or spaces")
+        if self.flat:
+            notes.append(
+                f'photos of nearly one colour, perhaps placeholders such as "image not found": {len(self.flat)} '
+                f"(first: {self.flat[0]['path']})"
+            )
         if self.corrections:
             notes.append(f"{self.corrections} label correction{'s' * (self.corrections > 1)} applied")
         return notes + self._one_scene_notes()
@@ -107,6 +116,7 @@ def take_in(
     allow_animated: bool = False,
     edits: list[dict] | None = None,
     cache: FactCache | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Intake:
     """Read and fully decode every file of a photo folder, in parallel, and decide whether to keep it.
 
@@ -121,6 +131,7 @@ def take_in(
         allow_animated: use the first frame of an animated file instead of quarantining it.
         edits: label corrections, see `photos.edits`.
         cache: facts of files read before; unchanged files are not read again.
+        max_megapixels: photos of which more must be in memory at once are quarantined.
 
     Raises:
         InputError: no such folder, fewer than two classes, or a class with fewer than 5 good photos.
@@ -128,9 +139,9 @@ def take_in(
     folder = Path(folder)
     found = _Listing(folder)
     files = found.files
-    good, quarantined = [], []
+    good, quarantined, flat = [], [], set()
     hashes, place = bytearray(), {}  # 86 MB per 100,000 photos; one array per photo would take half as much again
-    for row, facts in zip(files, _facts(folder, files, cache), strict=True):
+    for row, facts in zip(files, _facts(folder, files, cache, max_megapixels), strict=True):
         row = _judged(row | facts, min_side_px, allow_animated)
         if row["reason"]:
             quarantined.append(row)
@@ -138,6 +149,8 @@ def take_in(
         if row["sha256"] not in place:
             place[row["sha256"]] = len(place)
             hashes += row["hashes"].tobytes()
+            if row["entropy_bits"] < FLAT_BITS:
+                flat.add(row["sha256"])
         good.append({name: row[name] for name in PHOTO_COLUMNS if name in row})
     corrected = apply_edits(good, edits or [], {row["class_name"] for row in files if row["class_name"]})
     changed = sum(one["class_name"] != other["class_name"] for one, other in zip(good, corrected, strict=True))
@@ -147,7 +160,8 @@ def take_in(
     quarantined = [*quarantined, *(row for row in good if "reason" in row), *copies]
     quarantined = [{name: row[name] for name in QUARANTINE_COLUMNS} for row in quarantined]
     photos, quarantined = (sorted(rows, key=lambda row: row["path"]) for rows in (photos, quarantined))
-    intake = Intake(photos, quarantined, found.split_folders, found.passed_over, found.in_icloud, changed)
+    flat = [photo for photo in photos if photo["sha256"] in flat]
+    intake = Intake(photos, quarantined, flat, found.split_folders, found.passed_over, found.in_icloud, changed)
     assert len(files) == len(intake.photos) + len(intake.quarantined), "a file was lost"
     _require_classes(folder, intake)
     return intake
@@ -230,7 +244,7 @@ def _misplaced(folder: Path, path: Path, class_name: str) -> tuple[str, str] | N
     return None
 
 
-def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator[dict]:
+def _facts(folder: Path, files: list[dict], cache: FactCache | None, max_megapixels: float) -> Iterator[dict]:
     """Yield the facts of files in order, from the cache or read in threads; {} for files that already have a reason."""
     from tqdm import tqdm
 
@@ -242,12 +256,16 @@ def _facts(folder: Path, files: list[dict], cache: FactCache | None) -> Iterator
             status = os.stat(folder / row["path"])
         except OSError:  # deleted, or no permission: reading it will show which
             return row["path"], None, None
-        return row["path"], status, cache.get(status) if cache else None
+        known = cache.get(status) if cache else None
+        if known and (known["reason"] == "too_large" or known.get("width", 0) * known.get("height", 0) > limit_px):
+            known = None  # read under another limit, perhaps
+        return row["path"], status, known
 
     def read(looked: tuple[str, os.stat_result | None, dict | None]) -> tuple[dict, os.stat_result | None]:
         path, status, known = looked
-        return (known, None) if known is not None else (read_facts(folder / path), status)
+        return (known, None) if known is not None else (read_facts(folder / path, max_megapixels), status)
 
+    limit_px = max_megapixels * 10**6
     saved = time.monotonic()
     with warnings.catch_warnings(), tqdm(total=len(files), desc="Checking photos", unit=" files", **_QUIET) as progress:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; both are handled here

@@ -50,23 +50,27 @@ class Thumbnails:
         return np.stack(rendered) if rendered else np.empty((0, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), np.uint8)
 
 
-def thumbnail(file: str | Path | BinaryIO) -> Image.Image:
+def thumbnail(file: str | Path | BinaryIO, max_megapixels: float = math.inf) -> Image.Image:
     """Read a photo and shrink it to a shorter side of 160 px, never enlarging it: an upright RGB image.
+
+    `max_megapixels`: see `photos.image.read_image`.
 
     Raises:
         OSError: the photo cannot be decoded.
     """
-    image = read_image(file, smallest_side_px=math.ceil(1.5 * SHORTER_SIDE_PX))
+    image = read_image(file, math.ceil(1.5 * SHORTER_SIDE_PX), max_megapixels)
     share = min(1.0, SHORTER_SIDE_PX / min(image.size))
     size_px = tuple(max(1, round(share * side)) for side in image.size)
     return image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
+def read_center_view(file: str | Path | BinaryIO, max_megapixels: float = math.inf) -> np.ndarray:
     """Read any photo exactly as for validation and test: uint8 [128, 128, 3] in [0, 255].
+
+    `max_megapixels`: see `photos.image.read_image`.
 
     Raises:
         OSError: the photo cannot be decoded.
     """
-    image = thumbnail(file)
+    image = thumbnail(file, max_megapixels)
     return render(image, CENTER.box(*image.size, ""), side_px=IMAGE_SIZE_PX)

@@ -17,7 +17,7 @@ from bears_tl.files import seeded_rng
 from bears_tl.photos.image import read_image, to_rgb
 from bears_tl.photos.looks import STRENGTHS, check_strength, erase, shift_colours
 
-VERSION = 3  # increase it when the pixels of views change, so that cached features are computed again
+VERSION = 4  # increase it when the pixels of views change, so that cached features are computed again
 IMAGE_SIZE_PX = 299  # the input of Inception v3, https://arxiv.org/abs/1512.00567, table 1
 # A JPEG is decoded at reduced size only if it keeps this many times the pixels needed per side. With 1.0, views of real
 # photos differ from scikit-image's by up to 6.6 levels; with 1.5 by up to 3.5 (0.9 on average), in an eighth more time.
@@ -157,7 +157,9 @@ def center_view(image: Image.Image | np.ndarray) -> np.ndarray:
     return scale(render(image, center_box(*image.size)))
 
 
-def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> list[np.ndarray]:
+def read_views(
+    path: str | Path | BinaryIO, views: list[View], sha256: str, max_megapixels: float = math.inf
+) -> list[np.ndarray]:
     """Read a photo and render several of its views.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size (by libjpeg, several times faster) if every possible box of the
@@ -167,19 +169,19 @@ def read_views(path: str | Path | BinaryIO, views: list[View], sha256: str) -> l
         path: the photo, or its open file.
         views: the views to render.
         sha256: the photo's content hash, part of the seed of random views.
+        max_megapixels: see `photos.image.read_image`.
 
     Returns:
         One array per view, uint8 [299, 299, 3] in [0, 255].
 
     Raises:
-        OSError: the photo cannot be decoded.
+        OSError: the photo cannot be decoded, or is refused (`PhotoError`).
     """
     drafts: dict[float, Image.Image] = {}
     for view in views:
         if view.max_zoom not in drafts:
-            drafts[view.max_zoom] = read_image(
-                path, smallest_side_px=math.ceil(_MARGIN * IMAGE_SIZE_PX / (1 - view.max_zoom))
-            )
+            smallest_side_px = math.ceil(_MARGIN * IMAGE_SIZE_PX / (1 - view.max_zoom))
+            drafts[view.max_zoom] = read_image(path, smallest_side_px, max_megapixels)
     return [_show(drafts[view.max_zoom], view, sha256) for view in views]
 
 

@@ -56,7 +56,8 @@ def intake(run: Run) -> intake_.Intake:
         refused = run.path("refused.csv")
         refused.unlink(missing_ok=True)
         try:
-            taken = intake_.take_in(folder, config.min_side_px, config.allow_animated, edits, cache)
+            limits = config.min_side_px, config.allow_animated, edits, cache, config.max_megapixels
+            taken = intake_.take_in(folder, *limits)
         except intake_.TooFewError as error:
             if not error.quarantined:
                 raise

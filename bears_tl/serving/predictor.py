@@ -1,15 +1,14 @@
 """Load a trained run and classify photos with it."""
 
 import dataclasses
+import functools
 import itertools
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
@@ -71,7 +70,7 @@ class Predictor:
             None for scratch.
         weights: file of the trained weights.
         read: reads a photo (path or open file) as its center view, uint8 [side, side, 3] in [0, 255]; raises an OSError
-            or another error of the decoder.
+            or another error of the decoder. It refuses a file in the words of the intake.
     """
 
     model: str
@@ -134,9 +133,6 @@ class Predictor:
         Yields:
             One row per file, in their order: as in predictions.csv, or `path` and `error` for an unreadable one.
         """
-        # Pillow warns of odd metadata and large photos. Whatever matters is an error. The filter stays, because threads
-        # share it and read on while the caller works.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
         reading = map_ahead(self._read_or_say_why, paths, _AHEAD)
         while chunk := list(itertools.islice(reading, _CHUNK)):
             views = [view for _, view in chunk if isinstance(view, np.ndarray)]
@@ -156,8 +152,6 @@ class Predictor:
         try:
             return path, self.read(path)
         except Exception as error:  # decoders raise errors of many types
-            if isinstance(error, UnidentifiedImageError):
-                return path, "not an image"
             return path, getattr(error, "strerror", None) or reason_of(error)
 
 
@@ -170,7 +164,7 @@ def _load_head(run: Run) -> Predictor:
     def infer(pixels):
         return head.probabilities(body.features(pixels))
 
-    return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _read_center_view, infer)
+    return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _reader(run), infer)
 
 
 def _load_rung(run: Run, model: str, rung: str) -> Predictor:
@@ -188,7 +182,7 @@ def _load_rung(run: Run, model: str, rung: str) -> Predictor:
         return np.concatenate([network.probabilities(network.activations(batch)) for batch in batches])
 
     body = _body(run) | {"precision": "float32"}  # rungs are trained and evaluated in float32
-    return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _read_center_view, infer)
+    return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _reader(run), infer)
 
 
 def _load_scratch(run: Run) -> Predictor:
@@ -198,7 +192,8 @@ def _load_scratch(run: Run) -> Predictor:
     run.check("scratch")
     path = run.path("scratch.npz")
     network = Scratch.load(path)
-    side, read = thumbnails.IMAGE_SIZE_PX, thumbnails.read_center_view
+    side = thumbnails.IMAGE_SIZE_PX
+    read = functools.partial(thumbnails.read_center_view, max_megapixels=run.config.max_megapixels)
     return Predictor("scratch", network.class_names, side, None, path, read, network.probabilities)
 
 
@@ -207,5 +202,5 @@ def _body(run: Run) -> dict:
     return {name: facts[name] for name in ("kind", "fingerprint", "precision")}
 
 
-def _read_center_view(file: str | Path | BinaryIO) -> np.ndarray:
-    return views.read_views(file, [views.CENTER], "")[0]
+def _reader(run: Run) -> Callable[[str | Path | BinaryIO], np.ndarray]:
+    return lambda file: views.read_views(file, [views.CENTER], "", run.config.max_megapixels)[0]

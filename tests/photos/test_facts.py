@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bears_tl.photos import facts, intake
+from bears_tl.photos import facts, image, intake
 from bears_tl.photos.facts import FactCache, read_facts
 from bears_tl.photos.intake import take_in
 
@@ -43,9 +43,9 @@ def reads(monkeypatch):
     """Return a list that grows by the name of each file that an intake reads."""
     names = []
 
-    def listed(path):
+    def listed(path, *limits):
         names.append(path.name)
-        return read_facts(path)
+        return read_facts(path, *limits)
 
     monkeypatch.setattr(intake, "read_facts", listed)
     return names
@@ -74,12 +74,36 @@ def test_a_second_intake_reads_no_file(folder, path, monkeypatch):
     assert taken(folder, path) == expected
 
 
+@pytest.mark.parametrize("name", ["huge.jpg", "huge.png", "huge_alpha.png"])
+def test_a_huge_photo_has_nearly_the_same_hashes_and_is_found_to_be_cut_off(name, tmp_path, monkeypatch):
+    spots = Image.effect_noise((48, 32), 80).resize((3600, 2400))
+    spots.convert("RGBA" if "alpha" in name else "RGB").save(tmp_path / name)
+    whole = read_facts(tmp_path / name)
+    monkeypatch.setattr(facts, "HUGE_PX", 10**6)
+    monkeypatch.setattr(image, "HUGE_PX", 10**6)
+    shrunk = read_facts(tmp_path / name)
+    assert np.bitwise_count(whole["hashes"] ^ shrunk["hashes"]).sum(axis=1).max() <= 8  # of 256
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-20])
+    assert read_facts(tmp_path / name)["reason"] == "truncated"
+
+
 def test_other_limits_need_no_file_to_be_read_again(folder, path, reads):
     taken(folder, path)
     reads.clear()
     loose = taken(folder, path, min_side_px=20, allow_animated=True)
     assert reads == [] and loose == take_in(folder, min_side_px=20, allow_animated=True)
     assert loose.per_reason() == {"not_an_image": 1, "truncated": 1}
+
+
+def test_another_limit_of_the_size_counts_for_files_that_are_known(folder, path, reads):
+    Image.effect_noise((100, 200), 80).save(folder / "Panda" / "large.png")
+    for limit, expected in ((0.02, None), (0.019, "too_large"), (0.02, None)):
+        rows = {row["path"]: row.get("reason") for row in taken(folder, path, max_megapixels=limit).quarantined}
+        assert rows.get("Panda/large.png") == expected
+    reads.clear()
+    taken(folder, path, max_megapixels=0.02)
+    assert reads == []
 
 
 def grow(folder):
@@ -97,6 +121,15 @@ def overwrite(folder):
     status = file.stat()
     file.write_bytes(b"x" * status.st_size)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    return ["2.png"]
+
+
+def overwrite_and_hide_it(folder):
+    """Overwrite the file with different bytes of the same number and restore its modification time, as exiftool -P."""
+    file = folder / "Panda" / "2.png"
+    status = file.stat()
+    file.write_bytes(b"x" * status.st_size)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     return ["2.png"]
 
 
@@ -120,7 +153,7 @@ def remove(folder):
     return []
 
 
-@pytest.mark.parametrize("change", [grow, overwrite, replace, add, copy, remove])
+@pytest.mark.parametrize("change", [grow, overwrite, overwrite_and_hide_it, replace, add, copy, remove])
 def test_only_what_changed_is_read(change, folder, path, reads):
     before = taken(folder, path)
     changed = change(folder)
@@ -132,35 +165,35 @@ def test_only_what_changed_is_read(change, folder, path, reads):
 
 def rename(folder):
     (folder / "Panda" / "0.png").rename(folder / "Panda" / "new name.png")
-    return "Panda/new name.png"
+    return "Panda/new name.png", ["new name.png"]
 
 
 def move_to_another_class(folder):
     (folder / "Panda" / "0.png").rename(folder / "Grizzly" / "from panda.png")
-    return "Grizzly/from panda.png"
+    return "Grizzly/from panda.png", ["from panda.png"]
 
 
 def rename_the_class(folder):
     (folder / "Panda").rename(folder / "Giant panda")
-    return "Giant panda/0.png"
+    return "Giant panda/0.png", []
 
 
 @pytest.mark.parametrize("move", [rename, move_to_another_class, rename_the_class])
-def test_a_file_that_was_moved_is_not_read_again_and_has_its_new_path_and_class(move, folder, path, reads):
+def test_a_file_that_was_moved_has_its_new_path_and_class_and_only_it_is_read_again(move, folder, path, reads):
     before = {photo["path"]: photo for photo in taken(folder, path).photos}
-    new = move(folder)
+    new, changed = move(folder)
     reads.clear()
     after = taken(folder, path)
-    assert reads == [] and after == take_in(folder)
+    assert reads == changed and after == take_in(folder)
     moved = next(photo for photo in after.photos if photo["path"] == new)
     assert moved == before["Panda/0.png"] | {"path": new, "class_name": new.split("/")[0]}
 
 
 def test_an_intake_that_was_killed_goes_on_where_it_was(folder, path, reads, monkeypatch):
-    def killed(path):
+    def killed(path, *limits):
         if path.parent.name == "Panda" and path.name == "2.png":
             raise KeyboardInterrupt
-        return read_facts(path)
+        return read_facts(path, *limits)
 
     expected = take_in(folder)
     reads.clear()
@@ -176,9 +209,9 @@ def test_an_intake_that_was_killed_goes_on_where_it_was(folder, path, reads, mon
 SLOW_INTAKE = """
 import contextlib, json, sys, time
 from bears_tl.photos import facts, intake
-def slowly(path):
+def slowly(path, *limits):
     time.sleep(1000 if path.match(sys.argv[3]) else 0.02)
-    return facts.read_facts(path)
+    return facts.read_facts(path, *limits)
 intake.read_facts, intake._SAVE_SECONDS = slowly, 0
 with contextlib.closing(facts.FactCache(sys.argv[2])) as cache:
     taken = intake.take_in(sys.argv[1], cache=cache)

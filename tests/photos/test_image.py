@@ -5,14 +5,16 @@ import io
 import struct
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import skimage.color
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms
 
 from bears_tl.photos import image as image_module
-from bears_tl.photos.image import hint, open_image, read_image, readable_formats, to_rgb
+from bears_tl.photos.formats import PhotoError, readable_formats
+from bears_tl.photos.image import decoded, open_image, read_image, to_rgb
 
 from . import zoo
 
@@ -209,7 +211,6 @@ def test_an_orientation_that_is_none_is_passed_over(orientation):
     [(17, 0, (90, 80)), (17, 26, (90, 80)), (17, 84, (90, 80)), (6, 0, (80, 90))],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of entries that it skips
 def test_broken_exif_does_not_cost_the_photo(place, value, size, format):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -471,7 +472,7 @@ def test_other_ways_to_say_a_colour(mode, stored):
 def test_no_other_program_is_started_for_a_photo(tmp_path, monkeypatch):
     (tmp_path / "drawing.jpg").write_bytes(zoo.encode(zoo.paint(0), "EPS"))
     monkeypatch.setattr("subprocess.Popen", None)
-    with pytest.raises(UnidentifiedImageError):
+    with pytest.raises(PhotoError, match="a drawing"):
         read_image(tmp_path / "drawing.jpg")
 
 
@@ -484,39 +485,6 @@ def test_avif_and_heif_are_read_upright(format, orientation):
     made = read_image(with_orientation(stored_for(upright, orientation), orientation, format, quality=95))
     assert made.size == (80, 120)
     assert np.abs(np.asarray(made)[20::40, 20::40].astype(int) - COLOURS).max() <= 12
-
-
-def test_without_its_package_a_heif_photo_is_no_image_and_the_hint_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.setattr(Image, "OPEN", {name: opener for name, opener in Image.OPEN.items() if name != "HEIF"})
-    readable_formats.cache_clear()
-    try:
-        head = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic"
-        assert "HEIF" not in readable_formats() and ".venv/bin/pip install pillow-heif" in hint(head)
-        with pytest.raises(UnidentifiedImageError):
-            open_image(io.BytesIO(head))
-    finally:
-        readable_formats.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("head", "words"),
-    [
-        (b"<!DOCTYPE html><html>", "a web page"),
-        (b"\xef\xbb\xbf\n <HTML>", "a web page"),
-        (b"<svg xmlns=", "a drawing"),
-        (b"%PDF-1.7", "a document"),
-        (b"\xff\xd8\xff", "begins like JPEG"),
-        (b"II*\0", "begins like TIFF"),
-        (b"\x89PNG\r\n\x1a\n", "begins like PNG"),
-        (b"", ""),
-        (b"P", ""),
-        (b"bears", ""),
-        (bytes(32), ""),
-    ],
-)
-def test_the_hint_tells_what_a_file_seems_to_be(head, words):
-    assert hint(head).startswith(words) and bool(hint(head)) == bool(words)
 
 
 @pytest.mark.parametrize("kind", ["flipped", "many samples"])
@@ -532,3 +500,120 @@ def test_what_pillow_and_libtiff_say_does_not_reach_the_user(kind, tmp_path):
     words = [sys.executable, "-W", "ignore", "-c", command, str(tmp_path / "broken.tif")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("Traceback")  # and nothing before it
+
+
+# Transparency
+INVISIBLE = {
+    "RGBA.png": lambda image: image.putalpha(0),
+    "RGBA.webp": lambda image: image.putalpha(0),
+    "L.png": lambda image: image.info.update(transparency=9),
+    "RGB.png": lambda image: image.info.update(transparency=(9, 9, 9)),
+    "I;16.png": lambda image: image.info.update(transparency=9),
+    "P.png": lambda image: image.info.update(transparency=b"\xff" * 9 + b"\0"),
+    "P.gif": lambda image: image.info.update(transparency=9),
+}
+
+
+@pytest.mark.parametrize("name", INVISIBLE)
+def test_a_photo_is_refused_only_if_none_of_its_pixels_can_be_seen(name, tmp_path):
+    mode = name.split(".")[0]
+    image = Image.new(mode, (80, 70), 9 if len(Image.new(mode, (1, 1)).getbands()) == 1 else (9,) * len(mode))
+    if mode == "P":
+        image.putpalette([9, 9, 9, *range(250)])
+    INVISIBLE[name](image)
+    save = {"lossless": True, "exact": True} if name.endswith("webp") else {}
+    image.save(tmp_path / name, transparency=image.info.get("transparency"), **save)
+    with pytest.raises(PhotoError, match="every pixel is transparent") as caught:
+        read_image(tmp_path / name)
+    assert caught.value.reason == "empty"
+    image.putpixel((3, 3), (8,) * 3 + (1,) if mode == "RGBA" else (8,) * 3 if mode == "RGB" else 8)
+    image.save(tmp_path / name, transparency=image.info.get("transparency"), **save)
+    assert read_image(tmp_path / name).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_bmp_whose_alpha_is_all_zero_is_opaque():
+    opaque = np.asarray(read_image(io.BytesIO(zoo.bmp_32(255)(1))))
+    assert opaque.std() > 20 and np.array_equal(np.asarray(read_image(io.BytesIO(zoo.bmp_32(0)(1)))), opaque)
+    faint = np.asarray(read_image(io.BytesIO(zoo.bmp_32(51)(1))))
+    assert np.abs(faint - (opaque * 0.2 + 255 * 0.8)).max() <= 1
+
+
+# Size
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "ICO", "PSD"])
+def test_a_photo_may_have_as_many_megapixels_as_the_limit(format):
+    content = zoo.psd(zoo.paint(0)) if format == "PSD" else zoo.encode(zoo.paint(0), format)
+    with open_image(io.BytesIO(content)) as image:
+        width, height = image.size
+    counted_twice = format in ("WEBP", "JPEG2000")  # their decoders take more memory
+    limit = width * height * (1 + counted_twice) / 10**6
+    assert read_image(io.BytesIO(content), max_megapixels=limit).size == (width, height)
+    with pytest.raises(PhotoError, match=f"^{width} x {height} px, 1 megapixels") as caught:
+        read_image(io.BytesIO(content), max_megapixels=limit - 1e-6)
+    assert caught.value.reason == "too_large" and ("count twice" in str(caught.value)) == counted_twice
+    assert str(caught.value).endswith(f"; the limit is {limit - 1e-6:g} (setting max_megapixels)")
+
+
+@pytest.mark.parametrize(
+    ("save", "smallest_side_px", "taken"),
+    [({}, 100, True), ({}, 101, False), ({}, None, False), ({"progressive": True}, 100, False)],
+)
+def test_of_a_jpeg_counts_what_must_be_in_memory(save, smallest_side_px, taken, monkeypatch):
+    monkeypatch.setattr(image_module, "_LARGE_PX", 1000)  # smaller ones are not looked at so closely
+    content = zoo.encode(zoo.paint(0, size=(1600, 800)), "JPEG", **save)
+    if taken:
+        assert read_image(io.BytesIO(content), smallest_side_px, 0.02).size == (200, 100)
+        return
+    with pytest.raises(PhotoError, match=r"1600 x 800 px, 2 megapixels; the limit is 0\.02"):
+        read_image(io.BytesIO(content), smallest_side_px, 0.02)
+
+
+@pytest.mark.parametrize("lost_bytes", [1, 2, 500, 20_000])
+@pytest.mark.parametrize("save", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_a_jpeg_that_is_cut_off_is_found_out_at_any_decoding_size(save, lost_bytes):
+    content = zoo.encode(zoo.paint(0, size=(1600, 800)), "JPEG", **save)
+    for smallest_side_px in (None, 800, 400, 200, 100):
+        with pytest.raises(OSError, match="truncated"):
+            read_image(io.BytesIO(content[:-lost_bytes]), smallest_side_px)
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16", "I;16B", "RGBa", "PA"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_image_converted_in_strips_has_the_same_pixels(mode, monkeypatch):
+    image = zoo.paint(0, mode)
+    if mode in ("L", "RGB"):
+        image.info["transparency"] = image.getpixel((5, 60))
+    image.info["icc_profile"] = zoo.rgb_profile()
+    image.getexif()[0x0112] = 6
+    whole = rgb(image)
+    monkeypatch.setattr(image_module, "_STRIP_PX", 96 * 7)  # 7 of 80 rows
+    assert whole.shape == (96, 80, 3) and np.array_equal(rgb(image), whole)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "I;16"])
+def test_a_huge_photo_is_averaged_down_by_a_whole_factor(mode, monkeypatch):
+    image = zoo.paint(0, mode, (96, 81))
+    image.getexif()[0x0112] = 6
+    whole = to_rgb(image)
+    assert to_rgb(image, 20).size == whole.size
+    monkeypatch.setattr(image_module, "HUGE_PX", 96 * 81 - 1)
+    monkeypatch.setattr(image_module, "_STRIP_PX", 96 * 7)
+    small = to_rgb(image, 24)  # of 81
+    assert small.size == (27, 32) and np.array_equal(np.asarray(small), np.asarray(whole.reduce(3)))
+
+
+def test_large_photos_are_decoded_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(image_module, "_LARGE_PX", 96 * 80 - 1)
+    content, at_once, most = zoo.PNG(0), [], []
+
+    def decode(_):
+        with open_image(io.BytesIO(content)) as image, decoded(image):
+            at_once.append(1)
+            most.append(len(at_once))
+            time.sleep(0.01)
+            at_once.pop()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, range(8)))
+    assert most == [1] * 8

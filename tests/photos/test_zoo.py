@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bears_tl.files import sha256_of
-from bears_tl.photos.intake import REASONS, Intake, take_in
+from bears_tl.photos.intake import MAX_MEGAPIXELS, REASONS, Intake, take_in
 from bears_tl.photos.views import CENTER, read_views
 
 from .zoo import CLASSES, PASSED_OVER, ZOO, write_zoo
@@ -89,7 +89,6 @@ def test_nothing_is_printed(visit):
     assert visit.printed == ""
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of a broken EXIF
 @pytest.mark.parametrize("path", [path for path, verdict in ZOO.items() if verdict == "ok"])
 def test_what_is_ok_can_be_seen(path, visit):
     if path not in visit.verdicts:
@@ -97,6 +96,18 @@ def test_what_is_ok_can_be_seen(path, visit):
     (view,) = read_views(visit.folder / path, [CENTER], visit.said[path]["sha256"])
     assert view.shape == (299, 299, 3) and view.dtype == np.uint8
     assert view.std() > 5  # a painted picture, not an empty one
+
+
+CONTENT = {"not_an_image", "truncated", "damaged", "empty", "too_large", "unreadable"}
+
+
+@pytest.mark.parametrize("path", [path for path, verdict in ZOO.items() if verdict in CONTENT and path[:5] != "Links"])
+def test_what_is_set_aside_for_its_content_cannot_be_seen_for_the_same_reason(path, visit):
+    if path not in visit.verdicts:
+        pytest.skip(f"this machine cannot hold {path!r}")
+    with pytest.raises(Exception) as caught:
+        read_views(visit.folder / path, [CENTER], "", MAX_MEGAPIXELS)
+    assert visit.said[path]["detail"].endswith(" ".join(str(caught.value).split()))
 
 
 def test_another_look_says_the_same(visit):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from bears_tl.photos.image import readable_formats
 
@@ -140,6 +140,13 @@ def png_of(pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
     return png(width, height, 8 * pixels.itemsize, colour, *chunks, (b"IDAT", zlib.compress(rows)))
 
 
+def title(text: str) -> PngImagePlugin.PngInfo:
+    """Return a title for a PNG."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Title", text)
+    return info
+
+
 def tiff(pixels: np.ndarray, **how) -> bytes:
     """Return a TIFF of a kind that Pillow does not write."""
     file = io.BytesIO()
@@ -228,6 +235,10 @@ def _zipped(seed: int) -> bytes:
     return file.getvalue()
 
 
+def _with_text(seed: int) -> bytes:
+    return png_of(np.asarray(paint(seed)), (b"tEXt", b"Title\0a bear"))
+
+
 def _text_bomb(seed: int) -> bytes:
     text = b"Comment\0\1\0\0\0" + zlib.compress(bytes(100_000_000), 9)  # 100 kB that would become 100 MB
     return png_of(np.asarray(paint(seed)), (b"iTXt", text))
@@ -254,6 +265,66 @@ def _jpeg_that_claims(width: int, height: int) -> Content:
         at = whole.index(b"\xff\xc0") + 5
         whole[at : at + 4] = struct.pack(">HH", height, width)
         return bytes(whole)
+
+    return write
+
+
+def _jpeg_header(frame: int, bits: int = 8, channels: int = 3, size: tuple[int, int] = (96, 80)) -> Content:
+    """Return the segments of a JPEG up to its scan (ITU T.81, B.2), and a few bytes of it."""
+    planes = bytes(number for i in range(channels) for number in (i + 1, 0x11, 0))
+    header = struct.pack(">BHHB", bits, size[1], size[0], channels) + planes
+    scan = bytes([channels]) + bytes(number for i in range(channels) for number in (i + 1, 0)) + b"\0\x3f\0"
+    segments = [(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0"), (frame, header), (0xDA, scan)]
+    packed = b"".join(b"\xff" + bytes([mark]) + struct.pack(">H", 2 + len(data)) + data for mark, data in segments)
+    return lambda seed: b"\xff\xd8" + packed + bytes(100) + b"\xff\xd9"
+
+
+def _gif_whose_frame_claims(width: int, height: int) -> Content:
+    """Return a GIF of 1 x 1 px with a huge frame, to be cleared afterwards: Pillow fills it while it opens the file."""
+    control = b"!\xf9\x04" + bytes([2 << 2, 0, 0, 0]) + b"\0"
+    return lambda seed: b"GIF89a\1\0\1\0\0\0\0" + control + b"," + struct.pack("<4HB", 0, 0, width, height, 0) + b"\x08"
+
+
+def _icon_that_claims(width: int, height: int) -> Content:
+    def write(seed: int) -> bytes:
+        inside = _png_that_claims(width, height)(seed)
+        return struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inside), 22) + inside
+
+    return write
+
+
+def _webp_that_claims(width: int, height: int) -> Content:
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunk = b"VP8X" + struct.pack("<I", 10) + b"\x10\0\0\0" + sides
+    return lambda seed: b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+def bmp_32(alpha: int) -> Content:
+    """Return a BMP of 32 bits per pixel with an alpha channel of one value (BITMAPV4HEADER)."""
+
+    def write(seed: int) -> bytes:
+        pixels = np.asarray(paint(seed, "RGBA")).copy()
+        pixels[..., 3] = alpha
+        header = struct.pack(
+            "<IiiHHIIiiIIIIII", 108, 96, 80, 1, 32, 3, 0, 0, 0, 0, 0, 0xFF0000, 0xFF00, 0xFF, 0xFF << 24
+        )
+        header = header.ljust(108, b"\0")
+        start = 14 + len(header)
+        data = pixels[::-1, :, [2, 1, 0, 3]].tobytes()
+        return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + data
+
+    return write
+
+
+def transparent(format: str, mode: str = "RGBA", **save) -> Content:
+    """Return a painted image of which no pixel can be seen."""
+
+    def write(seed: int) -> bytes:
+        image = paint(seed, mode)
+        if mode == "P":
+            return encode(image, format, transparency=bytes(256))
+        image.putalpha(0)
+        return encode(image, format, **save)
 
     return write
 
@@ -324,9 +395,7 @@ if "AVIF" in readable_formats():
     FORMATS["plain.avif"] = ("ok", saved("AVIF"))
 if "QOI" in Image.SAVE:
     FORMATS["plain.qoi"] = ("ok", saved("QOI"))
-FORMATS["phone.heic"] = (
-    ("ok", saved("HEIF")) if "HEIF" in readable_formats() else ("not_an_image", lambda _: _HEIC_HEAD)
-)
+FORMATS["phone.heic"] = ("ok", saved("HEIF")) if "HEIF" in readable_formats() else ("unreadable", lambda _: _HEIC_HEAD)
 
 PIXELS: dict[str, tuple[str, Content]] = {
     "one_bit.png": ("ok", saved("PNG", "1")),
@@ -373,6 +442,20 @@ PIXELS: dict[str, tuple[str, Content]] = {
     "no_such_orientation.jpg": ("ok", lambda seed: with_exif(paint(seed), "JPEG", 99)),
     "broken_exif.jpg": ("ok", _broken_exif),
     "comment.jpg": ("ok", saved("JPEG", comment=b"\0\xff<script>")),
+    "alpha_of_zeros.bmp": ("ok", bmp_32(0)),
+    "invisible.png": ("empty", transparent("PNG")),
+    "invisible_palette.png": ("empty", transparent("PNG", "P")),
+    "invisible.gif": ("empty", transparent("GIF")),
+    "invisible.webp": ("empty", transparent("WEBP", lossless=True)),
+    "invisible.tif": ("empty", transparent("TIFF")),
+    "12_bits.jpg": ("unreadable", _jpeg_header(0xC1, bits=12)),
+    "lossless.jpg": ("unreadable", _jpeg_header(0xC3)),
+    "two_channels.jpg": ("unreadable", _jpeg_header(0xC0, channels=2)),
+    "five_channels.tif": ("unreadable", lambda seed: tiff(np.zeros((80, 96, 5), np.uint8), planarconfig="contig")),
+    "mosaic.dng": ("unreadable", lambda seed: tiff(np.asarray(paint(seed, "I;16")), photometric="cfa")),
+    "canon.cr3": ("unreadable", lambda seed: b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(500)),
+    "fuji.raf": ("unreadable", lambda seed: b"FUJIFILMCCD-RAW 0201FF389501" + bytes(500)),
+    "photo.jxl": ("unreadable", lambda seed: b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(500)),
 }
 SIZES: dict[str, tuple[str, Content]] = {
     "dot.png": ("too_small", saved("PNG", size=(1, 1))),
@@ -385,7 +468,11 @@ SIZES: dict[str, tuple[str, Content]] = {
     "favicon.ico": ("too_small", saved("ICO", size=(32, 32))),
     "claims.png": ("too_large", _png_that_claims(100_000, 100_000)),
     "claims_most.png": ("too_large", _png_that_claims(2**31 - 1, 2**31 - 1)),
-    "claims.jpg": ("too_large", _jpeg_that_claims(65_500, 65_500)),
+    "claims.jpg": ("truncated", _jpeg_that_claims(65_500, 65_500)),  # at 1/8, it would be small enough
+    "claims_progressive.jpg": ("truncated", _jpeg_header(0xC2, size=(65_500, 65_500))),
+    "claims.webp": ("too_large", _webp_that_claims(60_000, 60_000)),
+    "claims.ico": ("too_large", _icon_that_claims(60_000, 60_000)),
+    "claims_frame.gif": ("too_large", _gif_whose_frame_claims(65_500, 65_500)),
     "claims.gif": ("too_large", _claims(b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08")),
     "claims.bmp": (
         "too_large",
@@ -421,7 +508,8 @@ BROKEN: dict[str, tuple[str, Content]] = {
     "signature_only.png": ("not_an_image", after(PNG, lambda whole: whole[:8])),
     "half.png": ("truncated", cut(0.5, PNG)),
     "end_lost.png": ("ok", after(PNG, lambda whole: whole[:-12])),
-    "flipped.png": ("unreadable", flipped(0.5, PNG)),
+    "flipped.png": ("damaged", flipped(0.5, PNG)),
+    "flipped_text.png": ("damaged", after(_with_text, lambda whole: whole.replace(b"a bear", b"a boar"))),
     "half.gif": ("truncated", cut(0.5, saved("GIF"))),
     "end_lost.gif": ("ok", after(saved("GIF"), lambda whole: whole[:-1])),
     "half.webp": ("unreadable", cut(0.5, saved("WEBP"))),
