@@ -116,7 +116,7 @@ def test_the_rung_head_has_a_name_of_its_own(folder, monkeypatch):
 def test_a_network_from_scratch_of_other_photos_or_another_run_is_refused(run, refused):
     splits, weights = run.path("splits.csv"), run.path("scratch.npz")
     before = splits.read_bytes()
-    splits.write_bytes(before.replace(b",test\n", b",train\n", 1))
+    splits.write_bytes(before.replace(b",test,", b",train,", 1))
     with refused("splits.csv", "changed"):
         Predictor.load(run, "scratch")
     splits.write_bytes(before)
