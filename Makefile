@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs in .venv, which is created from requirements.txt on first use. Tools for
 # development come from requirements-dev.txt.
-CONFIG ?= configs/sample.yaml
+CONFIG ?=
 PHOTOS ?=
 CHECKPOINT ?=
 RUN ?=
@@ -9,8 +9,12 @@ SET ?=
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-OPTIONS = $(if $(PHOTOS),--set photos="$(PHOTOS)") $(if $(CHECKPOINT),--set checkpoint="$(CHECKPOINT)") \
-	$(if $(RUN),--run "$(RUN)") $(foreach pair,$(SET),--set $(pair))
+quoted = '$(subst ','\'',$(1))'
+OPTIONS = $(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(if $(RUN),--run $(call quoted,$(RUN))) \
+	$(if $(PHOTOS),--set $(call quoted,photos=$(PHOTOS))) \
+	$(if $(CHECKPOINT),--set $(call quoted,checkpoint=$(CHECKPOINT))) $(if $(SET),--set $(SET))
+# The names of the variables that were given on the command line, not in the environment.
+GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train beyond bench test check lab notebooks docs requirements clean
 
@@ -26,6 +30,7 @@ help:  ## list these targets (default)
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 setup:  ## create or update .venv (the other targets do this when needed)
+	@$(if $(and $(GIVEN),$(PYTHON)),PYTHONPATH=. $(PYTHON) scripts/check_variables.py "$(MAKECMDGOALS)" $(GIVEN))
 	@cat requirements.txt pyproject.toml | cmp -s - .venv/made_from || { set -e; \
 	[ -n "$(PYTHON)" ] || { echo 'No Python 3.11, 3.12 or 3.13 was found: install one, or set PYTHON=/path/to/python' >&2; exit 1; }; \
 	echo 'Creating .venv with $(PYTHON): about 2 GB, a few minutes, only once.'; \
@@ -37,7 +42,7 @@ setup:  ## create or update .venv (the other targets do this when needed)
 	cat requirements.txt pyproject.toml > .venv/made_from; }
 
 train: setup  ## run notebooks 01 to 07: [CONFIG=] [PHOTOS=] [CHECKPOINT=] [RUN=] [SET=]
-	@$(BIN)/python scripts/run_notebooks.py --config $(CONFIG) $(OPTIONS)
+	@$(BIN)/python scripts/run_notebooks.py $(OPTIONS)
 
 lab: setup-dev  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_fetch.ipynb
@@ -46,10 +51,11 @@ lab: setup-dev  ## open the notebooks in JupyterLab
 
 beyond: setup  ## run notebooks 08 and 09 on a trained run: [CONFIG=] [RUN=] [SET=]
 	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename $(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb))) \
-	--config $(CONFIG) $(OPTIONS)
+	$(OPTIONS)
 
 bench: setup  ## run the benchmark: [PHOTOS=] [CHECKPOINT=]
-	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
+	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos $(call quoted,$(PHOTOS))) \
+	$(if $(CHECKPOINT),--checkpoint $(call quoted,$(CHECKPOINT)))
 
 ## Upkeep, e.g. make test
 

@@ -3,9 +3,13 @@
 import argparse
 import importlib
 import os
+import platform
 import sys
+from typing import NoReturn
 
+from bears_tl.config import did_you_mean
 from bears_tl.errors import InputError
+from bears_tl.hardware import versions_of
 
 GROUPS = {  # title to verbs, in the order of `bears --help`; each verb has a file in bears_tl/commands
     "Walk, from photos to predictions": (
@@ -14,10 +18,10 @@ GROUPS = {  # title to verbs, in the order of `bears --help`; each verb has a fi
     "Studies": (
         "compare", "ladder", "scratch", "learning-curves", "as-2019", "benchmark",
     ),
-    "Upkeep": ("prune",),
+    "Upkeep": ("settings", "prune"),
 }  # fmt: skip
 VERBS = tuple(verb for verbs in GROUPS.values() for verb in verbs)
-_EXAMPLE_VERBS = ("train", "compare", "prune")  # the example shown below each group
+_EXAMPLE_VERBS = ("train", "compare", "settings")  # the example shown below each group
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,12 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 for bad input, 3 for something not reachable, 130 when interrupted.
     """
+    if arguments is None:
+        restart_in_utf8()
+        arguments = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):  # file names may contain bytes that are not valid text
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = make_parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's start-up messages
     try:
+        _check_verb(arguments)
+        options = make_parser().parse_args(arguments)
         return options.run_verb(options) or 0
     except InputError as error:
         print(f"bears: {error}", file=sys.stderr)
@@ -44,6 +52,35 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
+def restart_in_utf8() -> None:
+    """Restart this process in UTF-8 mode if file names are not read as UTF-8 (LC_ALL=C, an old locale).
+
+    The tables of a run are UTF-8. In another encoding, a name from a table would not be the name of the file.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ["PYTHONUTF8"] = "1"  # for the kernels of notebooks
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports a mistake in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{message} (`{self.prog} --help` lists the options)")
+
+
+def _check_verb(arguments: list[str]) -> None:
+    """Refuse an unknown verb; argparse would only list all of them."""
+    verb = next((word for word in arguments if not word.startswith("-")), VERBS[0])
+    if verb not in VERBS:
+        raise InputError(f"unknown verb {verb!r}: {did_you_mean(verb, VERBS)}")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Build the parser of all verbs."""
     from bears_tl import __doc__ as summary
@@ -53,13 +90,16 @@ def make_parser() -> argparse.ArgumentParser:
     for (title, verbs), shown in zip(GROUPS.items(), _EXAMPLE_VERBS, strict=True):
         lines += ["", f"{title}:", *(f"  {verb:<17}{commands[verb].__doc__}" for verb in verbs)]
         lines += [f"  Example: {commands[shown].EXAMPLE}"]
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "bears",
-        usage="bears [-h] VERB ...",
+        usage="bears [-h] [--version] VERB ...",
         description="\n".join(lines),
         epilog="`bears VERB --help` lists the options of a verb and shows an example.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    versions = versions_of("bears_tl") | {"Python": platform.python_version()} | versions_of("tensorflow")
+    version = ", ".join(" ".join(pair) for pair in versions.items())
+    parser.add_argument("--version", action="version", version=version, help="show the versions and exit")
     subparsers = parser.add_subparsers(prog="bears", required=True, metavar="VERB", help=argparse.SUPPRESS)
     for verb, command in commands.items():
         subparser = subparsers.add_parser(

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import difflib
+import os
 import types
+from collections.abc import Iterable
 from pathlib import Path
 
 from bears_tl.errors import InputError, reason_of
@@ -13,9 +15,18 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 ENGINES = ("auto", "openvino", "tensorflow")
 CLASS_WEIGHTS = ("none", "balanced")
 DEPTHS = ("glimpse", "whole")
-# The first result that a setting changes, in the order of the stages; all later results depend on it as well.
-# `nothing`: settings that only say where a run is stored, or how much of a study is run.
-SUBJECTS = ("nothing", "photos", "split", "body", "views", "head", "after")
+# The first result that a setting changes, in the order of the stages, and a title for it. All later results depend on
+# it as well. `nothing`: settings that only say where a run is stored, or how much of a study is run.
+SUBJECTS = {
+    "nothing": "Where the run is, and how much of notebooks 08 and 09 is run",
+    "photos": "Photos",
+    "split": "Split into train, val and test",
+    "body": "Weights of the body",
+    "views": "Random views in training",
+    "head": "Training of the head",
+    "after": "Fine-tuning (the ladder)",
+}
+PATHS = ("run", "photos", "checkpoint", "edits")  # settings in which ~ is the home folder
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "nothing"}
 
 
@@ -65,7 +76,7 @@ class RunConfig:
         "photos", False, "use the first frame of animated files instead of setting them aside"
     )
     edits: str = _setting(
-        "photos", "data/edits.csv", "table of label corrections, applied at intake if the file exists"
+        "photos", "data/edits.csv", "table of label corrections, applied at intake; only the default one may be missing"
     )
     seed: int = _setting("split", 0, "seed of every random choice", 0, 2**31 - 1)
     test_fraction: float = _setting("split", 0.2, "share of each class kept for the test", 0.01, 0.8)
@@ -174,15 +185,29 @@ def from_dict(values: dict, origin: str) -> RunConfig:
     known = [field.name for field in dataclasses.fields(RunConfig)]
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, 1)
-            expected = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
-            raise InputError(f"unknown setting {name!r} in {origin}: {expected}")
+            raise InputError(f"unknown setting {name!r} in {origin}: {did_you_mean(str(name), known)}")
     return RunConfig(**values)
 
 
 def deciding(*subjects: str) -> list[str]:
     """List the settings that decide any of these subjects (see SUBJECTS), in the order of the fields."""
     return [field.name for field in dataclasses.fields(RunConfig) if field.metadata["decides"] in subjects]
+
+
+def allowed(name: str) -> str:
+    """Say which values a setting takes: its choices or its range; "" if any text will do."""
+    field = RunConfig.__dataclass_fields__[name]
+    choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
+    if choices:
+        return " | ".join(choices)
+    return f"{low} to {high}" if low is not None else _KINDS[bool] if type(field.default) is bool else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the known word that is closest to a misspelt one; name all of them if none is close."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
 
 
 def load(path: str | Path) -> RunConfig:
@@ -254,10 +279,24 @@ def check_checkpoint(setting: str) -> None:
     """
     if setting in ("auto", "random") or setting.startswith(("http://", "https://")):
         return
-    path = Path(setting).expanduser()
-    if not path.exists() and not Path(f"{path}.index").exists():
+    if not Path(setting).exists() and not Path(f"{setting}.index").exists():
+        close = difflib.get_close_matches(setting, ("auto", "random"), 1)
+        hint = f"did you mean {close[0]!r}? Otherwise " if close else ""
         raise InputError(
-            f"no checkpoint at {setting!r}: expected auto, random, a URL or the path of a .ckpt or .tar.gz"
+            f"no checkpoint at {setting!r}: {hint}expected auto, random, a URL or the path of a .ckpt or .tar.gz"
+        )
+
+
+def check_edits(setting: str) -> None:
+    """Check that a table of label corrections exists; only the default one may be missing.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if setting != RunConfig.edits and not Path(setting).exists():
+        raise InputError(
+            f"edits: no table of label corrections at {setting!r}: correct the path, or omit the setting until the "
+            "widget in 02_augment has written it"
         )
 
 
@@ -274,14 +313,10 @@ def _checked(field, value):
         )
     if expected is str and not value.strip():
         raise InputError(f"{field.name}: empty, expected {field.metadata['help']}")
-    choices = field.metadata["choices"]
-    if choices and value not in choices:
-        raise InputError(
-            f"{field.name}: {value!r} is unknown, expected {' | '.join(choices)} ({field.metadata['help']})"
-        )
-    low, high = field.metadata["low"], field.metadata["high"]
+    choices, low, high = (field.metadata[name] for name in ("choices", "low", "high"))
+    fault = "is unknown" if choices and value not in choices else ""
     if low is not None and not low <= value <= high:
-        raise InputError(
-            f"{field.name}: {value!r} is out of range, expected {low} to {high} ({field.metadata['help']})"
-        )
-    return value
+        fault = "is out of range"
+    if fault:
+        raise InputError(f"{field.name}: {value!r} {fault}, expected {allowed(field.name)} ({field.metadata['help']})")
+    return os.path.expanduser(value) if field.name in PATHS else value

@@ -39,7 +39,7 @@ def may_have_gpu() -> bool:
 
 def _cpuinfo(field: str) -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.partition(":")[0].strip() == field:
                 return line.partition(":")[2].strip()
     return ""

@@ -18,14 +18,19 @@
 
 # %%
 import os
+import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
-    address = input("Address of the bears_tl repository: ")
-    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
-    os.chdir("bears_tl")
-elif os.path.basename(os.getcwd()) == "notebooks":
+if os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
+elif "google.colab" in sys.modules and not os.path.isfile("bears_tl/cli.py"):
+    if not os.path.isdir("bears_tl/notebooks"):
+        address = input("Address of the bears_tl repository: ").strip()
+        if subprocess.run(["git", "clone", "-q", "--", address, "bears_tl"]).returncode:
+            raise RuntimeError(f"git could not clone {address!r}: check the address, then run this cell again")
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", "./bears_tl"]).returncode:
+        raise RuntimeError("pip could not install bears_tl (see above): run this cell again")
+    os.chdir("bears_tl")
 
 # %% tags=["parameters"]
 run = "runs/sample"  # folder that the run writes everything to
@@ -35,7 +40,7 @@ max_bytes = 200_000_000_000  # refuse an archive that unpacks to more bytes than
 min_side_px = 64  # set aside photos whose shorter side has fewer pixels than this
 max_megapixels = 250  # set aside photos with more megapixels than this; a JPEG counts 1/64, unless it is progressive
 allow_animated = False  # use the first frame of animated files instead of setting them aside
-edits = "data/edits.csv"  # table of label corrections, applied at intake if the file exists
+edits = "data/edits.csv"  # table of label corrections, applied at intake; only the default one may be missing
 seed = 0  # seed of every random choice
 
 # %%

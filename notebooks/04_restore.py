@@ -23,14 +23,19 @@
 
 # %%
 import os
+import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
-    address = input("Address of the bears_tl repository: ")
-    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
-    os.chdir("bears_tl")
-elif os.path.basename(os.getcwd()) == "notebooks":
+if os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
+elif "google.colab" in sys.modules and not os.path.isfile("bears_tl/cli.py"):
+    if not os.path.isdir("bears_tl/notebooks"):
+        address = input("Address of the bears_tl repository: ").strip()
+        if subprocess.run(["git", "clone", "-q", "--", address, "bears_tl"]).returncode:
+            raise RuntimeError(f"git could not clone {address!r}: check the address, then run this cell again")
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", "./bears_tl"]).returncode:
+        raise RuntimeError("pip could not install bears_tl (see above): run this cell again")
+    os.chdir("bears_tl")
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 03_split wrote to
@@ -45,6 +50,7 @@ import numpy as np
 from bears_tl.inception.architecture import BASE_VALUES, count_by_block
 from bears_tl.inception.backbone import Backbone
 from bears_tl.inception.slim import SMALLEST_COSINE, slim_features, smallest_cosine
+from bears_tl.inception.weights import KINDS
 from bears_tl.judging import plots
 from bears_tl.photos.views import scale
 from bears_tl.pipeline import artifacts, stages
@@ -54,7 +60,7 @@ from bears_tl.pipeline.run import Run
 current_run = Run.open_or_start(run, checkpoint=checkpoint, precision=precision, engine=engine, seed=seed)
 body = stages.restore(current_run)
 facts = current_run.facts("restore")
-print(f"Weights: {facts['kind']}, SHA-256 {facts['fingerprint'][:16]}..., {facts['path']}")
+print(f"Weights: {facts['path']}, {KINDS[facts['kind']]}, SHA-256 {facts['fingerprint'][:16]}...")
 print(f"{body.engine} computes the body in {body.precision}.")
 print(current_run.notice())
 

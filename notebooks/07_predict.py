@@ -11,21 +11,29 @@
 
 # %%
 import os
+import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
-    address = input("Address of the bears_tl repository: ")
-    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
-    os.chdir("bears_tl")
-elif os.path.basename(os.getcwd()) == "notebooks":
+if os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
+elif "google.colab" in sys.modules and not os.path.isfile("bears_tl/cli.py"):
+    if not os.path.isdir("bears_tl/notebooks"):
+        address = input("Address of the bears_tl repository: ").strip()
+        if subprocess.run(["git", "clone", "-q", "--", address, "bears_tl"]).returncode:
+            raise RuntimeError(f"git could not clone {address!r}: check the address, then run this cell again")
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", "./bears_tl"]).returncode:
+        raise RuntimeError("pip could not install bears_tl (see above): run this cell again")
+    os.chdir("bears_tl")
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 05_train wrote to
 seed = 0  # seed of every random choice
 
 # %%
-from bears_tl.judging.predictions import ROUNDING, largest_difference
+from itertools import islice
+
+from bears_tl.judging import plots
+from bears_tl.judging.predictions import ROUNDING, largest_difference, probabilities_of
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.serving.predictor import Predictor, find_photos
@@ -45,32 +53,47 @@ figure = artifacts.prediction_figure(current_run, six, "Random test photos with 
 # **What to see.** Above each photo are its true and its predicted class. Below it is one bar per class with its
 # probability; the predicted class is orange.
 #
+# ## The same photos again
+#
+# The same code reads, scales and classifies a photo here and in the test. So the probabilities agree: to the last bit
+# on the same machine, up to rounding on another.
+
+# %%
+predictor = Predictor.load(current_run)
+paths = [artifacts.photo_folder(current_run) / row["path"] for row in six]
+difference = largest_difference(list(predictor.predict(paths)), six)
+print(f"Largest difference from the probabilities in the test: {difference:.1e}")
+assert difference < ROUNDING
+
+# %% [markdown]
 # ## Your own photos
 #
-# Put the path of a photo, or of a folder of photos, into the list `mine`. Here it holds the test photos from above, so
-# that we can check the result.
+# Set `mine` to a photo (`"photo.jpg"`), to a folder of photos, or to a list of both. Here it is the first of the six.
 
 # %%
-mine = [artifacts.photo_folder(current_run) / row["path"] for row in six]
-predictor = Predictor.load(current_run)
-predictions, unreadable = predictor.predict(find_photos(mine))
-for row in predictions:
-    print(f"{row['path'].rsplit('/', 1)[-1]}: {row['predicted']}")
-
-# %% [markdown]
-# The same code reads, scales and classifies a photo here and in the test. So the probabilities agree, up to rounding:
+mine = str(paths[0])
 
 # %%
-difference = largest_difference(predictions, six)
-print(f"Largest difference from the probabilities in the test: {difference:.1e}")
-assert difference < ROUNDING and not unreadable
+answers = list(islice(predictor.predict(find_photos(mine)), 12))  # the first twelve are enough for a figure
+for row in answers:
+    if "error" in row:
+        print(f"{row['path']} is not a readable photo: {row['error']}")
+rows = [row for row in answers if "error" not in row]
+assert rows, "none of these files is a readable photo"
+pixels = [predictor.read(row["path"]) for row in rows]
+titles = [f"{os.path.basename(row['path'])}\n{row['predicted']}" for row in rows]
+shares = probabilities_of(rows, predictor.class_names)
+figure = plots.predictions(pixels, titles, shares, predictor.class_names, current_run.notice(), "Your photos")
 
 # %% [markdown]
+# **What to see.** Below each photo is one bar per class, as above. Files that could not be read are named above the
+# figure.
+#
 # The model must choose a known class: a cat gets a bear's name, often with high confidence. The probabilities tell you
 # which class fits best, not whether any class fits.
 #
-# On the command line, `bears predict FILE --run RUN` does the same. After notebook 08, `--model mixed_7c` and
-# `--model scratch` use the models that it trained.
+# On the command line, `bears predict FILE --run RUN` does the same for any number of photos. After notebook 08,
+# `--model mixed_7c` and `--model scratch` use the models that it trained.
 #
 # **What we learned.** The classifier accepts any photo and treats it exactly as it treated the test photos.
 #

@@ -20,14 +20,19 @@
 
 # %%
 import os
+import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.isdir("bears_tl"):
-    address = input("Address of the bears_tl repository: ")
-    os.system(f"git clone -q {address} bears_tl && pip install -q ./bears_tl")
-    os.chdir("bears_tl")
-elif os.path.basename(os.getcwd()) == "notebooks":
+if os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
+elif "google.colab" in sys.modules and not os.path.isfile("bears_tl/cli.py"):
+    if not os.path.isdir("bears_tl/notebooks"):
+        address = input("Address of the bears_tl repository: ").strip()
+        if subprocess.run(["git", "clone", "-q", "--", address, "bears_tl"]).returncode:
+            raise RuntimeError(f"git could not clone {address!r}: check the address, then run this cell again")
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", "./bears_tl"]).returncode:
+        raise RuntimeError("pip could not install bears_tl (see above): run this cell again")
+    os.chdir("bears_tl")
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder of a trained and evaluated run

@@ -1,6 +1,6 @@
 """Run notebooks in order, without a browser, and save the executed notebooks in the run directory.
 
-Without names, notebooks 01 to 07 train a run with the settings of a config. With names, only those notebooks run.
+Without names, notebooks 01 to 07 train a run. With names, only those notebooks run.
 08 and 09 need a trained run and use its settings.
 """
 
@@ -17,6 +17,8 @@ from pathlib import Path
 from traitlets.config import Config
 
 from bears_tl import config as settings
+from bears_tl.cli import restart_in_utf8
+from bears_tl.commands.options import add_run, add_set, path
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes
 from bears_tl.pipeline.run import Run, settings_from
@@ -37,9 +39,10 @@ def main() -> int:
     """Run the notebooks; exit status 1 if a cell fails, 2 or 3 for a user's mistake (also inside a notebook)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=f"for example {' '.join(BEYOND)}")
-    parser.add_argument("--config", default="configs/sample.yaml", metavar="YAML")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; repeatable")
-    parser.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
+    config = "settings file (default: an existing run's settings, else those of configs/sample.yaml)"
+    parser.add_argument("--config", type=path, metavar="YAML", help=config)
+    add_set(parser)
+    add_run(parser, required=False, help="run directory; short for --set run=RUN")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # hides a warning of the debugger in the kernel
@@ -49,11 +52,13 @@ def main() -> int:
         if notebooks[0].stem in BEYOND:
             command = "make beyond"
             changes = settings.parse_settings(options.set) | ({"run": options.run} if options.run else {})
-            run = trained(settings.load(options.config).replace(**changes).run, changes, notebooks)
+            config = settings.load(options.config) if options.config else settings.RunConfig()
+            run = trained(config.replace(**changes).run, changes, notebooks)
             with run.alone():
                 return run_all(run, notebooks, command)
         run = Run(settings_from(options.config, options.set, options.run))
         settings.check_checkpoint(run.config.checkpoint)
+        settings.check_edits(run.config.edits)
         with run.alone():
             return train(run, notebooks)
     except InputError as error:
@@ -188,19 +193,19 @@ def _summarize_beyond(run: Run) -> None:
 
 
 def _summarize(run: Run, seconds: float) -> None:
-    from bears_tl.files import read_json
-    from bears_tl.judging.metrics import sentence
+    from bears_tl.pipeline.stages import summary
 
+    print(f"{seconds:.0f} s")
     for note in run.notes():
         print(f"note: {note}")
-    if run.path("metrics.json").is_file():  # missing if only the first notebooks ran
-        print(f"test: {sentence(read_json(run.path('metrics.json'))['test'])}")
-        if run.notice():
-            print(run.notice())
-            if run.config.checkpoint == "auto":
-                print("If trained weights cannot be downloaded, put inception_v3_2016_08_28.tar.gz in checkpoints/.")
-    print(f"{seconds:.0f} s; all files are in {run.folder}")
+    if not run.path("metrics.json").is_file():  # only the first notebooks ran
+        print(f"run: {run.folder}")
+        return
+    if run.notice() and run.config.checkpoint == "auto":
+        print("If trained weights cannot be downloaded, put inception_v3_2016_08_28.tar.gz in checkpoints/.")
+    print("\n".join(summary(run, ".venv/bin/bears")))
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     sys.exit(main())

@@ -31,8 +31,9 @@ def test_a_run_leaves_the_files_of_the_design(run):
         "width",
         "height",
         "group",
+        "given_split",
     ]
-    assert list(rows(run / "splits.csv")[0]) == ["path", "class_name", "sha256", "group", "split"]
+    assert list(rows(run / "splits.csv")[0]) == ["path", "class_name", "sha256", "group", "split", "source"]
     history = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
     assert list(rows(run / "history.csv")[0]) == history
     assert list(rows(run / "predictions.csv")[0])[:4] == ["path", "class_name", "split", "predicted"]
@@ -56,6 +57,8 @@ def test_metrics_say_what_was_counted_and_that_the_body_is_a_stand_in(run):
         "per_class": {"Grizzly": 8, "Panda": 8, "Polar": 8},
         "per_reason": {},
         "near_duplicate_groups": 0,
+        "corrections": 0,
+        "notes": [],
     }
     assert metrics["checkpoint"]["kind"] == "stand_in" and "STAND-IN" in metrics["notice"]
     assert set(metrics["seconds"]) >= {"fetch", "intake", "split", "restore", "features", "train", "audit"}

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from bears_tl import config
-from bears_tl.config import SUBJECTS, RunConfig, deciding, from_dict, load, parse_settings
+from bears_tl.config import (
+    PATHS,
+    SUBJECTS,
+    RunConfig,
+    allowed,
+    check_checkpoint,
+    check_edits,
+    deciding,
+    from_dict,
+    load,
+    parse_settings,
+)
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RANGES = {
@@ -256,3 +267,38 @@ def test_every_setting_says_what_it_decides():
     )
     assert names["nothing"] == ["run", "as_2019", "beyond"] and names["body"] == ["checkpoint", "precision"]
     assert deciding("split", "after") == [*names["split"], *names["after"]]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_tilde_is_the_home_folder_in_every_setting_that_may_be_a_path(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert getattr(RunConfig().replace(**parse_settings([f"{name}=~/x"])), name) == "/home/me/x"
+    assert getattr(RunConfig().replace(**{name: "https://x.org/~me"}), name) == "https://x.org/~me"
+
+
+def test_a_setting_says_which_values_it_takes():
+    assert allowed("epochs") == "1 to 100000" and allowed("class_weights") == "none | balanced"
+    assert allowed("allow_animated") == "true or false" and allowed("photos") == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"), [("randon", "did you mean 'random'?"), ("atuo", "did you mean 'auto'?"), ("gone.ckpt", "")]
+)
+def test_a_checkpoint_that_is_not_there_is_refused_with_a_suggestion(setting, hint, refused):
+    with refused(f"no checkpoint at {setting!r}", hint, "expected auto, random, a URL or the path"):
+        check_checkpoint(setting)
+
+
+def test_a_checkpoint_that_is_there_or_needs_no_file_is_accepted(tmp_path):
+    (tmp_path / "new.ckpt-3.index").touch()  # TensorFlow's V2 format of several files
+    for setting in ("auto", "random", "https://x.org/a.ckpt", str(tmp_path / "new.ckpt-3")):
+        check_checkpoint(setting)
+
+
+def test_only_the_default_table_of_corrections_may_be_missing(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    check_edits(RunConfig().edits)
+    with refused("edits", "'mine.csv'", "02_augment"):
+        check_edits("mine.csv")
+    (tmp_path / "mine.csv").touch()
+    check_edits("mine.csv")

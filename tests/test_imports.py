@@ -115,7 +115,10 @@ def run_lines(lines, packages, run=here):
 
 
 def test_help_and_refusals_import_nothing_that_is_slow():
-    helps, refused = [["--help"], *([verb, "--help"] for verb in VERBS)], [["fetch"], ["no-such-verb"], []]
+    helps, refused = (
+        [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)],
+        [["fetch"], ["no-such-verb"], []],
+    )
     heavy = ["tensorflow", "keras", "numpy", "matplotlib", "PIL", "scipy", "skimage", "requests", "yaml"]
     for line, status, loaded in run_lines(helps + refused, heavy):
         assert (status, loaded) == (2 if line in refused else 0, []), line

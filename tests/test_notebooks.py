@@ -2,9 +2,12 @@ import ast
 import dataclasses
 import importlib.util
 import json
+import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 
 from bears_tl.config import RunConfig
 from bears_tl.files import write_json
+from bears_tl.pipeline.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -32,6 +36,9 @@ def load(name):
 
 def code_cells(source):
     return [cell for cell in jupytext.read(source, fmt="py:percent").cells if cell.cell_type == "code"]
+
+
+COLAB = code_cells(SOURCES[0])[0].source
 
 
 def parameters(source):
@@ -104,6 +111,59 @@ def test_the_setup_for_colab_has_the_same_words_everywhere(source):
     cells = jupytext.read(source, fmt="py:percent").cells
     (place,) = [number for number, cell in enumerate(cells) if "google.colab" in cell.source]
     assert cells[place - 1].source == "*Setup for Colab. Elsewhere this only changes to the repository root.*"
+    assert cells[place].source == COLAB
+
+
+# Runs the first cell where Colab is made up: `git` and `pip` only write down what they are asked to do
+FIRST_CELL = """
+import builtins, os, subprocess, sys, types
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+builtins.input = lambda question: print("asked") or " https://x.org/bears "
+fails = os.environ["FAILS"]
+def run(words, **_):
+    program = "git" if words[0] == "git" else words[2]
+    print(program, *words[3:] if program == "pip" else words[1:])
+    if program == "git" and fails != "git":
+        os.makedirs("bears_tl/notebooks"), os.makedirs("bears_tl/bears_tl")
+        open("bears_tl/bears_tl/cli.py", "w").close()
+    return types.SimpleNamespace(returncode=int(program == fails))
+subprocess.run = run
+try:
+    exec(os.environ["CELL"])
+except RuntimeError as error:
+    print(error)
+print("in", os.path.relpath(os.getcwd(), os.environ["CONTENT"]))
+"""
+CLONE = ["asked", "git clone -q -- https://x.org/bears bears_tl"]
+INSTALL = "pip install -q ./bears_tl"
+
+
+def test_the_first_cell_finds_its_way_on_colab(tmp_path):
+    def first_cell(folder=tmp_path, fails=""):
+        environment = os.environ | {"CELL": COLAB, "CONTENT": str(tmp_path), "FAILS": fails}
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_CELL], cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert not done.stderr
+        return done.stdout.splitlines()
+
+    refused = "git could not clone 'https://x.org/bears': check the address, then run this cell again"
+    assert first_cell(fails="git") == [*CLONE, refused, "in ."]
+    broken = "pip could not install bears_tl (see above): run this cell again"
+    assert first_cell(fails="pip") == [*CLONE, INSTALL, broken, "in ."]
+    assert first_cell() == [INSTALL, "in bears_tl"]  # run again, or after a restart of the runtime
+    assert first_cell(tmp_path / "bears_tl") == ["in bears_tl"]
+    assert first_cell(tmp_path / "bears_tl/notebooks") == ["in bears_tl"]
+    shutil.rmtree(tmp_path / "bears_tl")
+    assert first_cell() == [*CLONE, INSTALL, "in bears_tl"]
+
+
+def test_elsewhere_the_first_cell_only_changes_to_the_root(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    for folder, expected in ((tmp_path, tmp_path), (tmp_path / "notebooks", tmp_path)):
+        monkeypatch.chdir(folder)
+        exec(COLAB, {})
+        assert Path.cwd() == expected
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -171,6 +231,35 @@ def test_what_cannot_be_run_is_one_line(words, named, tmp_path, monkeypatch, cap
     said = capsys.readouterr().err
     assert named in said and said.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [("checkpoint=randon", "did you mean 'random'?"), ("edits=mine.csv", "'mine.csv'"), ("epoch=1", "'epochs'")],
+)
+def test_a_setting_that_cannot_work_is_refused_before_the_first_notebook(setting, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["run_notebooks.py", "--set", "seed=1", setting])
+    assert load("run_notebooks").main() == 2
+    said = capsys.readouterr()
+    assert named in said.err and said.err.count("\n") == 1 and not said.out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_is_there_keeps_its_settings_unless_a_config_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script, started = load("run_notebooks"), []
+    monkeypatch.setattr(script, "run_all", lambda run, notebooks: started.append(run.config) or 1)
+    own = RunConfig(run="runs/mine", photos="sample", epochs=5, seed=3)
+    with Run(own).stage("fetch"):
+        pass
+    (tmp_path / "mine.yaml").write_text("epochs: 7")
+    for words in ([], ["--config", "mine.yaml"], ["--set", "epochs=9"]):
+        monkeypatch.setattr("sys.argv", ["run_notebooks.py", "--run", "runs/mine", *words])
+        assert script.main() == 1
+    assert started == [own, own.replace(epochs=7, seed=0), own.replace(epochs=9)]
+    monkeypatch.setattr("sys.argv", ["run_notebooks.py"])
+    assert script.main() == 1 and started[-1] == RunConfig()
 
 
 def test_without_names_01_to_07_are_chosen_and_names_are_put_in_order():

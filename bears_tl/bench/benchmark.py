@@ -14,6 +14,7 @@ from pathlib import Path
 from bears_tl.bench import speed
 from bears_tl.bench.contenders import CONTENDERS, TUNED
 from bears_tl.bench.processes import Bench, ContenderError
+from bears_tl.config import check_checkpoint
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes, write_json
 from bears_tl.hardware import versions_of
@@ -164,6 +165,7 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
 @contextlib.contextmanager
 def _bench(photos: str, checkpoint: str, say: Callable[[str], None]):
     """Give a bench and an uncounted run on the photos, which fetches, restores and fills the warm cache."""
+    check_checkpoint(checkpoint)
     say("preparing: photos, weights and one training that is not measured")
     with tempfile.TemporaryDirectory(prefix="bears_benchmark_") as folder:
         bench = Bench(Path(folder), checkpoint, {"photos": photos})

@@ -1,6 +1,6 @@
 """Run the 2019 procedure, with each choice replaced in turn."""
 
-from bears_tl.commands.options import add_run, command_line
+from bears_tl.commands.options import add_run, command_line, path
 
 EXAMPLE = "bears as-2019 --run runs/sample --seeds 1 --switches batch_norm mean"
 
@@ -13,9 +13,8 @@ def add(parser) -> None:
         help="the choices to replace with current practice, one at a time: batch_norm, dropout, train_views, "
         "test_views, split, drawing, mean; or all, for all of them at once (default: each, then all)",
     )  # fmt: skip
-    parser.add_argument(
-        "--to", metavar="NAME.csv", help="also writes NAME.md and NAME.png (default: RUN/as_2019/as_2019.csv)"
-    )
+    to = "also writes NAME.md and NAME.png (default: RUN/as_2019/as_2019.csv)"
+    parser.add_argument("--to", type=path, metavar="NAME.csv", help=to)
 
 
 def run(options) -> None:

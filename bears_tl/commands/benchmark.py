@@ -1,19 +1,22 @@
 """Measure bears_tl against its alternatives and write a table."""
 
+from bears_tl.commands.options import path
+
 EXAMPLE = "bears benchmark --photos my_photos --checkpoint auto --to results"
 
 
 def add(parser) -> None:
     photos, checkpoint = (f"same as the setting {name} (default: %(default)s)" for name in ("photos", "checkpoint"))
-    parser.add_argument("--photos", default="sample", metavar="SOURCE", help=photos)
-    parser.add_argument("--checkpoint", default="random", metavar="SOURCE", help=checkpoint)
+    parser.add_argument("--photos", type=path, default="sample", metavar="SOURCE", help=photos)
+    parser.add_argument("--checkpoint", type=path, default="random", metavar="SOURCE", help=checkpoint)
     parser.add_argument("--peers", action="store_true", help="include OpenVINO and ONNX Runtime (the extra `bench`)")
     full = "train the article's loop to its end, and TensorFlow's tutorial: minutes each"
     parser.add_argument("--full", action="store_true", help=full)
     rounds = "how many times to measure each contender (default: %(default)s)"
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help=rounds)
     parser.add_argument("--profile", action="store_true", help="only show where `bears train` spends its time")
-    parser.add_argument("--to", default="results", metavar="FOLDER", help="output folder (default: %(default)s)")
+    to = "output folder (default: %(default)s)"
+    parser.add_argument("--to", type=path, default="results", metavar="FOLDER", help=to)
 
 
 def run(options) -> None:

@@ -1,25 +1,24 @@
 """Compare settings with a base over several seeds."""
 
-from bears_tl.commands.options import command_line
+from bears_tl.commands.options import add_set, command_line, path
 
 EXAMPLE = "bears compare --try 'epochs=10 patience=10' --to epochs.csv"
 
 
 def add(parser) -> None:
-    parser.add_argument("--config", metavar="YAML", help="settings of the base (default: the built-in defaults)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of the base; repeatable"
-    )
+    config = "settings of the base (default: the built-in defaults)"
+    parser.add_argument("--config", type=path, metavar="YAML", help=config)
+    add_set(parser, "settings of the base")
     parser.add_argument(
         "--try", dest="trials", action="append", required=True, metavar="'KEY=VALUE ...'",
         help="a trial: the base with these settings changed; repeatable",
     )  # fmt: skip
     seeds = "number of seeds, counted from the base's seed (default: %(default)s)"
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help=seeds)
-    parser.add_argument(
-        "--to", required=True, metavar="NAME.csv", help="the table; NAME.md and NAME.png are written next to it"
-    )
-    parser.add_argument("--run", metavar="FOLDER", help="folder of the trained runs (default: runs/compare/NAME)")
+    to = "the table; NAME.md and NAME.png are written next to it"
+    parser.add_argument("--to", type=path, required=True, metavar="NAME.csv", help=to)
+    folder = "folder of the trained runs (default: runs/compare/NAME)"
+    parser.add_argument("--run", type=path, metavar="FOLDER", help=folder)
 
 
 def run(options) -> None:

@@ -1,11 +1,13 @@
 """Compute and cache the features of a run's photos."""
 
+from bears_tl.commands.options import path
+
 EXAMPLE = "bears features --run runs/sample"
 
 
 def add(parser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", metavar="RUN", help="run directory, for example runs/sample")
+    what.add_argument("--run", type=path, metavar="RUN", help="run directory, for example runs/sample")
     what.add_argument("--info", action="store_true", help="list the contents of the cache and compute nothing")
     parser.add_argument("--ray", action="store_true", help="compute on a Ray cluster instead of in this process")
     parser.add_argument("--address", metavar="HOST:PORT", help="address of the Ray cluster (default: as Ray decides)")

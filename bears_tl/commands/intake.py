@@ -1,12 +1,12 @@
 """Check every file of a folder: photos.csv, quarantine.csv."""
 
-from bears_tl.commands.options import add_run
+from bears_tl.commands.options import add_run, path
 
 EXAMPLE = "bears intake my_photos --run runs/mine"
 
 
 def add(parser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="photos, one folder per class")
+    parser.add_argument("folder", type=path, metavar="FOLDER", help="photos, one folder per class")
     add_run(parser)
 
 

@@ -1,13 +1,14 @@
 """Build a folder of licensed photos from Open Images V7."""
 
+from bears_tl.commands.options import path
+
 EXAMPLE = "bears open-images --to data/cats_dogs --class Cat Dog --per-class 100"
 
 
 def add(parser) -> None:
-    parser.add_argument("--to", required=True, metavar="FOLDER", help="a new folder")
-    parser.add_argument(
-        "--config", default="configs/open_images.yaml", metavar="YAML", help="recipe (default: %(default)s)"
-    )
+    parser.add_argument("--to", type=path, required=True, metavar="FOLDER", help="a new folder")
+    recipe = "recipe (default: %(default)s)"
+    parser.add_argument("--config", type=path, default="configs/open_images.yaml", metavar="YAML", help=recipe)
     parser.add_argument("--per-class", type=int, metavar="N", help="at most N photos per class")
     parser.add_argument(
         "--class", dest="classes", nargs="+", action="extend", metavar="NAME",

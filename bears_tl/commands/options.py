@@ -1,13 +1,25 @@
 """Options shared by several verbs, and the command line that reports quote."""
 
 import argparse
+import os
 import shlex
 import sys
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
+def path(word: str) -> str:
+    """Read a path from the command line; a shell leaves the ~ in `--to=~/x` to the program."""
+    return os.path.expanduser(word)
+
+
+def add_run(parser: argparse.ArgumentParser, required: bool = True, help: str = "") -> None:
     """Add the run directory."""
-    parser.add_argument("--run", required=True, metavar="RUN", help="run directory, for example runs/sample")
+    help = help or "run directory, for example runs/sample"
+    parser.add_argument("--run", type=path, required=required, metavar="RUN", help=help)
+
+
+def add_set(parser: argparse.ArgumentParser, help: str = "settings; `bears settings` lists them") -> None:
+    """Add changed settings."""
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=help)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

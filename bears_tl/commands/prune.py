@@ -1,11 +1,13 @@
 """Delete cached features that the runs you keep do not use."""
 
+from bears_tl.commands.options import path
+
 EXAMPLE = "bears prune --keep runs/*"
 
 
 def add(parser) -> None:
     which = "run directories, or folders that contain them; what they use stays in the cache"
-    parser.add_argument("--keep", nargs="+", required=True, metavar="RUN", help=which)
+    parser.add_argument("--keep", type=path, nargs="+", required=True, metavar="RUN", help=which)
 
 
 def run(options) -> None:

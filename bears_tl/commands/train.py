@@ -1,20 +1,15 @@
 """Run every stage, from photos to evaluated predictions."""
 
-EXAMPLE = "bears train --set photos=my_photos --set epochs=50 --run runs/mine"
+from bears_tl.commands.options import add_run, add_set, path
+
+EXAMPLE = "bears train --set photos=my_photos epochs=50 --run runs/mine"
 
 
 def add(parser) -> None:
-    parser.add_argument(
-        "--config", metavar="YAML", help="settings file (default: an existing run's settings, else built-in)"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting; repeatable; bears_tl/config.py lists them",
-    )
-    parser.add_argument("--run", metavar="RUN", help="run directory; short for --set run=RUN")
+    config = "settings file (default: an existing run's settings, else built-in)"
+    parser.add_argument("--config", type=path, metavar="YAML", help=config)
+    add_set(parser)
+    add_run(parser, required=False, help="run directory; short for --set run=RUN")
 
 
 def run(options) -> None:

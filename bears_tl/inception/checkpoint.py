@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.errors import InputError, reason_of
-from bears_tl.files import atomic_path, read_json, sha256_of, write_json
+from bears_tl.files import atomic_path, sha256_of
 from bears_tl.inception.architecture import BODY
 from bears_tl.network.responses import refuse_page
 
@@ -28,28 +28,6 @@ def inventory(path: str | Path) -> dict[str, tuple[int, ...]]:
     """
     shapes = _reader(path).get_variable_to_shape_map()
     return {name: tuple(shapes[name]) for name in sorted(shapes)}
-
-
-def known_inventory(path: str | Path, fingerprint: str, cache: Path) -> dict[str, tuple[int, ...]]:
-    """Return `inventory`, kept in the cache: reading a checkpoint needs TensorFlow, whose import takes seconds.
-
-    Args:
-        path: the checkpoint.
-        fingerprint: its SHA-256.
-        cache: the folder of the caches.
-
-    Raises:
-        InputError: see `inventory`.
-    """
-    stored = cache / "bodies" / f"{fingerprint[:16]}-inventory.json"
-    with contextlib.suppress(InputError, OSError, KeyError, TypeError, AttributeError):  # missing or damaged
-        known = read_json(stored)
-        if known["fingerprint"] == fingerprint and BODY.keys() <= known["variables"].keys():
-            return {name: tuple(shape) for name, shape in known["variables"].items()}
-    found = inventory(path)
-    with contextlib.suppress(InputError):  # the folder cannot be written: the next run reads the checkpoint again
-        write_json(stored, {"fingerprint": fingerprint, "variables": found})
-    return found
 
 
 def compare(found: dict[str, tuple], path: str | Path, expected: dict[str, tuple] = BODY) -> None:
@@ -110,6 +88,16 @@ def read(path: str | Path, expected: dict[str, tuple] = BODY) -> dict[str, np.nd
         if not np.isfinite(values[name]).all():
             raise InputError(f"{str(path)!r} holds values in {name} that are not finite numbers: download it again")
     return values
+
+
+def value(path: str | Path, name: str) -> np.ndarray | None:
+    """Read one variable of a checkpoint; None if it has no such variable.
+
+    Raises:
+        InputError: as for `inventory`.
+    """
+    reader = _reader(path)
+    return reader.get_tensor(name) if reader.has_tensor(name) else None
 
 
 def write(path: str | Path, values: dict[str, np.ndarray]) -> None:

@@ -1,27 +1,40 @@
 """Find the weights of a run: a local file, the published checkpoint, or the stand-in."""
 
+import contextlib
 import dataclasses
 import hashlib
 from pathlib import Path
 
 from bears_tl.config import check_checkpoint
-from bears_tl.errors import NotReachableError
-from bears_tl.files import sha256_of
+from bears_tl.errors import InputError, NotReachableError
+from bears_tl.files import read_json, sha256_of, write_json
 from bears_tl.inception import checkpoint
+from bears_tl.inception.architecture import BODY, CONVOLUTIONS
 
 # https://github.com/tensorflow/models/tree/master/research/slim#pre-trained-models
 OFFICIAL_URL = "https://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz"
 LOCK_NAME = "lock.json"
 STAND_IN_VERSION = 2  # increase it when its values change, so that an old stand-in on disk is not used
+KINDS = {  # kind to what to call it
+    "stand_in": "a stand-in with random weights",
+    "named_official": "named like the official one",
+    "local": "a checkpoint of TF-slim's Inception v3",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A checkpoint file: its path, kind (official, local or stand_in) and SHA-256."""
+    """A checkpoint file: its path, kind and SHA-256.
+
+    Every checkpoint that is accepted has the variables of TF-slim's Inception v3: 376 of the body, 21,802,784 values.
+    The kind, a key of KINDS, says what else is known. The name of the published file does not prove its content, and
+    its SHA-256 is not known here.
+    """
 
     path: Path
     kind: str
     fingerprint: str
+    variables: dict[str, tuple[int, ...]]
 
 
 def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICIAL_URL) -> Weights:
@@ -58,7 +71,7 @@ def find(setting: str, folder: str | Path, seed: int, official_url: str = OFFICI
         other = "" if setting == official_url else f"{hashlib.sha256(setting.encode()).hexdigest()[:8]}-"
         return _fetched(setting, folder / f"{other}{_name_of(setting)}")
     check_checkpoint(setting)
-    return _at(Path(setting).expanduser(), folder)
+    return _at(Path(setting), folder)
 
 
 def _fetched(url: str, path: Path, **options) -> Weights:
@@ -70,8 +83,30 @@ def _fetched(url: str, path: Path, **options) -> Weights:
 
 def _at(path: Path, folder: Path) -> Weights:
     path = checkpoint.unpack(path, folder)
-    kind = "official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
-    return Weights(path, kind, fingerprint(path))
+    digest = fingerprint(path)
+    variables, is_stand_in = _content(path, digest, folder)
+    kind = "named_official" if path.name.startswith(_name_of(OFFICIAL_URL).split(".")[0] + "-") else "local"
+    return Weights(path, "stand_in" if is_stand_in else kind, digest, variables)
+
+
+def _content(path: Path, digest: str, folder: Path) -> tuple[dict[str, tuple[int, ...]], bool]:
+    """Return the variables of a checkpoint, name to shape, and whether it holds a stand-in, whatever its name.
+
+    Both are kept in the folder of checkpoints: reading a checkpoint needs TensorFlow, whose import takes seconds. The
+    betas of a stand-in's first layers are all 1.
+    """
+    stored = folder / f"{digest[:16]}.json"
+    with contextlib.suppress(InputError, OSError, KeyError, TypeError, AttributeError, ValueError):  # missing, damaged
+        known = read_json(stored)
+        if known["fingerprint"] == digest and BODY.keys() <= known["variables"].keys():
+            return {name: tuple(shape) for name, shape in known["variables"].items()}, bool(known["is_stand_in"])
+    variables = checkpoint.inventory(path)
+    betas = [checkpoint.value(path, f"{scope}/BatchNorm/beta") for scope in CONVOLUTIONS[:3]]
+    is_stand_in = all(beta is not None and bool((beta == 1).all()) for beta in betas)
+    if BODY.keys() <= variables.keys():
+        with contextlib.suppress(InputError):  # the folder cannot be written: the next run reads the checkpoint again
+            write_json(stored, {"fingerprint": digest, "is_stand_in": is_stand_in, "variables": variables})
+    return variables, is_stand_in
 
 
 def fingerprint(path: str | Path) -> str:
@@ -90,7 +125,8 @@ def _stand_in(folder: Path, seed: int) -> Weights:
         from bears_tl.inception import stand_in
 
         stand_in.make(path, seed)
-    return Weights(path, "stand_in", sha256_of(path))
+    digest = sha256_of(path)
+    return Weights(path, "stand_in", digest, _content(path, digest, folder)[0])
 
 
 def _name_of(url: str) -> str:

@@ -8,7 +8,7 @@ _FRAME_PX = 5  # the outer 5 % on each side
 
 
 def measure_colours(image: Image.Image) -> list[float]:
-    """Return mean and standard deviation of red, green and blue of an RGB image, in [0, 1], then those of its border."""
+    """Return mean and standard deviation of red, green and blue, in [0, 1], of an RGB image and of its border: 12."""
     small = image.resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     levels = np.asarray(small) / 255
     border = np.ones((_SIDE_PX, _SIDE_PX), bool)

@@ -19,7 +19,7 @@ DATA_FOLDER = Path("data")
 
 def cache_folder() -> Path:
     """Return the folder of the caches: BEARS_TL_CACHE if it is set, else data/cache."""
-    return Path(os.environ.get("BEARS_TL_CACHE") or DATA_FOLDER / "cache")
+    return Path(os.environ.get("BEARS_TL_CACHE") or DATA_FOLDER / "cache").expanduser()
 
 
 def photo_folder(run: Run) -> Path:

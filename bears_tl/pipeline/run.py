@@ -84,7 +84,7 @@ class Run:
                 )
         elif self.receipt()["stages"]:
             before, now = _saved_settings(self.folder).photos, self.config.photos
-            if now != before and Path(now).expanduser().resolve() != Path(before).expanduser().resolve():
+            if now != before and Path(now).resolve() != Path(before).resolve():
                 raise InputError(
                     f"{str(self.folder)!r} is a run on the photos {before!r}, not on {now!r}: choose another run "
                     "directory (--run, `make ... RUN=`, or `run` in a notebook), or use the run's own photos"
@@ -127,7 +127,7 @@ class Run:
         Raises:
             InputError: a setting is invalid, or `Run` raises.
         """
-        if not Path(run, "config.json").is_file():
+        if not Path(run, "config.json").expanduser().is_file():
             return cls(RunConfig().replace(run=run, **parameters))
         own, defaults = _saved_settings(run).as_dict(), RunConfig().as_dict()
         differing = {name: value for name, value in parameters.items() if value != own[name]}
@@ -312,7 +312,7 @@ def _saved_settings(folder: str | Path) -> RunConfig:
     Raises:
         InputError: there is no run, or its settings are invalid.
     """
-    path = Path(folder, "config.json")
+    path = Path(folder, "config.json").expanduser()
     if not path.is_file():
         raise InputError(
             f"no run in {str(folder)!r} (it has no config.json): check the name, or train a run there first "

@@ -3,13 +3,14 @@
 import collections
 import contextlib
 import functools
+import shlex
 from pathlib import Path
 
 import numpy as np
 
-from bears_tl.config import check_checkpoint
+from bears_tl.config import check_checkpoint, check_edits
 from bears_tl.errors import InputError
-from bears_tl.files import write_csv, write_json
+from bears_tl.files import read_json, write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
 from bears_tl.origin import Origin
 from bears_tl.photos import intake as intake_
@@ -21,6 +22,7 @@ from bears_tl.pipeline.run import Run
 
 CHECKPOINT_FOLDER = Path("checkpoints")
 INVENTORY_COLUMNS = ["name", "shape", "values"]
+_CLASSES_SHOWN = 10  # in a summary
 AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
 
 
@@ -47,6 +49,7 @@ def fetch(run: Run) -> Path:
 def intake(run: Run) -> intake_.Intake:
     """Check every file of the photo folder and apply label corrections; write photos.csv and quarantine.csv."""
     folder, config = artifacts.photo_folder(run), run.config
+    check_edits(config.edits)
     edits = read_edits(config.edits)
     known = FactCache(artifacts.cache_folder() / "intake.sqlite")
     with run.stage("intake") as facts, contextlib.closing(known) as cache:
@@ -123,7 +126,7 @@ def restore(run: Run):
     Returns:
         bears_tl.inception.body.Body.
     """
-    from bears_tl.inception import checkpoint, weights
+    from bears_tl.inception import weights
     from bears_tl.inception.body import Body
 
     with run.stage("restore") as facts:
@@ -132,7 +135,7 @@ def restore(run: Run):
         body = Body.open(found.path, found.fingerprint, config.precision, cache, config.engine)
         rows = [
             {"name": name, "shape": "x".join(map(str, shape)), "values": int(np.prod(shape))}
-            for name, shape in checkpoint.known_inventory(found.path, found.fingerprint, cache).items()
+            for name, shape in found.variables.items()
         ]
         write_csv(run.path("inventory.csv"), INVENTORY_COLUMNS, rows)
         facts |= {"path": str(found.path.resolve()), "kind": found.kind, "fingerprint": found.fingerprint}
@@ -321,13 +324,12 @@ def run_all(run: Run, say=print) -> dict:
         The content of metrics.json.
     """
     check_checkpoint(run.config.checkpoint)
+    check_edits(run.config.edits)
     with run.alone():
         return _run_all(run, say)
 
 
 def _run_all(run: Run, say) -> dict:
-    from bears_tl.judging.metrics import sentence
-
     before = run.result("train")
     say(f"photos: {fetch(run)}")
     taken = intake(run)
@@ -338,8 +340,10 @@ def _run_all(run: Run, say) -> dict:
     for note in run.notes():
         say(f"note: {note}")
     body = restore(run)
-    found = run.facts("restore")
-    say(f"checkpoint: {found['kind']}, {found['path']}, {body.engine} in {body.precision}")
+    from bears_tl.inception.weights import KINDS
+
+    facts = run.facts("restore")
+    say(f"checkpoint: {facts['path']}, {KINDS[facts['kind']]}; {body.engine} computes in {body.precision}")
     if run.notice():
         say(run.notice())
     head, history = train(run, features(run, body))
@@ -347,8 +351,31 @@ def _run_all(run: Run, say) -> dict:
     if before not in (None, run.result("train")) and any(run.path("notebooks").glob("*.ipynb")):
         say(f"{run.path('notebooks')}: these notebooks show an earlier training; run them again with `make train`")
     result = evaluate(run)
-    say(f"test: {sentence(result['test'])}")
-    for warning in result["warnings"]:
-        say(f"warning: {warning}")
     say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
+    for line in summary(run):
+        say(line)
     return result
+
+
+def summary(run: Run, command: str = "bears") -> list[str]:
+    """Summarize an evaluated run in a few lines: photos, test result, warnings, folder, and what to do next.
+
+    Args:
+        run: the run.
+        command: how to call `bears`.
+    """
+    from bears_tl.judging.metrics import sentence
+
+    result = read_json(run.path("metrics.json"))
+    classes = [f"{name} {count}" for name, count in result["photos"]["per_class"].items()]
+    more = [f"and {len(classes) - _CLASSES_SHOWN} more"] if len(classes) > _CLASSES_SHOWN else []
+    named = ", ".join(classes[:_CLASSES_SHOWN] + more)
+    return [
+        f"photos: {result['photos']['count']} in {len(classes)} classes ({named})",
+        f"test: {sentence(result['test'])}",
+        *filter(None, [result["notice"]]),
+        *(f"warning: {warning}" for warning in result["warnings"]),
+        f"run: {run.folder}",
+        f"next: open {run.path('figures') / 'verdict.png'}; classify photos with "
+        f"`{command} predict FILE_OR_FOLDER --run {shlex.quote(str(run.folder))}`",
+    ]

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,33 +12,47 @@ import numpy as np
 
 from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
-from bears_tl.judging.predictions import to_rows
+from bears_tl.judging.predictions import to_row
 from bears_tl.photos import thumbnails, views
 from bears_tl.photos.clutter import is_clutter
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import ladder
+from bears_tl.threads import map_ahead
 
-_CHUNK = 256  # photos in memory at once
+_CHUNK = 64  # photos that are classified together
+_AHEAD = 2 * _CHUNK  # photos that are read before they are needed: 34 MB of views
 
 
-def find_photos(paths: Iterable[str | Path]) -> list[Path]:
-    """List the given files, and all files below the given folders, sorted, without clutter.
+def find_photos(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """List files, and all files below folders, sorted, without clutter; ~ is the home folder.
+
+    What cannot be read stays in the list: a path that does not exist, a folder without files. `Predictor.predict` says
+    so in its place. The home folder, and any folder that contains it, is refused: an accident such as "/" would walk
+    the whole disk.
+
+    Args:
+        paths: files or folders, or only one.
 
     Raises:
-        InputError: a path does not exist, or there are no files.
+        InputError: no path, an empty one, a folder as above, or none of the paths exists.
     """
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            below = (file for file in path.rglob("*") if file.is_file())
-            found += sorted(file for file in below if not any(map(is_clutter, file.relative_to(path).parts)))
-        elif path.exists():
+    words = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not words or not all(str(word).strip() for word in words):
+        raise InputError(f"{paths!r} names no photo: name photo files, or folders that contain some")
+    found: list[Path] = []
+    named = [Path(word).expanduser() for word in words]
+    if not any(map(os.path.exists, named)):
+        raise InputError(f"no photo at {str(named[0])!r}: name photo files, or folders that contain some")
+    for path in named:
+        if not os.path.isdir(path):
             found.append(path)
-        else:
-            raise InputError(f"no photo at {str(path)!r}: name photo files, or folders that contain some")
-    if not found:
-        raise InputError(f"no files in {', '.join(repr(str(path)) for path in paths)}: name photo files or folders")
+            continue
+        if Path.home().resolve().is_relative_to(path.resolve()) or path.resolve() == Path(path.resolve().anchor):
+            raise InputError(f"{str(path)!r} is or contains your home folder: name a folder of photos inside of it")
+        below = (file for file in path.rglob("*") if file.is_file())
+        files = sorted(file for file in below if not any(map(is_clutter, file.relative_to(path).parts)))
+        found += files or [path]
     return found
 
 
@@ -44,7 +60,7 @@ def find_photos(paths: Iterable[str | Path]) -> list[Path]:
 class Predictor:
     """A trained model of a run. It classifies photos by their center views, exactly as in the test.
 
-    A photo's probabilities do not depend on the other photos, except for float32 rounding in the head.
+    A photo's probabilities do not depend on the other photos, to the bit.
 
     Attributes:
         model: `head`, the run's head; `scratch`; or a rung of its ladder, where the rung `head` is `ladder_head`.
@@ -111,24 +127,32 @@ class Predictor:
             raise ValueError(f"expected uint8 [n, {side}, {side}, 3], not {pixels.dtype} {list(pixels.shape)}")
         return self._infer(pixels) if len(pixels) else np.empty((0, len(self.class_names)), np.float32)
 
-    def predict(self, paths: list[Path]) -> tuple[list[dict], list[dict]]:
-        """Classify photo files.
+    def predict(self, paths: Iterable[str | Path]) -> Iterator[dict]:
+        """Classify photo files while threads read the next ones; memory does not grow with their number.
 
-        Returns:
-            Rows as in predictions.csv, and rows (path, detail) for files that could not be read as photos.
+        Yields:
+            One row per file, in their order: as in predictions.csv, or `path` and `error` for an unreadable one.
         """
-        rows, unreadable = [], []
-        for chunk in batches_of(paths, _CHUNK):
-            readable, pixels = [], []
-            for path in chunk:
-                try:
-                    pixels.append(self.read(path))
-                    readable.append({"path": str(path)})
-                except Exception as error:  # decoders raise errors of many types
-                    unreadable.append({"path": str(path), "detail": reason_of(error)})
-            if readable:
-                rows += to_rows(readable, self.probabilities(np.stack(pixels)), self.class_names)
-        return rows, unreadable
+        reading = map_ahead(self._read_or_say_why, paths, _AHEAD)
+        while chunk := list(itertools.islice(reading, _CHUNK)):
+            views = [view for _, view in chunk if isinstance(view, np.ndarray)]
+            shares = iter(self.probabilities(np.stack(views)) if views else [])
+            for path, view in chunk:
+                if isinstance(view, str):
+                    yield {"path": str(path), "error": view}
+                else:
+                    yield to_row({"path": str(path)}, next(shares), self.class_names)
+
+    def _read_or_say_why(self, path: str | Path) -> tuple[str | Path, np.ndarray | str]:
+        """Read a photo: its path, and its view or why there is none."""
+        if os.path.isdir(path):
+            return path, "a folder without files"
+        if os.path.exists(path) and not os.path.isfile(path):
+            return path, "not a file"  # reading a pipe might never end
+        try:
+            return path, self.read(path)
+        except Exception as error:  # decoders raise errors of many types
+            return path, getattr(error, "strerror", None) or reason_of(error)
 
 
 def _load_head(run: Run) -> Predictor:

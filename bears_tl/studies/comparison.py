@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-from bears_tl.config import RunConfig, deciding, parse_settings
+from bears_tl.config import RunConfig, check_checkpoint, check_edits, deciding, parse_settings
 from bears_tl.errors import InputError
 from bears_tl.files import is_taken, read_json, write_bytes, write_json
 from bears_tl.judging import paired
@@ -124,6 +124,8 @@ def compare(
     folder = Path(folder or Path("runs", "compare", to.stem))
     trials = parse_trials(words, config.replace(run=str(folder / "shared")))
     config.replace(seed=config.seed + seeds - 1)  # refuses the last seed now, not after hours
+    check_checkpoint(config.checkpoint)
+    check_edits(config.edits)
     _claim(folder, config)
 
     shared = Run(trials[BASE])

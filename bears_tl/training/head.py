@@ -37,10 +37,14 @@ class Head:
         return self.kernel.size + self.bias.size
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Compute probabilities from features, float [n, 2048]: float32 [n, n classes], each row sums to 1."""
-        logits = features.astype(np.float32) @ self.kernel + self.bias
+        """Compute probabilities from features, float [n, 2048]: float32 [n, n classes], each row sums to 1.
+
+        A photo gets the same bits in any batch: each row is a product of its own, because the order in which BLAS sums
+        depends on the number of rows.
+        """
+        logits = (features[:, np.newaxis].astype(np.float64) @ self.kernel.astype(np.float64))[:, 0] + self.bias
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def classify(self, table: np.ndarray) -> np.ndarray:
         """Compute the probabilities of photos in their first view, in chunks of CHUNK_PHOTOS.

@@ -10,6 +10,7 @@ import pytest
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, NotReachableError
 from bears_tl.inception import checkpoint, stand_in, weights
+from bears_tl.inception.architecture import CONVOLUTIONS
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 
@@ -87,13 +88,22 @@ def test_random_makes_one_stand_in_a_seed(tmp_path, no_stand_in):
     assert one == again and one.fingerprint != other.fingerprint and one.kind == "stand_in"
 
 
-def test_the_published_archive_is_fetched_locked_and_official(small, server, tmp_path):
+def test_a_stand_in_is_known_by_its_content_whatever_its_name(tmp_path):
+    ones = {f"{scope}/BatchNorm/beta": np.ones(4, np.float32) for scope in CONVOLUTIONS[:3]}
+    checkpoint.write(tmp_path / "inception_v3_2016_08_28-0.ckpt", ones)
+    assert weights.find(str(tmp_path / "inception_v3_2016_08_28-0.ckpt"), tmp_path, 0).kind == "stand_in"
+    ones[f"{CONVOLUTIONS[2]}/BatchNorm/beta"] = np.array([1, 1, 1, 0.5], np.float32)
+    checkpoint.write(tmp_path / "trained.ckpt", ones)
+    assert weights.find(str(tmp_path / "trained.ckpt"), tmp_path, 0).kind == "local"
+
+
+def test_the_published_archive_is_fetched_locked_and_said_to_be_named_like_it(small, server, tmp_path):
     folder, address = server
     with tarfile.open(folder / "inception_v3_2016_08_28.tar.gz", "w:gz") as archive:
         archive.add(small, "inception_v3.ckpt")
     kept = tmp_path / "kept"
     found = weights.find("auto", kept, 0, f"{address}/inception_v3_2016_08_28.tar.gz")
-    assert found.kind == "official" and found.path.read_bytes() == small.read_bytes()
+    assert found.kind == "named_official" and found.path.read_bytes() == small.read_bytes()
     locked = json.loads((kept / "lock.json").read_text())
     assert len(locked["inception_v3_2016_08_28.tar.gz"]["sha256"]) == 64
     assert weights.find("auto", kept, 0, UNREACHABLE) == found

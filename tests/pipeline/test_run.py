@@ -220,7 +220,7 @@ def test_a_table_that_no_stage_wrote_is_refused(run, refused):
 def test_the_notice_is_for_the_stand_in_alone(run, refused):
     with refused("'restore'"):
         run.notice()
-    for kind, notice in {"stand_in": STAND_IN_NOTICE, "official": "", "local": ""}.items():
+    for kind, notice in {"stand_in": STAND_IN_NOTICE, "named_official": "", "local": ""}.items():
         do(run, "restore", kind=kind)
         assert run.notice() == notice
     assert "\n" not in STAND_IN_NOTICE

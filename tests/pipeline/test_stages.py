@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from bears_tl.config import RunConfig
-from bears_tl.files import read_csv, write_csv
+from bears_tl.files import read_csv, write_csv, write_json
 from bears_tl.judging.cues import CUE_COLUMNS
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos.views import CENTER, View
@@ -18,6 +18,7 @@ from bears_tl.pipeline.run import Run
 def trained(tmp_path, monkeypatch):
     """Give a function that makes a run of photos told apart by their colour, with right or wrong predictions."""
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)  # without label corrections
     draw = np.random.default_rng(0)
     for name, shift in (("Dark", 0), ("Light", 120)):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -26,7 +27,7 @@ def trained(tmp_path, monkeypatch):
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
 
     def make(right: bool) -> Run:
-        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos"), edits=str(tmp_path / "none")))
+        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(tmp_path / "photos")))
         stages.fetch(run)
         stages.intake(run)
         stages.split(run)
@@ -173,3 +174,27 @@ def test_a_split_that_the_folder_does_not_have_is_refused(trained, refused):
     run.config = run.config.replace(split="given")
     with refused("split=given", "no train, val and test folders", "split=auto"):
         stages.split(run)
+
+
+def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_path):
+    run = Run(RunConfig(run=str(tmp_path / "my run")))
+    with run.stage("restore") as facts:
+        facts |= {"kind": "stand_in"}
+    judged = {"count": 24, "errors": 1, "accuracy": 23 / 24, "interval": [0.8, 0.99]}
+    result = {"photos": {"count": 120, "per_class": {"Panda": 80, "Polar": 40}}, "test": judged}
+    write_json(run.path("metrics.json"), result | {"notice": run.notice(), "warnings": ["colour alone: 95 %"]})
+    assert stages.summary(run, ".venv/bin/bears") == [
+        "photos: 120 in 2 classes (Panda 80, Polar 40)",
+        "test: 95.83% (23 of 24 photos right; 95 % interval 80.0% to 99.0%)",
+        run.notice(),
+        "warning: colour alone: 95 %",
+        f"run: {run.folder}",
+        f"next: open {run.folder}/figures/verdict.png; classify photos with "
+        f"`.venv/bin/bears predict FILE_OR_FOLDER --run '{run.folder}'`",
+    ]
+    result["photos"] = {"count": 5000, "per_class": {f"class {i:03}": 5 for i in range(1000)}}
+    write_json(run.path("metrics.json"), result | {"notice": "", "warnings": []})
+    first = stages.summary(run)[0]
+    assert first.startswith("photos: 5000 in 1000 classes (class 000 5, ") and first.endswith(
+        "class 009 5, and 990 more)"
+    )

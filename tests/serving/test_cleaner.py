@@ -24,11 +24,10 @@ from bears_tl.serving.cleaner import PHOTOS_PER_PAGE, THUMBNAIL_PX, Cleaner
 def start(tmp_path, monkeypatch):
     """Return a function that takes in a photo folder and opens a run on it."""
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)  # where data/edits.csv is written
 
     def started(folder):
-        run = Run(
-            RunConfig(run=str(tmp_path / "run"), photos=str(folder), edits=str(tmp_path / "tables" / "edits.csv"))
-        )
+        run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(folder)))
         stages.fetch(run)
         stages.intake(run)
         return run

@@ -1,11 +1,15 @@
 """Every model of a run predicts a photo as in its test; models that are not the run's own are rejected."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bears_tl.cli import main
 from bears_tl.files import read_csv
@@ -13,7 +17,7 @@ from bears_tl.judging.predictions import probabilities_of
 from bears_tl.photos.thumbnails import IMAGE_SIZE_PX
 from bears_tl.pipeline.run import Run
 from bears_tl.serving import predictor as predictor_
-from bears_tl.serving.predictor import Predictor
+from bears_tl.serving.predictor import Predictor, find_photos
 from bears_tl.studies import ladder, scratch
 
 NAMES = ["Grizzly", "Panda", "Polar"]
@@ -51,16 +55,16 @@ def test_photos_and_pixels_get_the_probabilities_of_the_test_alone_and_together(
     assert (predictor.model, predictor.class_names, predictor.weights.is_file()) == (model, NAMES, True)
     tests = [row for row in read_csv(folder / TABLES[model], []) if row["split"] == "test"]
     paths = [workspace.photos / row["path"] for row in tests]
-    rows, unreadable = predictor.predict(paths)
-    assert [row["path"] for row in rows] == [str(path) for path in paths] and len(rows) == 6 and not unreadable
+    rows = list(predictor.predict(paths))
+    assert [row["path"] for row in rows] == [str(path) for path in paths] and len(rows) == 6
     expected = probabilities_of(tests, NAMES)
-    np.testing.assert_allclose(probabilities_of(rows, NAMES), expected, atol=1e-6)
+    np.testing.assert_array_equal(probabilities_of(rows, NAMES), expected)
     pixels = np.stack([predictor.read(path) for path in paths + paths[:3]])  # more than a batch of a rung
     together = predictor.probabilities(pixels)
     assert together.shape == (9, 3) and together.dtype == np.float32
     alone = np.concatenate([predictor.probabilities(view[None]) for view in pixels])
-    np.testing.assert_allclose(together, alone, atol=1e-6)
-    np.testing.assert_allclose(together[:6], expected, atol=1e-6)
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together[:6], expected)
     if model == "scratch":
         assert predictor.body is None and predictor.image_size_px == IMAGE_SIZE_PX
     else:
@@ -112,7 +116,7 @@ def test_the_rung_head_has_a_name_of_its_own(folder, monkeypatch):
 def test_a_network_from_scratch_of_other_photos_or_another_run_is_refused(run, refused):
     splits, weights = run.path("splits.csv"), run.path("scratch.npz")
     before = splits.read_bytes()
-    splits.write_bytes(before.replace(b",test\n", b",train\n", 1))
+    splits.write_bytes(before.replace(b",test,", b",train,", 1))
     with refused("splits.csv", "changed"):
         Predictor.load(run, "scratch")
     splits.write_bytes(before)
@@ -142,10 +146,88 @@ def test_files_are_read_in_chunks_and_those_that_are_no_photos_are_named(tmp_pat
     sizes = []
     predictor = made_up()
     counted = made_up(_infer=lambda pixels: sizes.append(len(pixels)) or predictor.probabilities(pixels))
-    rows, unreadable = counted.predict([tmp_path / name for name in "abcdefg"])
-    assert [Path(row["path"]).name for row in rows] == list("abeg") and sizes == [2, 1, 1]
-    assert [row["predicted"] for row in rows] == ["b", "a", "b", "a"] and rows[2]["probability_a"] == "0.200000003"
-    assert [Path(row["path"]).name for row in unreadable] == list("cdf") and "broken" in unreadable[0]["detail"]
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # reading it would never end
+    names = [*"abcdefg", "gone", "empty", "pipe"]
+    rows = list(counted.predict(tmp_path / name for name in names))
+    assert [Path(row["path"]).name for row in rows] == names and sizes == [2, 1, 1]
+    answers = [row["predicted"] for row in rows if "error" not in row]
+    assert answers == ["b", "a", "b", "a"] and rows[4]["probability_a"] == "0.200000003"
+    errors = {Path(row["path"]).name: row["error"] for row in rows if "error" in row}
+    assert list(errors) == [*"cdf", "gone", "empty", "pipe"] and "broken" in errors["c"]
+    assert errors["gone"] == "No such file or directory"
+    assert (errors["empty"], errors["pipe"]) == ("a folder without files", "not a file")
+
+
+def test_answers_come_while_later_photos_are_unread_and_reading_stays_a_few_chunks_ahead(monkeypatch):
+    monkeypatch.setattr(predictor_, "_CHUNK", 4)
+    monkeypatch.setattr(predictor_, "_AHEAD", 8)
+    read = []
+    predictor = made_up(read=lambda path: read.append(path) or np.zeros((8, 8, 3), np.uint8))
+    answers = predictor.predict(str(i) for i in range(1000))
+    for number in range(1, 101):
+        assert next(answers)["path"] == str(number - 1)
+        assert len(read) <= number + 4 + 8
+    answers.close()
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from PIL import Image
+from bears_tl.photos.views import CENTER, read_views
+from bears_tl.serving.predictor import Predictor, find_photos
+Image.MAX_IMAGE_PIXELS = 3000  # Pillow warns of a photo that is larger
+read = lambda path: read_views(path, [CENTER], "")[0]
+infer = lambda pixels: np.full((len(pixels), 2), 0.5, np.float32)
+predictor = Predictor("head", ["a", "b"], 299, None, None, read, infer)
+print(len([row for row in predictor.predict(find_photos(sys.argv[1])) if "error" not in row]))
+"""
+
+
+def test_nothing_that_pillow_warns_of_is_printed(tmp_path):
+    photo = Image.new("RGB", (64, 64))  # more than 3,000 pixels
+    photo.save(tmp_path / "exif.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")  # cut off
+    photo.save(tmp_path / "plain.png")
+    photo.convert("P").save(tmp_path / "palette.png", transparency=bytes(range(255, 239, -1)))
+    done = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path], capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "3\n")
+
+
+def test_files_and_folders_are_found_and_what_is_missing_is_kept_for_its_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "birds/wren").mkdir(parents=True)
+    for name in ("b.jpg", "wren/a.jpg", ".DS_Store"):
+        (tmp_path / "birds" / name).touch()
+    inside = [tmp_path / "birds/b.jpg", tmp_path / "birds/wren/a.jpg"]
+    assert find_photos("birds/b.jpg") == [Path("birds/b.jpg")]
+    assert find_photos("~/birds") == find_photos(Path("~/birds")) == find_photos(["~/birds"]) == inside
+    assert find_photos(["gone.jpg", *inside]) == [Path("gone.jpg"), *inside]
+    (tmp_path / "birds/none").mkdir()
+    assert find_photos(["birds/none", "birds/b.jpg"]) == [Path("birds/none"), Path("birds/b.jpg")]
+
+
+@pytest.mark.parametrize("paths", ["", " ", [], [""], ["a.jpg", ""]])
+def test_an_empty_name_is_not_the_current_folder(paths, tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").touch()
+    with refused("names no photo"):
+        find_photos(paths)
+
+
+@pytest.mark.parametrize("folder", ["/", "~", "..", "~/birds/.."])
+def test_a_folder_that_is_or_contains_the_home_folder_is_not_walked(folder, tmp_path, monkeypatch, refused):
+    (tmp_path / "me/birds").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.chdir(tmp_path / "me")
+    with refused("is or contains your home folder"):
+        find_photos(folder)
+
+
+def test_only_names_of_nothing_are_refused_at_once(refused):
+    with refused("no photo at 'gone.jpg'"):
+        find_photos(["gone.jpg", "lost.jpg"])
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def base(tmp_path, monkeypatch, write_photos):
 
     monkeypatch.setattr(stages, "restore", restore)
     monkeypatch.setattr(stages, "features", features)
-    return RunConfig(photos=str(write_photos(A=14, B=14)), edits="none.csv", test_fraction=0.4, epochs=6)
+    return RunConfig(photos=str(write_photos(A=14, B=14)), test_fraction=0.4, epochs=6)
 
 
 @pytest.fixture

@@ -55,6 +55,18 @@ def test_the_weights_of_the_lowest_validation_loss_are_kept():
     assert len(history) == min(40, int(np.argmin(losses)) + 1 + 5)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 10, 200])
+def test_a_photo_gets_the_same_bits_alone_and_among_37(classes):
+    rng = np.random.default_rng(classes)
+    kernel, bias = rng.normal(size=(2048, classes)), rng.normal(size=classes)
+    head = Head(kernel.astype(np.float32), bias.astype(np.float32), [str(i) for i in range(classes)])
+    features = rng.random((37, 2048)).astype(np.float16)
+    together = head.probabilities(features)
+    alone = np.concatenate([head.probabilities(row[None]) for row in features])
+    assert together.dtype == np.float32 and np.array_equal(together, alone)
+    assert np.array_equal(head.probabilities(features[::-1]), together[::-1])
+
+
 def test_probabilities_sum_to_one_even_for_large_logits():
     head = Head(np.full((2048, 3), [10, -10, 0], np.float32), np.zeros(3, np.float32), NAMES)
     shares = head.probabilities(np.ones((2, 2048), np.float32))
