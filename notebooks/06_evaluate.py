@@ -69,13 +69,20 @@ figure = plots.confusion(test, class_names, result["notice"])
 
 # %% [markdown]
 # **What to see.** Each row is a true class and each column a predicted class. The diagonal counts the right
-# predictions; every other cell counts mistakes.
-#
+# predictions; every other cell counts mistakes. The most frequent mistakes:
+
+# %%
+table = ["| true class | predicted | photos | share of the class |", "| --- | --- | --- | --- |"]
+for row in current_run.table("confusions.csv")[:10]:
+    table.append(f"| {row['class_name']} | {row['predicted']} | {row['count']} | {float(row['share']):.0%} |")
+Markdown("\n".join(table))
+
+# %% [markdown]
 # The next cell prints two shares per class. *Precision*: of the photos predicted as this class, how many belong to it?
 # *Recall*: of the photos of this class, how many were predicted as it?
 
 # %%
-for class_name, values in test["per_class"].items():
+for class_name, values in list(test["per_class"].items())[:30]:
     for quantity in ("precision", "recall"):
         share, (low, high) = values[quantity], values[f"{quantity}_interval"]
         text = "no photo predicted" if share is None else f"{share:.1%} ({low:.1%} to {high:.1%})"

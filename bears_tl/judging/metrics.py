@@ -101,6 +101,31 @@ def judge(labels: np.ndarray, probabilities: np.ndarray, class_names: list[str])
     }
 
 
+CONFUSION_COLUMNS = ["class_name", "predicted", "count", "share"]
+
+
+def confusions(judged: dict, class_names: list[str]) -> list[dict]:
+    """List the pairs of classes that were confused, the most frequent first.
+
+    Args:
+        judged: the result of `judge`.
+        class_names: in the order of the confusion matrix.
+
+    Returns:
+        Rows of confusions.csv: class_name (the true one), predicted, count, and share of the true class in (0, 1].
+    """
+    matrix = np.array(judged["confusion"])
+    totals = matrix.sum(axis=1)
+    rows = [
+        {
+            "class_name": class_names[i], "predicted": class_names[j], "count": int(matrix[i, j]),
+            "share": round(float(matrix[i, j] / totals[i]), 6),
+        }
+        for i, j in np.argwhere(matrix) if i != j
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (-row["count"], row["class_name"], row["predicted"]))
+
+
 def sentence(judged: dict) -> str:
     """Format an accuracy with its counts and interval on one line."""
     low, high = judged["interval"]

@@ -4,20 +4,31 @@ import base64
 import html
 import io
 import textwrap
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from bears_tl.files import write_bytes
 from bears_tl.judging import paired
+from bears_tl.judging.names import shown as name_of
 
 # One palette for all figures. Blue and orange differ for colour-blind readers too; orange highlights, grey is context.
 BLUE, ORANGE, GREY, LIGHT, RED = "#2a6f97", "#e07a1f", "#8d99ae", "#eef0f3", "#b00020"
 SPLIT_COLOURS = {"train": GREY, "val": ORANGE, "test": BLUE}
+MANY_CLASSES = 30  # from here on figures show a choice of the classes, because all of them could not be read
+_MOST_BARS = 6  # classes per photo in `predictions`: the most probable ones
+# Fonts for other scripts, used where they are installed; matplotlib's own font has no Chinese, Japanese or Korean
+_FALLBACK_FONTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic",
+    "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Emoji", "Segoe UI Emoji",
+)  # fmt: skip
 _WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
 
 
@@ -27,9 +38,7 @@ class NotebookFigure(Figure):
     alt = ""
 
     def _repr_html_(self) -> str:
-        png = io.BytesIO()
-        self.savefig(png, format="png", bbox_inches="tight")
-        source = base64.b64encode(png.getvalue()).decode()
+        source = base64.b64encode(_rendered(self)).decode()
         return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{source}">'
 
 
@@ -40,9 +49,17 @@ def save(figure: Figure, path: str | Path) -> None:
 
 def to_png(figure: Figure) -> bytes:
     """Render a figure as PNG and close it, so that a notebook does not show it as well."""
+    try:
+        return _rendered(figure, dpi=110, metadata={"Software": None})
+    finally:
+        plt.close(figure)
+
+
+def _rendered(figure: Figure, **options) -> bytes:
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box
+        figure.savefig(png, format="png", bbox_inches="tight", **options)
     return png.getvalue()
 
 
@@ -66,6 +83,7 @@ def photo_grid(
     figure, axes = new_figure(rows, columns, figsize=size)
     for axis in axes.flat:
         axis.axis("off")
+    titles = [_lines_of(text) for text in titles]
     for axis, photo, text in zip(axes.flat, photos, titles, strict=False):
         axis.imshow(photo)
         if text:
@@ -90,15 +108,23 @@ def filter_grid(kernels: np.ndarray, title: str = "The filters of one layer", co
 
 
 def count_bars(counts: dict[str, dict[str, int]], title: str = "Photos per class and split") -> Figure:
-    """Draw counts as grouped bars: class name to split to count."""
+    """Draw counts as grouped bars: class name to split to count; of many classes, the smallest and the largest."""
     splits = list(next(iter(counts.values())))
-    figure, ((axis,),) = new_figure(figsize=(1.5 + 1.7 * len(counts), 3.4))
+    if len(counts) > MANY_CLASSES:
+        by_size = sorted(counts, key=lambda name: (sum(counts[name].values()), name))
+        half = MANY_CLASSES // 2
+        title += f": the {half} smallest and the {half} largest of {len(counts)} classes"
+        counts = {name: counts[name] for name in (*by_size[:half], *by_size[-half:])}
+    counts = {name_of(name): of_class for name, of_class in counts.items()}
+    few = len(counts) <= 8
+    width = 1.5 + (1.7 if few else 0.6) * len(counts)
+    figure, ((axis,),) = new_figure(figsize=(width, 3.4 if few else 4.4))
     places = np.arange(len(counts))
     for i, split in enumerate(splits):
         heights = [counts[name][split] for name in counts]
         bars = axis.bar(places + (i - 1) * 0.27, heights, 0.25, label=split, color=SPLIT_COLOURS[split])
-        axis.bar_label(bars, fontsize=8)
-    axis.set_xticks(places, list(counts))
+        axis.bar_label(bars, fontsize=8 if few else 6)
+    axis.set_xticks(places, list(counts), **({} if few else {"rotation": 60, "ha": "right", "fontsize": 8}))
     axis.set_ylabel("photos")
     axis.legend(frameon=False, fontsize=8, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
     shown = [f"{name}: " + ", ".join(f"{n} {split}" for split, n in count.items()) for name, count in counts.items()]
@@ -305,26 +331,32 @@ def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
 
 
 def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
-    """Draw the confusion matrix that `metrics.judge` computed: counts, coloured by share of the true class."""
+    """Draw the confusion matrix that `metrics.judge` computed: counts, coloured by share of the true class.
+
+    The matrix of more than MANY_CLASSES classes has neither counts nor names; `metrics.confusions` lists the largest.
+    """
     matrix = np.array(judged["confusion"])
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    size = 2.2 + 0.75 * len(class_names)
+    many = len(class_names) > MANY_CLASSES
+    class_names = [name_of(name) for name in class_names]
+    size = 9 if many else 2.2 + 0.75 * len(class_names)
     figure, ((axis,),) = new_figure(figsize=(size, size * 0.9 + 0.3))
     axis.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1)
-    for (i, j), count in np.ndenumerate(matrix):
-        axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
-    axis.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
-    axis.set_yticks(range(len(class_names)), class_names)
-    axis.set_xlabel("predicted class")
-    axis.set_ylabel("true class")
+    if not many:
+        for (i, j), count in np.ndenumerate(matrix):
+            axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+        axis.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
+        axis.set_yticks(range(len(class_names)), class_names)
+    numbered = f", by number (1 to {len(class_names)}, in the order of their names)" if many else ""
+    axis.set_xlabel(f"predicted class{numbered}")
+    axis.set_ylabel(f"true class{numbered}")
     axis.spines[:].set_visible(True)
     right = f"{judged['count'] - judged['errors']} of {judged['count']} photos right"
     mistakes = [
-        f"{count} {class_names[i]} predicted as {class_names[j]}"
-        for (i, j), count in np.ndenumerate(matrix)
-        if i != j and count
+        f"{matrix[i, j]} {class_names[i]} predicted as {class_names[j]}" for i, j in np.argwhere(matrix) if i != j
     ]
-    return finish(figure, f"Confusion matrix: {right}", "; ".join(mistakes) or "No mistakes", note)
+    shown = textwrap.shorten("; ".join(mistakes), 1000) if many else "; ".join(mistakes)
+    return finish(figure, f"Confusion matrix: {right}", shown or "No mistakes", note)
 
 
 def predictions(
@@ -335,7 +367,7 @@ def predictions(
     note: str = "",
     title: str = "",
 ) -> Figure:
-    """Draw photos with one bar per class below each.
+    """Draw photos with one bar per class below each; of many classes, the most probable ones.
 
     Args:
         photos: uint8 [height, width, 3] in [0, 255].
@@ -347,8 +379,10 @@ def predictions(
     """
     columns = min(6, len(photos))
     rows = -(-len(photos) // columns)
+    titles = [_lines_of(text) for text in titles]
     lines = max(text.count("\n") for text in titles)
-    bar_height = 0.28 * len(class_names)
+    bars = min(len(class_names), max(_MOST_BARS, 0)) if len(class_names) > 2 * _MOST_BARS else len(class_names)
+    bar_height = 0.28 * bars
     figure, axes = new_figure(
         2 * rows,
         columns,
@@ -361,12 +395,13 @@ def predictions(
         above, below = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
         above.imshow(photo)
         above.set_title(text, fontsize=9)
-        places = np.arange(len(class_names))[::-1]
-        colours = [ORANGE if j == probabilities[i].argmax() else GREY for j in range(len(class_names))]
-        below.barh(places, np.ones(len(places)), color=LIGHT)
-        below.barh(places, probabilities[i], color=colours)
-        for place, name, share in zip(places, class_names, probabilities[i], strict=True):
-            below.text(0.02, place, f"{name} {share:.1%}", va="center", fontsize=8)
+        order = np.argsort(-probabilities[i], kind="stable")[:bars] if bars < len(class_names) else np.arange(bars)
+        places = np.arange(bars)[::-1]
+        colours = [ORANGE if j == probabilities[i].argmax() else GREY for j in order]
+        below.barh(places, np.ones(bars), color=LIGHT)
+        below.barh(places, probabilities[i][order], color=colours)
+        for place, j in zip(places, order, strict=True):
+            below.text(0.02, place, f"{name_of(class_names[j], 18)} {probabilities[i][j]:.1%}", va="center", fontsize=8)
         below.set_xlim(0, 1)
     shown = f"{len(photos)} photos with one bar per class: " + "; ".join(" ".join(text.split()) for text in titles)
     return finish(figure, title, textwrap.shorten(shown, 400), note)
@@ -374,6 +409,8 @@ def predictions(
 
 def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigure, np.ndarray]:
     """Start a figure that has an alt text, with axes [rows, columns]; `finish` completes it."""
+    fallback = [font for font in _FALLBACK_FONTS if font in font_manager.fontManager.get_font_names()]
+    plt.rcParams["font.family"] = ["DejaVu Sans", *fallback]
     figure, axes = plt.subplots(
         rows, columns, FigureClass=NotebookFigure, squeeze=False, layout="constrained", **options
     )
@@ -386,7 +423,27 @@ def finish(figure: NotebookFigure, title: str, shown: str, note: str = "") -> Fi
     """Add the title and, below in red, the note; make the alt text of title, what is shown, and note."""
     if title:
         figure.suptitle(title, fontsize=11)
+    _draw_names_as_they_are(figure)
     if note:
         figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color=RED, wrap=True)
     figure.alt = ". ".join(text.rstrip(".") for text in (title, shown, note) if text) + "."
     return figure
+
+
+def _lines_of(title: str) -> str:
+    """Make each line of a title drawable, see `names.shown`."""
+    return "\n".join(name_of(line) for line in title.split("\n"))
+
+
+def _draw_names_as_they_are(figure: Figure) -> None:
+    """Keep matplotlib from reading dollar signs in names as formulas; the numbers of logarithmic axes are formulas."""
+    numbers = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() != "linear":
+                numbers |= set(axis.get_ticklabels(which="both"))
+            else:
+                axis.get_ticklabels()  # makes the labels
+    for text in figure.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)

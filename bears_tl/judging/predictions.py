@@ -38,7 +38,8 @@ def probabilities_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
 
 def labels_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
     """Return the index of each row's class in the class names: int64 [n]."""
-    return np.array([class_names.index(row["class_name"]) for row in rows], dtype=np.int64)
+    places = {name: place for place, name in enumerate(class_names)}
+    return np.array([places[row["class_name"]] for row in rows], dtype=np.int64)
 
 
 def true_probabilities(rows: list[dict], class_names: list[str]) -> np.ndarray:

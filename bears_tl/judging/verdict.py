@@ -1,12 +1,16 @@
 """The verdict on a trained run in one figure: how often it is right, how confident it is, and what it might rely on."""
 
+import collections
+
 import numpy as np
 from matplotlib.figure import Figure
 
+from bears_tl.judging.names import shown as name_of
 from bears_tl.judging.plots import BLUE, GREY, ORANGE, finish, new_figure
-from bears_tl.judging.predictions import labels_of, true_probabilities
+from bears_tl.judging.predictions import true_probabilities
 
 _LEAST = 1e-5  # probabilities closer to 0 or 1 are drawn at the border
+_MOST_CLASSES = 12  # of more classes, those with the most mistakes are drawn
 _NAMED = 6  # more mistakes than this are not named: the texts would overlap
 
 
@@ -20,7 +24,7 @@ def draw_verdict(test: dict, tests: list[dict], class_names: list[str], cues: li
         cues: the rows of cues.csv.
         note: a line below, in red.
     """
-    size = (12, 1.9 + 0.5 * max(len(class_names), len(cues)))
+    size = (12, 1.9 + 0.5 * max(min(len(class_names), _MOST_CLASSES), len(cues)))
     figure, ((left, middle, right),) = new_figure(1, 3, figsize=size, width_ratios=(3, 5, 4))
     figure.get_layout_engine().set(wspace=0.06)
     _draw_score(left, test)
@@ -43,9 +47,20 @@ def _draw_score(axis, test: dict) -> None:
 
 
 def _draw_confidence(axis, tests: list[dict], class_names: list[str]) -> None:
-    true = labels_of(tests, class_names)
+    title = "How confident is it? One dot per test photo"
+    if len(class_names) > _MOST_CLASSES:
+        mistakes = collections.Counter(row["class_name"] for row in tests if row["predicted"] != row["class_name"])
+        drawn = sorted(class_names, key=lambda name: (-mistakes[name], name))[:_MOST_CLASSES]
+        title += f",\n{_MOST_CLASSES} of {len(class_names)} classes: those with the most mistakes"
+    else:
+        drawn = class_names
+    places_of = {name: place for place, name in enumerate(drawn)}
+    is_drawn = np.array([row["class_name"] in places_of for row in tests])
+    of_true = np.clip(true_probabilities(tests, class_names)[is_drawn], _LEAST, 1 - _LEAST)
+    tests = [row for row in tests if row["class_name"] in places_of]
+    true = np.array([places_of[row["class_name"]] for row in tests], dtype=np.int64)
+    class_names = [name_of(name) for name in drawn]
     wrong = np.array([row["predicted"] != row["class_name"] for row in tests])
-    of_true = np.clip(true_probabilities(tests, class_names), _LEAST, 1 - _LEAST)
     places = np.empty(len(tests))
     for i in range(len(class_names)):  # the photos of a class side by side, so that no dot hides another
         members = np.flatnonzero(true == i)[np.argsort(of_true[true == i])]
@@ -55,7 +70,7 @@ def _draw_confidence(axis, tests: list[dict], class_names: list[str]) -> None:
             axis.scatter(of_true[group], places[group], 14, colour, label=f"{label}: {group.sum()}", linewidths=0)
     if wrong.sum() <= _NAMED:
         for i in np.flatnonzero(wrong):
-            text = f" called {tests[i]['predicted']}"
+            text = f" called {name_of(tests[i]['predicted'])}"
             axis.text(of_true[i], places[i], text, fontsize=8, va="center", color=ORANGE, parse_math=False)
     axis.set_xscale("logit")
     axis.set_xlim(_LEAST / 2, 1 - _LEAST / 2)
@@ -64,7 +79,7 @@ def _draw_confidence(axis, tests: list[dict], class_names: list[str]) -> None:
     axis.set_yticks(range(len(class_names)), class_names, parse_math=False)
     axis.set_ylim(len(class_names) - 0.5, -0.5)
     axis.set_xlabel("probability of the true class")
-    axis.set_title("How confident is it? One dot per test photo", loc="left", fontsize=10)
+    axis.set_title(title, loc="left", fontsize=10)
     axis.legend(frameon=False, fontsize=8, loc="lower left")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.config import check_checkpoint, check_edits
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.files import read_json, write_csv, write_json
 from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
 from bears_tl.origin import Origin
@@ -277,8 +277,7 @@ def evaluate(run: Run) -> dict:
     Returns:
         The content of metrics.json.
     """
-    from bears_tl.judging import metrics, plots
-    from bears_tl.judging.verdict import draw_verdict
+    from bears_tl.judging import metrics
 
     predictions = run.table("predictions.csv")
     class_names = class_names_of(predictions)
@@ -299,18 +298,43 @@ def evaluate(run: Run) -> dict:
             "seconds": run.seconds(),
             "warnings": run.facts("audit")["warnings"],
         }
-        figures = run.path("figures")
-        plots.save(plots.learning_curves(run.table("history.csv"), run.notice()), figures / "learning_curves.png")
-        plots.save(plots.confusion(judged["test"], class_names, run.notice()), figures / "confusion.png")
-        plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
-        plots.save(plots.count_bars(splits_.count_splits(run.table("splits.csv"))), figures / "splits.png")
-        tests = [row for row in predictions if row["split"] == "test"]
-        summary = draw_verdict(judged["test"], tests, class_names, run.table("cues.csv"), run.notice())
-        plots.save(summary, figures / "verdict.png")
-        plots.save(artifacts.prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
-        plots.save(artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)), figures / "six_random.png")
-        write_json(run.path("metrics.json"), result)
+        write_csv(
+            run.path("confusions.csv"), metrics.CONFUSION_COLUMNS, metrics.confusions(judged["test"], class_names)
+        )
+        write_json(run.path("metrics.json"), result)  # before the figures: none of them is worth a training
+        if failed := _draw_figures(run, judged["test"], predictions, class_names):
+            result["warnings"] = [*result["warnings"], *failed]
+            write_json(run.path("metrics.json"), result)
     return result
+
+
+def _draw_figures(run: Run, test: dict, predictions: list[dict], class_names: list[str]) -> list[str]:
+    """Write figures/ and return a warning for each figure that could not be drawn; an old one does not stay."""
+    from bears_tl.judging import plots
+    from bears_tl.judging.verdict import draw_verdict
+
+    notice, tests = run.notice(), [row for row in predictions if row["split"] == "test"]
+    cues, counts = run.table("cues.csv"), splits_.count_splits(run.table("splits.csv"))
+    figures = {
+        "verdict": lambda: draw_verdict(test, tests, class_names, cues, notice),
+        "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
+        "confusion": lambda: plots.confusion(test, class_names, notice),
+        "cues": lambda: plots.cue_accuracies(cues, notice),
+        "splits": lambda: plots.count_bars(counts),
+        "worst": lambda: artifacts.prediction_figure(run, worst(tests, class_names, 6)),
+        "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)),
+    }
+    failed = []
+    for name, draw in figures.items():
+        path = run.path("figures") / f"{name}.png"
+        try:
+            plots.save(draw(), path)
+        except InputError:
+            raise
+        except Exception as error:  # matplotlib raises errors of many types; the numbers are written already
+            path.unlink(missing_ok=True)
+            failed.append(f"{path} could not be drawn ({reason_of(error)})")
+    return failed
 
 
 def run_all(run: Run, say=print) -> dict:

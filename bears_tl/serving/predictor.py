@@ -14,7 +14,7 @@ from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos import thumbnails, views
-from bears_tl.photos.clutter import is_clutter
+from bears_tl.photos.clutter import is_clutter, is_own_folder
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import ladder
@@ -51,7 +51,13 @@ def find_photos(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         if Path.home().resolve().is_relative_to(path.resolve()) or path.resolve() == Path(path.resolve().anchor):
             raise InputError(f"{str(path)!r} is or contains your home folder: name a folder of photos inside of it")
         below = (file for file in path.rglob("*") if file.is_file())
-        files = sorted(file for file in below if not any(map(is_clutter, file.relative_to(path).parts)))
+        own = functools.cache(is_own_folder)
+        files = sorted(
+            file
+            for file in below
+            if not any(map(is_clutter, file.relative_to(path).parts))
+            and not any(map(own, file.parents[: len(file.relative_to(path).parts) - 1]))
+        )
         found += files or [path]
     return found
 

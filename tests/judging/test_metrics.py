@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bears_tl.judging.metrics import confusion_matrix, judge, mcnemar_p_value, sentence, wilson_interval
+from bears_tl.judging.metrics import confusion_matrix, confusions, judge, mcnemar_p_value, sentence, wilson_interval
 
 CLASSES = ["Grizzly", "Panda", "Polar"]
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
@@ -112,3 +112,13 @@ def test_figures_are_plain_numbers_that_json_takes():
 def test_the_sentence_holds_accuracy_count_and_interval():
     judged = judge(np.zeros(200, int), np.eye(2)[[0] * 198 + [1] * 2], CLASSES[:2])
     assert sentence(judged) == "99.00% (198 of 200 photos right; 95 % interval 96.4% to 99.7%)"
+
+
+def test_confusions_are_listed_the_most_frequent_first():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    predicted = np.array([0, 1, 1, 1, 0, 2, 2, 2, 0])
+    names = ["cat", "dog", "owl"]
+    rows = confusions(judge(labels, np.eye(3)[predicted], names), names)
+    assert [tuple(row.values()) for row in rows] == [
+        ("cat", "dog", 2, 0.666667), ("dog", "cat", 1, 0.5), ("owl", "cat", 1, 0.25),
+    ]  # fmt: skip

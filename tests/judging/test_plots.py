@@ -7,10 +7,13 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from bears_tl.judging import plots
 from bears_tl.judging.metrics import judge
+from bears_tl.judging.predictions import to_rows
+from bears_tl.judging.verdict import draw_verdict
 
 NOTE = "STAND-IN BODY: a note that is long enough to be broken into lines. " * 3
 
@@ -176,3 +179,48 @@ def test_a_notebook_shows_a_figure_with_its_alt_text():
     alt = re.match('<img alt="([^"<>]*)" src="data:image/png;base64,[^"]+">$', shown)[1]
     assert alt == html.escape(figure.alt) and figure.alt.endswith("a note.") and figure._suptitle.get_text() in alt
     plt.close(figure)
+
+
+NAMES = ["$", "$$", "$10_$20", "\u65e5\u672c \N{BEAR FACE}", "b\udce4r"]
+
+
+def draw_all(names, count=60):
+    """Draw each figure that shows class names."""
+    draw = np.random.default_rng(0)
+    labels = draw.integers(len(names), size=count)
+    shares = draw.dirichlet(np.ones(len(names)), size=count)
+    judged = judge(labels, shares, names)
+    photos = [draw.integers(0, 256, (20, 20, 3), dtype=np.uint8)] * 6
+    tests = to_rows([{"path": "a", "class_name": names[label], "split": "test"} for label in labels], shares, names)
+    cues = [{"cue": "colour", "accuracy": 0.5, "interval_low": 0.4, "interval_high": 0.6}]
+    return [
+        plots.confusion(judged, names),
+        plots.count_bars({name: {"train": 2, "val": 1, "test": 1} for name in names}),
+        plots.predictions(photos, [names[label] for label in labels[:6]], shares[:6], names, title=names[0]),
+        draw_verdict(judged, tests, names, cues),
+    ]
+
+
+def test_names_are_drawn_as_they_are_without_formulas_and_warnings(recwarn):
+    for figure in draw_all(NAMES):
+        plots.to_png(figure)
+        texts = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+        assert texts and not any(text.get_parse_math() for text in texts)
+        figure.alt.encode()
+    assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_the_numbers_of_logarithmic_axes_are_still_formulas():
+    figure = plots.learning_curves(history(40))
+    plots.to_png(figure)
+    numbers = [label for label in figure.axes[0].yaxis.get_ticklabels() if "mathdefault" in label.get_text()]
+    assert numbers and all(label.get_parse_math() for label in numbers)
+
+
+def test_figures_of_many_classes_stay_small():
+    forty, four_hundred = ([f"c{i}" for i in range(count)] for count in (40, 400))
+    for few, many in zip(draw_all(forty, 200), draw_all(four_hundred, 2000), strict=True):
+        assert max(many.get_size_inches()) <= 20
+        assert len(many.findobj(Text)) <= len(few.findobj(Text)) + 50
+        plots.plt.close(few)
+        plots.plt.close(many)

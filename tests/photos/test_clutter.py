@@ -39,14 +39,14 @@ def test_a_file_or_folder_of_clutter_is_passed_over_everywhere(name, folder):
 
 @pytest.mark.parametrize("mark", ["receipt.json", "intake.sqlite"])
 def test_runs_and_caches_are_no_classes(mark, folder):
-    classes, taken = class_folders(folder), take_in(folder)
+    classes, taken, photos = class_folders(folder), take_in(folder), find_photos([folder])
     for own in (folder / "run", folder / "runs" / "one", folder / "runs" / "two", folder / "Panda" / "run"):
         own.mkdir(parents=True)
         (own / mark).write_text("{}")
         shutil.copy(folder / "Panda" / "0.png", own / "verdict.png")
     (folder / "runs" / "README.md").write_text("runs")
     again = take_in(folder)
-    assert class_folders(folder) == classes
+    assert (class_folders(folder), find_photos([folder])) == (classes, photos)
     assert (again.photos, again.quarantined) == (taken.photos, taken.quarantined)
     assert again.passed_over == {"run/ (of bears_tl)": 2, "runs/ (of bears_tl)": 1}
     (folder / "runs" / "magpie").mkdir()  # not a run: so `runs` is a class, and its photos are missed

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bears_tl.config import RunConfig
-from bears_tl.files import read_csv, sha256_of
+from bears_tl.files import read_csv, sha256_of, write_csv
 from bears_tl.photos.edits import EDIT_COLUMNS, add_edit, apply_edits, read_edits, undo_edit
 from bears_tl.photos.intake import take_in
 from bears_tl.pipeline import stages
@@ -315,6 +315,8 @@ def test_classes_are_counted_after_the_corrections(write_photos, path, refused):
 
 def test_a_run_applies_the_table_that_its_setting_names(folder, path, tmp_path, monkeypatch):
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    path.parent.mkdir()
+    write_csv(path, EDIT_COLUMNS, [])
     run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(folder), edits=str(path)))
     stages.fetch(run)
     assert stages.intake(run).per_class()["Polar"] == 7
@@ -331,11 +333,12 @@ def test_a_run_applies_the_table_that_its_setting_names(folder, path, tmp_path, 
 
 def test_a_run_with_a_table_that_is_none_is_refused_and_stays_as_it_was(folder, path, tmp_path, monkeypatch, refused):
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    path.parent.mkdir()
+    write_csv(path, EDIT_COLUMNS, [])
     run = Run(RunConfig(run=str(tmp_path / "run"), photos=str(folder), edits=str(path)))
     stages.fetch(run)
     stages.intake(run)
     before = run.path("photos.csv").read_bytes()
-    path.parent.mkdir()
     path.write_text("not,a,table\n")
     with refused(str(path)):
         stages.intake(run)

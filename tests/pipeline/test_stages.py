@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from bears_tl.config import RunConfig
-from bears_tl.files import read_csv, write_csv, write_json
+from bears_tl.files import read_csv, read_json, write_csv, write_json
 from bears_tl.judging.cues import CUE_COLUMNS
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos.views import CENTER, View
@@ -198,3 +198,21 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
     assert first.startswith("photos: 5000 in 1000 classes (class 000 5, ") and first.endswith(
         "class 009 5, and 990 more)"
     )
+
+
+def test_a_figure_that_fails_costs_a_warning_and_not_the_numbers(trained, monkeypatch):
+    run = trained(right=True)
+    with run.stage("restore") as facts:
+        facts |= {"kind": "local", "fingerprint": "f" * 64}
+    with run.stage("train"):
+        write_csv(run.path("history.csv"), ["epoch"], [])
+        rows = run.table("splits.csv")
+        shown = [to_row(row, np.array([1.0, 0.0]), ["Dark", "Light"]) for row in rows if row["split"] != "train"]
+        write_csv(run.path("predictions.csv"), list(shown[0]), shown)
+    run.path("figures").mkdir()
+    run.path("figures/learning_curves.png").write_bytes(b"old")
+    result = stages.evaluate(run)  # a history without epochs cannot be drawn
+    assert len(result["warnings"]) >= 1 and "learning_curves.png could not be drawn" in result["warnings"][-1]
+    assert read_json(run.path("metrics.json"))["warnings"] == result["warnings"]
+    assert not run.path("figures/learning_curves.png").exists() and run.path("figures/verdict.png").exists()
+    assert [row["predicted"] for row in run.table("confusions.csv")] == ["Dark"]
