@@ -357,6 +357,6 @@ def _require_classes(folder: Path, intake: Intake) -> None:
             raise TooFewError(
                 f"class {class_name!r} in {str(folder)!r} has {counts.get(class_name, 0)} good photos"
                 f"{f' (quarantined: {refused})' if refused else ''}, "
-                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or remove the folder",
+                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or move the folder elsewhere",
                 intake.quarantined,
             )

@@ -69,7 +69,8 @@ def test_a_damaged_model_is_named_and_made_again(cache, made, workspace, pixels,
 def replace_package(monkeypatch, folder, source):
     (folder / "fake" / "openvino").mkdir(parents=True)
     (folder / "fake" / "openvino" / "__init__.py").write_text(source)
-    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)  # so that the package goes at the end, too
+    del sys.modules["openvino"]
     monkeypatch.syspath_prepend(folder / "fake")
 
 
