@@ -26,6 +26,11 @@ def processor() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
+def cores() -> int:
+    """Return how many cores this process may use, fewer than the machine has in some containers and clusters."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def instruction_sets() -> set[str]:
     """Return the instruction sets of an x86 processor by their Linux names, such as avx512f; empty if unknown."""
     return set(_cpuinfo("flags").split())

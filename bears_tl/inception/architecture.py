@@ -87,4 +87,5 @@ BASE_VALUES = 21_802_784  # in the 376 variables of the body
 FEATURES_NAME = "features"  # the output with these numbers
 DEPTHS = {"Mixed_6e": 768, "Mixed_7a": 1280, "Mixed_7b": 2048, "Mixed_7c": 2048}  # further outputs: block -> channels
 FEATURES = 2048  # numbers per view: the channels of Mixed_7c, averaged over its 8 x 8 positions
+GRAPH_VERSION = 2  # increase it when the frozen graph changes, but not the bits of a feature
 VERSION = 2  # increase it when the bits of a feature change, so that cached graphs and features are recomputed

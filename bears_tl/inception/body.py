@@ -70,7 +70,7 @@ class Body:
             except EngineError as error:
                 if engine == openvino_engine.NAME:
                     raise InputError(
-                        f"the engine openvino cannot be used: {error}; set engine=tensorflow, or mend the installation"
+                        f"the engine openvino cannot be used: {error}; set engine=tensorflow, or repair OpenVINO"
                     ) from None
                 if cache and openvino_engine.is_installed():
                     print(f"OpenVINO is not used ({error}); TensorFlow computes the features.")
@@ -84,11 +84,9 @@ class Body:
     def _open_openvino(cls, path, fingerprint: str, precision: str, cache: Path | None, memory: Path | None) -> "Body":
         if not cache:
             raise EngineError("it needs a cache folder for its model")
-        known = openvino_engine.precisions()
+        model, known = openvino_engine.load_model(path, fingerprint, cache)
         if precision not in ("auto", *known):
             raise EngineError(f"it does not compute in {precision} on this processor, only in {' and '.join(known)}")
-        model = openvino_engine.load_model(path, fingerprint, cache)
-
         bodies = {name: cls(OpenVinoEngine(model, name), name, memory) for name in known}
 
         def rate(precision: str) -> float:
@@ -177,7 +175,7 @@ def pack(path: str | Path, fingerprint: str, precision: str, engine: str, cache:
     """
     if engine == openvino_engine.NAME:
         try:
-            model = openvino_engine.load_model(path, fingerprint, cache)
+            model, _ = openvino_engine.load_model(path, fingerprint, cache)
         except EngineError as error:
             raise InputError(f"the engine openvino cannot be used: {error}; restore the run again") from None
         return [model.with_suffix(suffix).read_bytes() for suffix in openvino_engine.SUFFIXES]

@@ -9,7 +9,6 @@ from bears_tl.photos.views import IMAGE_SIZE_PX
 from bears_tl.tensorflow import tf
 
 PIXELS = "pixels"
-VERSION = 2  # increase it when the graph changes, but not the bits of a feature
 _EPSILON = 1e-3  # of slim's inception_v3_arg_scope and of Keras' InceptionV3
 _VALID = ("Conv2d_2a_3x3", "Conv2d_4a_3x3")  # without padding, like all Conv2d_1a_..., which halve the size
 _POOLED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")  # followed by a max pool

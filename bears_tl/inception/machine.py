@@ -2,17 +2,15 @@
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from bears_tl.config import PRECISIONS
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_json
-from bears_tl.hardware import instruction_sets, may_have_gpu, processor, versions_of
+from bears_tl.hardware import cores, instruction_sets, may_have_gpu, processor, versions_of
 
 FASTER = 1.2  # choose bfloat16 if its matrix products are at least this much faster, because it is less precise
 WORTH = 1.03  # choose a larger plan if it is at least this much faster
@@ -53,7 +51,7 @@ def choose_precision(memory: Path | None) -> str:
     if gpus := tf.config.list_physical_devices("GPU"):
         generation = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return "bfloat16" if generation >= (8, 0) else "float16" if generation >= (7, 0) else "float32"
-    if (known := instruction_sets()) and "avx512f" not in known:
+    if "avx512f" not in instruction_sets():
         return "float32"  # oneDNN has no bfloat16 here; Eigen's is slow, and its sums depend on the batch
 
     return choose_faster(["float32", "bfloat16"], matrix_rate, memory, "precision")
@@ -78,7 +76,7 @@ def choose_faster(precisions: list[str], rate: Callable[[str], float], memory: P
         precision = "bfloat16" if rates["bfloat16"] >= FASTER * rates["float32"] else "float32"
         return {"precision": precision, "rates": {name: round(rates[name], 1) for name in rates}}
 
-    return _remembered(memory, subject, measured, lambda known: known["precision"] in PRECISIONS[1:])["precision"]
+    return _remembered(memory, subject, measured, lambda known: known["precision"] in precisions)["precision"]
 
 
 def choose_plan(
@@ -94,8 +92,7 @@ def choose_plan(
     """
 
     def measured():
-        cores = os.cpu_count() or 1
-        streams = [count for count in (1, 2, 4, 8, 16) if count <= max(cores, 2)]
+        streams = sorted({count for count in (1, 2, 4, 8, 16) if count <= max(cores(), 2)} | {cores()})
         plans = [Plan(batch_sizes[0], count) for count in streams]
         best = _first_of_the_fastest(plans, rate)
         best = _first_of_the_fastest([Plan(size, best.streams) for size in batch_sizes], rate)
@@ -116,8 +113,8 @@ def _first_of_the_fastest(plans: list[Plan], rate: Callable[[Plan], float]) -> P
 
 def plan_rate(run: Callable[[np.ndarray, Plan], object], plan: Plan, photos: int = _PHOTOS) -> float:
     """Time `run(pixels, plan)` on random images: photos per second, the better of two tries after a warm-up."""
-    pixels = np.random.default_rng(0).integers(0, 256, (max(photos, plan.batch_size * plan.streams), 299, 299, 3))
-    pixels = pixels.astype(np.uint8)
+    count = max(photos, plan.batch_size * plan.streams)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 299, 299, 3), dtype=np.uint8)
     run(pixels[: plan.batch_size], plan)  # oneDNN compiles its kernels for the new shape
     seconds = [_timed(lambda: run(pixels, plan)) for _ in range(2)]
     return len(pixels) / min(seconds)
@@ -144,7 +141,7 @@ def _remembered(
 ) -> dict:
     """Look up a result for this machine and these versions of the engines, or measure and store it."""
     versions = ", ".join(f"{name} {version}" for name, version in versions_of("tensorflow", "openvino").items())
-    machine = f"{processor()}, {os.cpu_count()} cores, {versions}"
+    machine = f"{processor()}, {cores()} cores, {versions}"
     known = {}
     if memory is not None and memory.is_file():
         with contextlib.suppress(InputError):

@@ -4,10 +4,10 @@ The frozen graph is converted once per checkpoint to OpenVINO's IR, compared wit
 comparison runs in a process of its own, because a broken installation may crash instead of raising an error.
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
-import os
 import queue
 import subprocess
 import sys
@@ -19,6 +19,7 @@ import numpy as np
 
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, read_json, sha256_of, write_json
+from bears_tl.hardware import cores, processor
 from bears_tl.inception import architecture
 from bears_tl.inception.machine import Plan
 from bears_tl.lock import one_at_a_time
@@ -45,7 +46,7 @@ class OpenVinoEngine:
 
     name = NAME
     batch_sizes = (1, 4, 8)
-    plan = Plan(1, os.cpu_count() or 1)
+    plan = Plan(1, cores())
 
     def __init__(self, model: str | Path | list[bytes], precision: str):
         """Name a model; it is compiled when it is first used.
@@ -93,8 +94,8 @@ class OpenVinoEngine:
                     "NUM_STREAMS": str(plan.streams),
                 }
                 compiled = core.compile_model(model, "CPU", properties)
-                # Arrays are wrapped here, by one thread: two threads that wrap their first array at the same time wait
-                # for each other for ever (seen in 2026.4: pybind11 initializes itself for NumPy without the GIL).
+                # Arrays are wrapped here, by one thread: two threads that wrap their first array at the same time
+                # deadlock (seen in 2026.4: pybind11 initializes itself for NumPy without the GIL).
                 requests: queue.SimpleQueue = queue.SimpleQueue()
                 for _ in range(plan.streams):
                     request = compiled.create_infer_request()
@@ -132,23 +133,13 @@ def is_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def precisions() -> list[str]:
-    """List the precisions that OpenVINO computes in on this processor: float32, and bfloat16 where it is native.
-
-    Raises:
-        EngineError: see `load_openvino`.
-    """
-    load_openvino()
-    return ["float32"] + ["bfloat16"] * ("BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-
-
 @functools.cache
 def _core():
     """Return OpenVINO's registry of devices; loading its CPU plugin takes a tenth of a second, once."""
     return load_openvino().Core()
 
 
-def load_model(path: str | Path, fingerprint: str, cache: Path) -> Path:
+def load_model(path: str | Path, fingerprint: str, cache: Path) -> tuple[Path, list[str]]:
     """Find the IR of a checkpoint, or make it and compare it with TensorFlow.
 
     Args:
@@ -157,72 +148,79 @@ def load_model(path: str | Path, fingerprint: str, cache: Path) -> Path:
         cache: the folder where models are kept.
 
     Returns:
-        The .xml file.
+        The .xml file, and the precisions that OpenVINO computes in natively on this processor: float32, and perhaps
+        bfloat16.
 
     Raises:
         EngineError: OpenVINO cannot be used, its features differ from TensorFlow's, or the folder cannot be written.
         InputError: the file is not a checkpoint of Inception v3.
     """
-    name = f"{fingerprint[:16]}-{architecture.VERSION}-openvino-{_version()}"
-    receipt = cache / "bodies" / f"{name}.json"
-    if _is_intact(receipt, fingerprint):
-        return receipt.with_suffix(".xml")
     load_openvino()
-    try:
-        with one_at_a_time(receipt, "the conversion of the body for OpenVINO"):
-            if not _is_intact(receipt, fingerprint):
-                _convert(path, fingerprint, cache, receipt)
-    except (InputError, OSError) as error:
-        if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
-            raise EngineError(f"its model cannot be kept: {reason_of(error)}") from None
-        raise
-    return receipt.with_suffix(".xml")
+    version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{_version()}"
+    receipt = cache / "bodies" / f"{fingerprint[:16]}-{version}.json"
+    known = _known(receipt, fingerprint)
+    if not known:
+        try:
+            with one_at_a_time(receipt, "the conversion of the body for OpenVINO"):
+                known = _known(receipt, fingerprint) or _convert(path, fingerprint, cache, receipt)
+        except (InputError, OSError) as error:
+            if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+                raise EngineError(f"its model cannot be kept: {reason_of(error)}") from None
+            raise
+    if known["failure"]:
+        raise EngineError(f"{known['failure']}; to try again, delete {receipt}")
+    return receipt.with_suffix(".xml"), known["precisions"]
 
 
-def _convert(path: str | Path, fingerprint: str, cache: Path, receipt: Path) -> None:
-    """Write .xml and .bin, compare their features with TensorFlow's, and write the receipt last."""
+def _convert(path: str | Path, fingerprint: str, cache: Path, receipt: Path) -> dict:
+    """Write .xml and .bin, compare their features with TensorFlow's, and write and return the receipt."""
     from bears_tl.inception.tensorflow_engine import TensorFlowEngine, load_graph
 
+    if receipt.is_file():
+        print(f"The OpenVINO model {receipt.with_suffix('.xml')} is damaged; making it again.")
     graph = load_graph(path, fingerprint, "float32", cache)
     pixels = _test_pictures()
     (expected,) = TensorFlowEngine(graph).call(pixels, Plan(_TEST_PICTURES, 1), (architecture.FEATURES_NAME,))
+    known = {"fingerprint": fingerprint, "processor": processor(), "failure": "", "sha256": {}, "precisions": []}
     with tempfile.TemporaryDirectory(dir=receipt.parent, prefix=".openvino.") as work:
-        frozen_file, found_file = Path(work, "body.pb"), Path(work, "features.npy")
-        frozen_file.write_bytes(graph.SerializeToString(deterministic=True))
+        Path(work, "body.pb").write_bytes(graph.SerializeToString(deterministic=True))
         np.save(Path(work, "pixels.npy"), pixels)
-        command = [sys.executable, "-m", __name__, work]
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TEST_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise EngineError(f"its test took more than {_TEST_SECONDS} s") from None
-        if ended.returncode or not found_file.is_file():
-            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-            raise EngineError(f"it failed its test with exit status {ended.returncode}: {last}")
-        found = np.load(found_file)
-        cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
-        if not cosines.min() >= LEAST_COSINE:  # NaN fails too
-            raise EngineError(f"its features differ from TensorFlow's: cosine {cosines.min():.5f}")
-        for suffix in SUFFIXES:
-            with atomic_path(receipt.with_suffix(suffix)) as temporary:
-                Path(work, f"body{suffix}").rename(temporary)
-    hashes = {suffix: sha256_of(receipt.with_suffix(suffix)) for suffix in SUFFIXES}
-    write_json(receipt, {"fingerprint": fingerprint, "sha256": hashes, "cosine": float(cosines.min())})
+        known["failure"] = _failure_of_test(work, expected)
+        if not known["failure"]:
+            known["precisions"] = read_json(Path(work, "precisions.json"))
+            for suffix in SUFFIXES:
+                with atomic_path(receipt.with_suffix(suffix)) as temporary:
+                    Path(work, f"body{suffix}").rename(temporary)
+                known["sha256"][suffix] = sha256_of(receipt.with_suffix(suffix))
+    write_json(receipt, known)
+    return known
 
 
-def _is_intact(receipt: Path, fingerprint: str) -> bool:
-    """Return whether the model's files are complete and belong to the checkpoint; say so if they are damaged."""
-    if not receipt.is_file():
-        return False
+def _failure_of_test(work: str, expected: np.ndarray) -> str:
+    """Convert and test the model in another process; return what is wrong, or an empty string."""
+    command = [sys.executable, "-m", __name__, work]
     try:
+        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"its test took more than {_TEST_SECONDS} s"
+    if ended.returncode or not Path(work, "precisions.json").is_file():
+        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+        return f"it failed its test with exit status {ended.returncode}: {last}"
+    found = np.load(Path(work, "features.npy"))
+    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
+    # NaN fails too
+    return "" if cosines.min() >= LEAST_COSINE else f"its features differ from TensorFlow's: cosine {cosines.min():.5f}"
+
+
+def _known(receipt: Path, fingerprint: str) -> dict | None:
+    """Read the receipt; None if it is missing, of another checkpoint or processor, or does not fit the files."""
+    with contextlib.suppress(OSError, InputError, KeyError, TypeError, AttributeError):
         known = read_json(receipt)
-        if known["fingerprint"] == fingerprint and all(
-            sha256_of(receipt.with_suffix(suffix)) == known["sha256"][suffix] for suffix in SUFFIXES
-        ):
-            return True
-    except (OSError, InputError, KeyError, TypeError):
-        pass
-    print(f"The OpenVINO model {receipt.with_suffix('.xml')} is damaged; making it again.")
-    return False
+        is_ours = (known["fingerprint"], known["processor"]) == (fingerprint, processor())
+        digests = known["sha256"].items()
+        if is_ours and all(sha256_of(receipt.with_suffix(suffix)) == digest for suffix, digest in digests):
+            return known if known["failure"] or len(digests) == len(SUFFIXES) else None
+    return None
 
 
 def _version() -> str:
@@ -244,7 +242,7 @@ def _test_pictures() -> np.ndarray:
 
 
 def _test(work: str) -> None:
-    """Convert body.pb in a folder to an IR and write the features of pixels.npy; runs in a process of its own."""
+    """Convert body.pb in a folder to an IR, and write features of pixels.npy and the precisions of this processor."""
     openvino = load_openvino()
     model = _core().read_model(str(Path(work, "body.pb")))
     openvino.save_model(model, str(Path(work, "body.xml")), compress_to_fp16=False)
@@ -252,6 +250,8 @@ def _test(work: str) -> None:
     engine = OpenVinoEngine(Path(work, "body.xml"), "float32")
     (features,) = engine.call(pixels, Plan(len(pixels), 1), (architecture.FEATURES_NAME,))
     np.save(Path(work, "features.npy"), features)
+    capable = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    write_json(Path(work, "precisions.json"), ["float32"] + ["bfloat16"] * ("BF16" in capable))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes
 from bears_tl.inception import checkpoint, frozen
-from bears_tl.inception.architecture import VERSION
+from bears_tl.inception.architecture import GRAPH_VERSION, VERSION
 from bears_tl.inception.machine import Plan
 from bears_tl.tensorflow import tf
 
@@ -62,7 +62,7 @@ def load_graph(path: str | Path, fingerprint: str, precision: str, cache: Path |
     Raises:
         InputError: the file is not a checkpoint of Inception v3.
     """
-    stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{VERSION}.{frozen.VERSION}.pb"
+    stored = cache and cache / "bodies" / f"{fingerprint[:16]}-{precision}-{VERSION}.{GRAPH_VERSION}.pb"
     graph = stored and _load(stored)
     if graph is None:
         graph = frozen.freeze(checkpoint.read(path), precision)

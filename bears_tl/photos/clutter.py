@@ -16,7 +16,6 @@ _OWN_TABLES = frozenset({
     "sources.csv", "attribution.md", "photos.csv", "quarantine.csv", "refused.csv", "splits.csv", "predictions.csv",
     "edits.csv", "lock.json",
 })  # fmt: skip
-_OWN_MARKS = ("receipt.json", "intake.sqlite")  # in the folder of a run, and in that of the caches
 
 
 def is_clutter(name: str) -> bool:
@@ -50,4 +49,9 @@ def is_own_folder(folder: str | Path) -> bool:
 
 
 def _is_marked(folder: Path) -> bool:
-    return any(os.path.isfile(folder / mark) for mark in _OWN_MARKS)  # Path.is_file raises where this is not allowed
+    """Return whether a folder holds the receipt of a run, or the table of the intake, which is in a cache."""
+    if os.path.isfile(folder / "intake.sqlite"):  # Path.is_file raises where this is not allowed
+        return True
+    with contextlib.suppress(OSError):
+        return b'"stages"' in (folder / "receipt.json").read_bytes()  # others may have a file of this name
+    return False

@@ -17,7 +17,7 @@ from bears_tl.photos.edits import apply_edits
 from bears_tl.photos.facts import FactCache, read_facts
 from bears_tl.photos.flatness import FLAT_BITS
 from bears_tl.photos.groups import HASH_BYTES, HASHES, find_groups
-from bears_tl.photos.layout import class_names_in, similar_names, split_folders
+from bears_tl.photos.layout import are_named_like_splits, class_names_in, similar_names, split_folders
 from bears_tl.photos.splits import SPLITS
 from bears_tl.threads import map_ahead
 
@@ -82,12 +82,18 @@ class Intake:
             names = ", ".join(f"{name} ({count})" for name, count in self.passed_over.items())
             notes.append(f"passed over, because they hold no photos of yours: {names}")
         if self.in_icloud:
+            where = ", ".join(map(repr, self.in_icloud))
             notes.append(
-                f"{_photos(sum(self.in_icloud.values()))} in iCloud, not here ({', '.join(self.in_icloud)}): "
+                f"{_photos(sum(self.in_icloud.values()))} in iCloud, not here ({where}): "
                 "download them in Finder to use them"
             )
+        if are_named_like_splits(list(self.per_class())):
+            notes.append(
+                f"the classes are named {' and '.join(map(repr, self.per_class()))}; if these are splits, put the same "
+                "class folders below each of them"
+            )
         for names in similar_names(list(self.per_class())):
-            notes.append(f"the classes {' and '.join(map(repr, names))} differ only in case, accents' form or spaces")
+            notes.append(f"the classes {' and '.join(map(repr, names))} differ only in case, Unicode form or spaces")
         if self.flat:
             notes.append(
                 f'photos of nearly one colour, perhaps placeholders such as "image not found": {len(self.flat)} '

@@ -11,7 +11,7 @@ from bears_tl.photos.clutter import is_clutter, is_own_folder
 # Names of split folders, without case. Keras, PyTorch's ImageFolder, Ultralytics, Roboflow and Kaggle use these.
 _SPLIT_OF = {
     "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "val": "val", "valid": "val", "validation": "val", "validate": "val", "dev": "val",
     "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
 
@@ -45,24 +45,32 @@ def split_folders(folder: str | Path) -> dict[str, str]:
     """Recognize a folder that is already split: train, val and test above the same class folders.
 
     A folder counts as split if it has a train folder with two or more class folders, and at least one folder of another
-    split that shares a class with it, or that has no class folders at all (unlabelled test photos).
+    split that shares a class with it, or that holds unlabelled photos: it has no class folders, or a single one, as
+    Keras needs for its test photos. Class names are compared without case.
 
     Args:
         folder: a photo folder, see `class_root`.
 
     Returns:
-        Name of a folder -> train, val or test; empty if the folder is not split.
+        Name of a folder -> train, val or test, of the folders with labelled photos; empty if the folder is not split.
     """
     names = [path.name for path in class_folders(folder)]
     found = {name: _SPLIT_OF[name.casefold()] for name in names if name.casefold() in _SPLIT_OF}
     if any(name.casefold().startswith("test") for name in found):  # beside a test, `eval` means validation
         found |= {name: "val" for name in found if name.casefold().startswith("eval")}
-    classes = {name: {path.name for path in _class_folders_if_readable(Path(folder, name))} for name in found}
+    classes = {name: {p.name.casefold() for p in _class_folders_if_readable(Path(folder, name))} for name in found}
     trained = {class_name for name, split in found.items() if split == "train" for class_name in classes[name]}
-    others = [classes[name] for name, split in found.items() if split != "train"]
-    if len(trained) < 2 or not others or any(of_split and not of_split & trained for of_split in others):
+    others = [name for name, split in found.items() if split != "train"]
+    labelled = [name for name in others if classes[name] & trained]
+    unlabelled = [name for name in others if len(classes[name]) < 2 and name not in labelled]
+    if len(trained) < 2 or not (labelled or unlabelled):
         return {}
-    return found
+    return {name: split for name, split in found.items() if split == "train" or name in labelled}
+
+
+def are_named_like_splits(class_names: list[str]) -> bool:
+    """Return whether all classes have names of splits, such as train and test: perhaps their folders are misread."""
+    return all(name.casefold() in _SPLIT_OF for name in class_names)
 
 
 def class_names_in(folder: str | Path) -> list[str]:

@@ -48,11 +48,11 @@ def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, 
 def keep_given_split(
     photos: list[dict], test_fraction: float, val_fraction: float, seed: int = 0, grouped: bool = False
 ) -> list[dict]:
-    """Use the split that the photo folder already has; take a missing test or val from train, as `split_photos` does.
+    """Use the split that the photo folder already has; take a test or val that a class lacks from its train.
 
     Args:
         photos: rows with path, class_name, sha256, group and given_split.
-        test_fraction: share of each class that goes from train to test, if the folder has no test photos.
+        test_fraction: share of a class that goes from train to test, if the folder has no test photos of it.
         val_fraction: the same for validation.
         seed: each seed takes other photos.
         grouped: move near-duplicates into one split: all of a group to test if one of them is there, else to val.
@@ -69,21 +69,25 @@ def keep_given_split(
             strictest = max((photo["given_split"] for photo in group.photos), key=SPLITS.index)
             source_of |= {p["sha256"]: "moved" for p in group.photos if p["given_split"] != strictest}
             split_of |= {photo["sha256"]: strictest for photo in group.photos}
-    fractions = {"test": test_fraction, "val": val_fraction}
-    missing = {split: fraction for split, fraction in fractions.items() if split not in split_of.values()}
-    rest = [photo for photo in photos if split_of[photo["sha256"]] == "train"]
-    trained = {photo["class_name"] for photo in rest}
+    splits_with = collections.defaultdict(set)  # class name -> the splits that have photos of it
     for photo in photos:
-        if photo["class_name"] not in trained:
+        splits_with[photo["class_name"]].add(split_of[photo["sha256"]])
+    for photo in photos:
+        if "train" not in splits_with[photo["class_name"]]:
+            trained = sorted(name for name, splits in splits_with.items() if "train" in splits)
             raise InputError(
                 f"class {photo['class_name']!r} has no photos in train, only in {split_of[photo['sha256']]} (such as "
-                f"{photo['path']!r}): add some, rename the folder to one of {', '.join(sorted(trained))}, or set "
+                f"{photo['path']!r}): add some, rename the folder to one of {', '.join(trained)}, or set "
                 "split=content to divide all photos anew"
             )
-    if missing:
-        taken = _divided_by_content(rest, missing, seed)
-        source_of |= {sha256: "content" for sha256, split in taken.items() if split != "train"}
-        split_of |= taken
+    fractions = {"test": test_fraction, "val": val_fraction}
+    for missing in sorted({tuple(name for name in fractions if name not in have) for have in splits_with.values()}):
+        lacking = {name for name, have in splits_with.items() if set(missing) == fractions.keys() - have}
+        if missing:
+            rest = [p for p in photos if p["class_name"] in lacking and split_of[p["sha256"]] == "train"]
+            taken = _divided_by_content(rest, {name: fractions[name] for name in missing}, seed)
+            source_of |= {sha256: "content" for sha256, split in taken.items() if split != "train"}
+            split_of |= taken
     return [_row(photo, split_of[photo["sha256"]], source_of.get(photo["sha256"], "given")) for photo in photos]
 
 

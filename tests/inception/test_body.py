@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from bears_tl.files import sha256_of
-from bears_tl.inception import architecture, openvino_engine
+from bears_tl.inception import architecture
 from bears_tl.inception.backbone import Backbone
 from bears_tl.inception.body import Body, pack
 from bears_tl.inception.machine import Plan
+from bears_tl.inception.openvino_engine import load_model
 from bears_tl.inception.slim import slim_features
 from bears_tl.photos.views import CENTER, read_views, scale
 
@@ -46,7 +47,7 @@ def test_features_are_slims_with_real_weights_and_photos(real_checkpoint, real_p
     judge = slim_features(real_checkpoint, scale(pixels))
     body = Body.open(real_checkpoint, precision="float32", cache=tmp_path, engine=engine)
     assert np.abs(body.infer(pixels) - judge).max() < 2e-5
-    if engine == "tensorflow" or "bfloat16" in openvino_engine.precisions():
+    if engine == "tensorflow" or "bfloat16" in load_model(real_checkpoint, sha256_of(real_checkpoint), tmp_path)[1]:
         half = Body.open(real_checkpoint, precision="bfloat16", cache=tmp_path, engine=engine)
         assert cosines(half.infer(pixels), judge).min() > 0.999
 

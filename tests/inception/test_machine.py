@@ -23,7 +23,7 @@ def test_the_precision_is_the_faster_one_and_is_asked_for_once(tmp_path, monkeyp
     assert machine.choose_precision(memory) == chosen
 
 
-@pytest.mark.parametrize(("known", "chosen"), [({"avx2"}, "float32"), (set(), "bfloat16")])
+@pytest.mark.parametrize(("known", "chosen"), [({"avx2"}, "float32"), (set(), "float32"), ({"avx512f"}, "bfloat16")])
 def test_bfloat16_is_not_chosen_where_onednn_lacks_it(tmp_path, monkeypatch, known, chosen):
     monkeypatch.setattr(machine, "instruction_sets", lambda: known)
     monkeypatch.setattr(machine, "matrix_rate", {"float32": 100, "bfloat16": 201}.get)
@@ -53,13 +53,13 @@ def test_a_memory_that_makes_no_sense_is_written_anew(tmp_path, monkeypatch, con
 
 
 def test_the_plan_is_the_fastest(monkeypatch):
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(machine, "cores", lambda: 16)
     rates = {Plan(8, 4): 30, Plan(16, 4): 33}
     assert machine.choose_plan(lambda plan: rates.get(plan, 10), (8, 16), None) == Plan(16, 4)
 
 
 def test_a_larger_plan_must_be_worth_its_memory(monkeypatch):
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     rates = {Plan(8, 1): 100, Plan(8, 2): 106, Plan(16, 2): 108}
     assert machine.choose_plan(rates.get, (8, 16), None) == Plan(8, 2)
 

@@ -42,13 +42,15 @@ def test_runs_and_caches_are_no_classes(mark, folder):
     classes, taken, photos = class_folders(folder), take_in(folder), find_photos([folder])
     for own in (folder / "run", folder / "runs" / "one", folder / "runs" / "two", folder / "Panda" / "run"):
         own.mkdir(parents=True)
-        (own / mark).write_text("{}")
+        (own / mark).write_text('{"stages": {}}')
         shutil.copy(folder / "Panda" / "0.png", own / "verdict.png")
     (folder / "runs" / "README.md").write_text("runs")
     again = take_in(folder)
     assert (class_folders(folder), find_photos([folder])) == (classes, photos)
     assert (again.photos, again.quarantined) == (taken.photos, taken.quarantined)
     assert again.passed_over == {"run/ (of bears_tl)": 2, "runs/ (of bears_tl)": 1}
+    (folder / "Panda" / "receipt.json").write_text("not of a run")
+    assert folder / "Panda" in class_folders(folder)
     (folder / "runs" / "magpie").mkdir()  # not a run: so `runs` is a class, and its photos are missed
     assert folder / "runs" in class_folders(folder)
 
@@ -58,7 +60,7 @@ def test_photos_that_are_in_icloud_are_counted_aloud(folder, refused):
         (folder / "Panda" / f".{number}.jpg.icloud").write_bytes(b"bplist00")
     taken = take_in(folder)
     assert taken.in_icloud == {"Panda": 40} and taken.quarantined == []
-    assert "40 photos are in iCloud, not here (Panda): download them in Finder to use them" in taken.notes()
+    assert "40 photos are in iCloud, not here ('Panda'): download them in Finder to use them" in taken.notes()
     (folder / "Panda" / "0.png").unlink()
     with refused("'Panda'", "4 good photos", "40 in iCloud"):
         take_in(folder)

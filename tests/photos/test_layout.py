@@ -40,11 +40,14 @@ def test_a_split_of_common_tools_is_recognized(names, splits, split_folder):
 
 def test_a_split_without_labels_for_its_test_photos_is_recognized(split_folder):
     folder = split_folder(train=["cat", "dog"], val=["cat", "dog"])
-    (folder / "test").mkdir()
-    shutil.copy(folder / "train" / "cat" / "0.png", folder / "test" / "1.png")
-    assert split_folders(folder) == {"test": "test", "train": "train", "val": "val"}
-    (row,) = take_in(folder).quarantined
-    assert (row["path"], row["class_name"], row["reason"]) == ("test/1.png", "", "wrong_place")
+    for name in ("", "images/"):  # Keras needs a folder around them
+        (folder / "test" / name).mkdir(exist_ok=True)
+        shutil.copy(folder / "train" / "cat" / "0.png", folder / "test" / name / "1.png")
+    assert split_folders(folder) == {"train": "train", "val": "val"} and class_names_in(folder) == ["cat", "dog"]
+    rows = take_in(folder).quarantined
+    assert [(row["path"], row["class_name"], row["reason"]) for row in rows] == [
+        ("test/1.png", "", "wrong_place"), ("test/images/1.png", "", "wrong_place"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,14 @@ def test_of_copies_in_several_splits_the_one_that_is_not_in_train_is_kept(split_
 def test_names_that_a_reader_cannot_tell_apart_are_found():
     names = ["B\u00e4r", "Ba\u0308r", "cat", "Cat", "cat ", "dog", "dogs"]
     assert similar_names(names) == [["Ba\u0308r", "B\u00e4r"], ["Cat", "cat", "cat "]]
+
+
+def test_a_split_is_recognized_though_the_case_of_its_classes_differs(split_folder, refused):
+    folder = split_folder(train=["Cat", "Dog"], val=["cat", "dog"])
+    assert split_folders(folder) == {"train": "train", "val": "val"}
+    assert any("'Cat' and 'cat' differ only in case" in note for note in take_in(folder).notes())
+
+
+def test_classes_that_may_be_splits_are_reported(write_photos):
+    (note,) = take_in(write_photos(train=5, test=5)).notes()
+    assert "the classes are named 'test' and 'train'; if these are splits" in note

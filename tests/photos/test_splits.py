@@ -349,3 +349,11 @@ def test_a_class_of_the_test_that_was_never_trained_is_refused(refused):
     given = [row for row in given_rows(train=6, test=3) if row["path"][:8] != "train/Po"]
     with refused("'Polar'", "only in test", "test/Polar/0.jpg", "split=content"):
         keep_given_split(given, **SHARES)
+
+
+def test_a_class_without_given_val_photos_takes_its_own_from_train():
+    given = [row for row in given_rows(train=10, val=3, test=3) if row["path"][:6] != "val/Po"]
+    assert count_splits(keep_given_split(given, **SHARES)) == {
+        "Panda": {"train": 10, "val": 3, "test": 3},
+        "Polar": {"train": 9, "val": 1, "test": 3},
+    }
