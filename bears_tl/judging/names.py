@@ -1,5 +1,6 @@
 """Show names that a user gave, of classes and files, in figures and messages."""
 
+_JOINERS = "\u200c\u200d"  # parts of Persian words and of emoji
 LONGEST = 30  # characters of a name in a figure
 
 
@@ -13,7 +14,7 @@ def shown(name: str, longest: int = LONGEST) -> str:
         name: any text.
         longest: the most characters to keep.
     """
-    text = "".join(letter if letter.isprintable() else _escaped(letter) for letter in name)
+    text = "".join(letter if letter.isprintable() or letter in _JOINERS else _escaped(letter) for letter in name)
     if len(text) <= longest:
         return text
     end = (longest - 1) // 3

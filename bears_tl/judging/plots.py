@@ -115,7 +115,7 @@ def count_bars(counts: dict[str, dict[str, int]], title: str = "Photos per class
         half = MANY_CLASSES // 2
         title += f": the {half} smallest and the {half} largest of {len(counts)} classes"
         counts = {name: counts[name] for name in (*by_size[:half], *by_size[-half:])}
-    counts = {name_of(name): of_class for name, of_class in counts.items()}
+    names = [name_of(name) for name in counts]
     few = len(counts) <= 8
     width = 1.5 + (1.7 if few else 0.6) * len(counts)
     figure, ((axis,),) = new_figure(figsize=(width, 3.4 if few else 4.4))
@@ -124,10 +124,13 @@ def count_bars(counts: dict[str, dict[str, int]], title: str = "Photos per class
         heights = [counts[name][split] for name in counts]
         bars = axis.bar(places + (i - 1) * 0.27, heights, 0.25, label=split, color=SPLIT_COLOURS[split])
         axis.bar_label(bars, fontsize=8 if few else 6)
-    axis.set_xticks(places, list(counts), **({} if few else {"rotation": 60, "ha": "right", "fontsize": 8}))
+    axis.set_xticks(places, names, **({} if few else {"rotation": 60, "ha": "right", "fontsize": 8}))
     axis.set_ylabel("photos")
     axis.legend(frameon=False, fontsize=8, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
-    shown = [f"{name}: " + ", ".join(f"{n} {split}" for split, n in count.items()) for name, count in counts.items()]
+    shown = [
+        f"{name}: " + ", ".join(f"{n} {split}" for split, n in count.items())
+        for name, count in zip(names, counts.values(), strict=True)
+    ]
     return finish(figure, title, "Bar chart. " + "; ".join(shown))
 
 
@@ -341,7 +344,9 @@ def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
     class_names = [name_of(name) for name in class_names]
     size = 9 if many else 2.2 + 0.75 * len(class_names)
     figure, ((axis,),) = new_figure(figsize=(size, size * 0.9 + 0.3))
-    axis.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1)
+    first = 0.5 if many else -0.5  # numbers of classes start at 1
+    extent = (first, len(matrix) + first, len(matrix) + first, first)
+    axis.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1, extent=extent)
     if not many:
         for (i, j), count in np.ndenumerate(matrix):
             axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
