@@ -6,7 +6,6 @@ comparison runs in a process of its own, because a broken installation may crash
 
 import contextlib
 import functools
-import importlib.metadata
 import importlib.util
 import queue
 import subprocess
@@ -155,8 +154,8 @@ def load_model(path: str | Path, fingerprint: str, cache: Path) -> tuple[Path, l
         EngineError: OpenVINO cannot be used, its features differ from TensorFlow's, or the folder cannot be written.
         InputError: the file is not a checkpoint of Inception v3.
     """
-    load_openvino()
-    version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{_version()}"
+    release = load_openvino().__version__.partition("-")[0]
+    version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{release}"
     receipt = cache / "bodies" / f"{fingerprint[:16]}-{version}.json"
     known = _known(receipt, fingerprint)
     if not known:
@@ -206,10 +205,11 @@ def _failure_of_test(work: str, expected: np.ndarray) -> str:
     if ended.returncode or not Path(work, "precisions.json").is_file():
         last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
         return f"it failed its test with exit status {ended.returncode}: {last}"
-    found = np.load(Path(work, "features.npy"))
-    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
+    from bears_tl.inception.slim import smallest_cosine
+
+    cosine = smallest_cosine(np.load(Path(work, "features.npy")), expected)
     # NaN fails too
-    return "" if cosines.min() >= LEAST_COSINE else f"its features differ from TensorFlow's: cosine {cosines.min():.5f}"
+    return "" if cosine >= LEAST_COSINE else f"its features differ from TensorFlow's: cosine {cosine:.5f}"
 
 
 def _known(receipt: Path, fingerprint: str) -> dict | None:
@@ -221,13 +221,6 @@ def _known(receipt: Path, fingerprint: str) -> dict | None:
         if is_ours and all(sha256_of(receipt.with_suffix(suffix)) == digest for suffix, digest in digests):
             return known if known["failure"] or len(digests) == len(SUFFIXES) else None
     return None
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("openvino")
-    except importlib.metadata.PackageNotFoundError:
-        raise EngineError("it is not installed") from None
 
 
 def _type_of(openvino, precision: str):

@@ -29,6 +29,8 @@ _FALLBACK_FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic",
     "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Emoji", "Segoe UI Emoji",
 )  # fmt: skip
+_INSTALLED_FONTS = set(font_manager.fontManager.get_font_names())
+plt.rcParams["font.family"] = ["DejaVu Sans", *(font for font in _FALLBACK_FONTS if font in _INSTALLED_FONTS)]
 _WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
 
 
@@ -386,7 +388,7 @@ def predictions(
     rows = -(-len(photos) // columns)
     titles = [_lines_of(text) for text in titles]
     lines = max(text.count("\n") for text in titles)
-    bars = min(len(class_names), max(_MOST_BARS, 0)) if len(class_names) > 2 * _MOST_BARS else len(class_names)
+    bars = _MOST_BARS if len(class_names) > 2 * _MOST_BARS else len(class_names)
     bar_height = 0.28 * bars
     figure, axes = new_figure(
         2 * rows,
@@ -414,8 +416,6 @@ def predictions(
 
 def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigure, np.ndarray]:
     """Start a figure that has an alt text, with axes [rows, columns]; `finish` completes it."""
-    fallback = [font for font in _FALLBACK_FONTS if font in font_manager.fontManager.get_font_names()]
-    plt.rcParams["font.family"] = ["DejaVu Sans", *fallback]
     figure, axes = plt.subplots(
         rows, columns, FigureClass=NotebookFigure, squeeze=False, layout="constrained", **options
     )

@@ -67,6 +67,13 @@ def test_a_damaged_model_is_named_and_made_again(cache, made, workspace, pixels,
     assert body.engine == "openvino" and np.array_equal(body.infer(pixels), made[1])
 
 
+def copy_graph(cache, to):
+    """Give a cache TensorFlow's graph but no model of OpenVINO, to save the time of freezing it again."""
+    (to / "bodies").mkdir(parents=True)
+    for graph in (cache / "bodies").glob("*.pb"):
+        shutil.copy(graph, to / "bodies")
+
+
 def replace_package(monkeypatch, folder, source):
     (folder / "fake" / "openvino").mkdir(parents=True)
     (folder / "fake" / "openvino" / "__init__.py").write_text(source)
@@ -118,9 +125,7 @@ def test_tensorflow_takes_over_and_the_reason_is_named(
     fault, reason, workspace, made, tmp_path, pixels, monkeypatch, capsys, refused
 ):
     fault(monkeypatch, tmp_path)
-    (tmp_path / "cache" / "bodies").mkdir(parents=True)
-    for graph in (made[0] / "bodies").glob("*.pb"):
-        shutil.copy(graph, tmp_path / "cache" / "bodies")
+    copy_graph(made[0], tmp_path / "cache")
     body = opened(workspace.checkpoint, tmp_path / "cache")
     printed = capsys.readouterr().out
     assert body.engine == "tensorflow" and body.infer(pixels).shape == (2, 2048)
@@ -130,9 +135,7 @@ def test_tensorflow_takes_over_and_the_reason_is_named(
 
 
 def test_a_failure_is_remembered(workspace, made, tmp_path, monkeypatch):
-    (tmp_path / "bodies").mkdir()
-    for graph in (made[0] / "bodies").glob("*.pb"):
-        shutil.copy(graph, tmp_path / "bodies")
+    copy_graph(made[0], tmp_path)
     crash(monkeypatch, tmp_path)
     with pytest.raises(openvino_engine.EngineError, match="Illegal instruction"):
         openvino_engine.load_model(workspace.checkpoint, "f" * 64, tmp_path)
