@@ -11,7 +11,7 @@ import numpy as np
 from bears_tl.config import check_checkpoint, check_edits
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_csv, write_json
-from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
+from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.origin import Origin
 from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
@@ -272,7 +272,9 @@ def audit(run: Run) -> list[dict]:
 
 
 def evaluate(run: Run) -> dict:
-    """Evaluate predictions.csv; write metrics.json and figures/. Run the audit first if cues.csv is missing.
+    """Evaluate predictions.csv; write metrics.json, confusions.csv and figures/. Run the audit if cues.csv is missing.
+
+    A figure that cannot be drawn costs a warning, not the numbers.
 
     Returns:
         The content of metrics.json.
@@ -280,36 +282,41 @@ def evaluate(run: Run) -> dict:
     from bears_tl.judging import metrics, plots
     from bears_tl.judging.verdict import draw_verdict
 
-    predictions = run.table("predictions.csv")
-    class_names = class_names_of(predictions)
+    found = artifacts.predictions(run)
+    tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)
     with run.stage("evaluate"):
         judged = {
-            name: metrics.judge(labels_of(rows, class_names), probabilities_of(rows, class_names), class_names)
-            for name in ("val", "test")
-            for rows in [[row for row in predictions if row["split"] == name]]
+            name: metrics.judge(part.labels(), part.probabilities, class_names)
+            for name, part in (("val", found.of_split("val")), ("test", tests))
         }
         restored_from, taken = run.facts("restore"), run.facts("intake")
         result = judged | {
             "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
             "class_names": class_names,
-            "notice": run.notice(),
+            "notice": notice,
             "photos": taken,
             "seconds": run.seconds(),
             "warnings": run.facts("audit")["warnings"],
         }
-        figures = run.path("figures")
-        plots.save(plots.learning_curves(run.table("history.csv"), run.notice()), figures / "learning_curves.png")
-        plots.save(plots.confusion(judged["test"], class_names, run.notice()), figures / "confusion.png")
-        plots.save(plots.cue_accuracies(run.table("cues.csv"), run.notice()), figures / "cues.png")
-        plots.save(plots.count_bars(splits_.count_splits(run.table("splits.csv"))), figures / "splits.png")
-        tests = [row for row in predictions if row["split"] == "test"]
-        summary = draw_verdict(judged["test"], tests, class_names, run.table("cues.csv"), run.notice())
-        plots.save(summary, figures / "verdict.png")
-        plots.save(artifacts.prediction_figure(run, worst(tests, class_names, 6)), figures / "worst.png")
-        plots.save(artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)), figures / "six_random.png")
         write_json(run.path("metrics.json"), result)
+        confusions = metrics.confusions(judged["test"], class_names)
+        write_csv(run.path("confusions.csv"), metrics.CONFUSION_COLUMNS, confusions)
+        test, cues = judged["test"], run.table("cues.csv")
+        figures = {
+            "verdict": lambda: draw_verdict(test, tests, cues, notice),
+            "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
+            "confusion": lambda: plots.confusion(test, class_names, notice),
+            "cues": lambda: plots.cue_accuracies(cues, notice),
+            "splits": lambda: plots.count_bars(splits_.count_splits(run.table("splits.csv"))),
+            "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
+            "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
+        }
+        failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
+        if any(failed):
+            result["warnings"] = [*result["warnings"], *filter(None, failed)]
+            write_json(run.path("metrics.json"), result)
     return result
 
 
