@@ -37,6 +37,7 @@ run = "runs/sample"  # the folder that 05_train wrote to
 from IPython.display import Markdown
 
 from bears_tl.judging import metrics, plots
+from bears_tl.judging.names import shorten
 from bears_tl.judging.predictions import count_errors
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
@@ -84,11 +85,12 @@ Markdown(metrics.confusion_table(confusions[:10]) if confusions else "No test ph
 # *Recall*: of the photos of this class, how many were predicted as it?
 
 # %%
-for class_name, values in test["per_class"].items():
+for class_name in class_names[:30]:  # metrics.json has all
+    values = test["per_class"][class_name]
     for quantity in ("precision", "recall"):
         share, (low, high) = values[quantity], values[f"{quantity}_interval"]
         text = "no photo predicted" if share is None else f"{share:.1%} ({low:.1%} to {high:.1%})"
-        print(f"{class_name:>12} {quantity:>9}: {text}")
+        print(f"{shorten(class_name, 24):>12} {quantity:>9}: {text}")
 
 # %% [markdown]
 # ## The most difficult test photos
