@@ -47,6 +47,7 @@ seed = 0  # seed of every random choice
 from IPython.display import Markdown
 
 from bears_tl.judging import plots
+from bears_tl.judging.names import visible
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
@@ -92,13 +93,15 @@ print(f"{len(groups)} groups have more than one photo.")
 
 # %% [markdown]
 # ## Look at photos of each class
+#
+# Of many classes, ten random ones are shown.
 
 # %%
 shown = []
-for class_name in taken.per_class():
+for class_name in sorted(artifacts.draw(current_run, list(taken.per_class()), 10)):
     members = [photo for photo in taken.photos if photo["class_name"] == class_name]
     shown += artifacts.draw(current_run, members, 5)
-titles = [photo["class_name"] for photo in shown]
+titles = [visible(photo["class_name"]) for photo in shown]
 figure = plots.photo_grid(artifacts.pixels(current_run, shown), titles, columns=5, title="Random photos of each class")
 
 # %% [markdown]

@@ -68,7 +68,8 @@ figure = plots.count_bars(counts)
 
 # %% [markdown]
 # **What to see.** Every class has the same shares. The article drew 20 % for the test from all photos at once, so a
-# class could be rare in the test by chance. It also had no validation photos to decide when to stop.
+# class could be rare in the test by chance. It also had no validation photos to decide when to stop. More than 30
+# classes are drawn as areas, the largest class first.
 #
 # Shares are exact to the nearest photo, or to the nearest group of near-duplicates. A folder that already has train,
 # val and test folders keeps its own split, with its own shares.

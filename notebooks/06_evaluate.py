@@ -37,7 +37,8 @@ run = "runs/sample"  # the folder that 05_train wrote to
 from IPython.display import Markdown
 
 from bears_tl.judging import metrics, plots
-from bears_tl.judging.predictions import count_errors, worst
+from bears_tl.judging.names import shorten
+from bears_tl.judging.predictions import count_errors
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
@@ -47,6 +48,8 @@ result = stages.evaluate(current_run)
 print("test:", metrics.sentence(result["test"]))
 print("val: ", metrics.sentence(result["val"]))
 print(result["notice"])
+for warning in result["warnings"]:
+    print("warning:", warning)
 
 # %%
 test = result["test"]
@@ -69,32 +72,32 @@ figure = plots.confusion(test, class_names, result["notice"])
 
 # %% [markdown]
 # **What to see.** Each row is a true class and each column a predicted class. The diagonal counts the right
-# predictions; every other cell counts mistakes. The most frequent mistakes:
+# predictions; every other cell counts mistakes.
+#
+# The most frequent mistakes, also in `confusions.csv`:
 
 # %%
-table = ["| true class | predicted | photos | share of the class |", "| --- | --- | --- | --- |"]
-for row in current_run.table("confusions.csv")[:10]:
-    table.append(f"| {row['class_name']} | {row['predicted']} | {row['count']} | {float(row['share']):.0%} |")
-Markdown("\n".join(table))
+confusions = metrics.confusions(test, class_names)
+Markdown(metrics.confusion_table(confusions[:10]) if confusions else "No test photo is predicted as a wrong class.")
 
 # %% [markdown]
 # The next cell prints two shares per class. *Precision*: of the photos predicted as this class, how many belong to it?
 # *Recall*: of the photos of this class, how many were predicted as it?
 
 # %%
-for class_name, values in list(test["per_class"].items())[:30]:
+for class_name in class_names[:30]:  # metrics.json has all
+    values = test["per_class"][class_name]
     for quantity in ("precision", "recall"):
         share, (low, high) = values[quantity], values[f"{quantity}_interval"]
         text = "no photo predicted" if share is None else f"{share:.1%} ({low:.1%} to {high:.1%})"
-        print(f"{class_name:>12} {quantity:>9}: {text}")
+        print(f"{shorten(class_name, 24):>12} {quantity:>9}: {text}")
 
 # %% [markdown]
 # ## The most difficult test photos
 
 # %%
-predictions = current_run.table("predictions.csv")
-tests = [row for row in predictions if row["split"] == "test"]
-hardest = worst(tests, class_names, 6)
+predictions = artifacts.predictions(current_run)
+hardest = predictions.of_split("test").worst(6)
 title = f"The {len(hardest)} test photos with the lowest probability for their true class"
 figure = artifacts.prediction_figure(current_run, hardest, title)
 
@@ -120,7 +123,7 @@ figure = plots.cue_accuracies(current_run.table("cues.csv"), result["notice"])
 # differ in colour.
 
 # %%
-print("\n".join(result["warnings"]) or "No cue comes within five points of the body's accuracy.")
+print("\n".join(current_run.facts("audit")["warnings"]) or "No cue comes within five points of the body's accuracy.")
 
 # %% [markdown]
 # ## Check the counts
@@ -129,7 +132,7 @@ print("\n".join(result["warnings"]) or "No cue comes within five points of the b
 
 # %%
 for split in ("test", "val"):
-    rows = [row for row in predictions if row["split"] == split]
+    rows = predictions.of_split(split).rows
     assert len(rows) == result[split]["count"]
     assert count_errors(rows) == result[split]["errors"]
 

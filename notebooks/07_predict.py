@@ -33,7 +33,8 @@ seed = 0  # seed of every random choice
 from itertools import islice
 
 from bears_tl.judging import plots
-from bears_tl.judging.predictions import ROUNDING, largest_difference, probabilities_of
+from bears_tl.judging.names import visible
+from bears_tl.judging.predictions import ROUNDING, probabilities_of
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
 from bears_tl.serving.predictor import Predictor, find_photos
@@ -45,13 +46,13 @@ from bears_tl.serving.predictor import Predictor, find_photos
 
 # %%
 current_run = Run.open_or_start(run, seed=seed)
-tests = [row for row in current_run.table("predictions.csv") if row["split"] == "test"]
-six = artifacts.draw(current_run, tests, 6)
+tests = artifacts.predictions(current_run).of_split("test")
+six = artifacts.draw_predictions(current_run, tests, 6)
 figure = artifacts.prediction_figure(current_run, six, "Random test photos with their predictions")
 
 # %% [markdown]
 # **What to see.** Above each photo are its true and its predicted class. Below it is one bar per class with its
-# probability; the predicted class is orange.
+# probability; the predicted class is orange. Of many classes, the five most probable ones and the true one have a bar.
 #
 # ## The same photos again
 #
@@ -60,8 +61,9 @@ figure = artifacts.prediction_figure(current_run, six, "Random test photos with 
 
 # %%
 predictor = Predictor.load(current_run)
-paths = [artifacts.photo_folder(current_run) / row["path"] for row in six]
-difference = largest_difference(list(predictor.predict(paths)), six)
+paths = [artifacts.photo_folder(current_run) / row["path"] for row in six.rows]
+again = probabilities_of(list(predictor.predict(paths)), six.class_names)
+difference = abs(again - six.probabilities).max()
 print(f"Largest difference from the probabilities in the test: {difference:.1e}")
 assert difference < ROUNDING
 
@@ -81,7 +83,7 @@ for row in answers:
 rows = [row for row in answers if "error" not in row]
 assert rows, "none of these files is a readable photo"
 pixels = [predictor.read(row["path"]) for row in rows]
-titles = [f"{os.path.basename(row['path'])}\n{row['predicted']}" for row in rows]
+titles = [f"{visible(os.path.basename(row['path']))}\n{visible(row['predicted'])}" for row in rows]
 shares = probabilities_of(rows, predictor.class_names)
 figure = plots.predictions(pixels, titles, shares, predictor.class_names, current_run.notice(), "Your photos")
 

@@ -19,7 +19,7 @@ def test_the_walk_reaches_99_percent_on_real_photos(workspace, real, tmp_path):
         metrics = json.loads((tmp_path / str(seed) / "metrics.json").read_text())
         assert metrics["photos"] == {
             "count": 551, "quarantined": 0, "per_class": {"Grizzly": 224, "Panda": 224, "Polar": 103},
-            "per_reason": {}, "near_duplicate_groups": 0,
+            "per_reason": {}, "near_duplicate_groups": 0, "corrections": 0, "notes": [],
         }  # fmt: skip
         assert metrics["checkpoint"]["kind"] == "local" and not metrics["notice"]
         accuracies.append(metrics["test"]["accuracy"])

@@ -1,28 +1,34 @@
-"""Show names that a user gave, of classes and files, in figures and messages."""
+"""Names of classes and files in figures: on one line, every character visible, and not too long."""
 
-_JOINERS = "\u200c\u200d"  # parts of Persian words and of emoji
-LONGEST = 30  # characters of a name in a figure
+import bisect
+import itertools
+import re
+import unicodedata
+
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control and format characters, bytes that are not UTF-8, line breaks
+_JOINERS = "\u200c\u200d"  # Persian, Hindi and emoji need these two format characters
 
 
-def shown(name: str, longest: int = LONGEST) -> str:
-    """Return a name that can be drawn, printed and stored as UTF-8.
+def visible(name: str) -> str:
+    r"""Write line breaks, control characters and bytes that are not UTF-8 as Python's escapes, such as \n or \udcff."""
+    return "".join(
+        ascii(letter)[1:-1] if unicodedata.category(letter) in _INVISIBLE and letter not in _JOINERS else letter
+        for letter in name
+    )
 
-    Bytes of a file name that are no text, control characters and line breaks become escapes, as in Python. Too long
-    names lose their middle.
 
-    Args:
-        name: any text.
-        longest: the most characters to keep.
+def shorten(name: str, columns: int) -> str:
+    """Make a name visible and cut it off with an ellipsis, so that it takes at most so many columns.
+
+    Chinese, Japanese and Korean characters and emoji take two columns, others one.
     """
-    text = "".join(letter if letter.isprintable() or letter in _JOINERS else _escaped(letter) for letter in name)
-    if len(text) <= longest:
-        return text
-    end = (longest - 1) // 3
-    return f"{text[: longest - 1 - end]}\N{HORIZONTAL ELLIPSIS}{text[-end:]}"
+    name = visible(name)
+    ends = list(itertools.accumulate(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name))
+    if not ends or ends[-1] <= columns:
+        return name
+    return name[: bisect.bisect_right(ends, columns - 1)] + "…"
 
 
-def _escaped(letter: str) -> str:
-    code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python decodes a byte that is no text (PEP 383)
-        return f"\\x{code - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode("ascii")
+def in_markdown(name: str) -> str:
+    """Format a name for Markdown, whatever it holds: as code, so that no notebook reads it as a formula."""
+    return f"<code>{re.sub('[!-/:-@[-`{-~]', lambda found: f'&#{ord(found[0])};', visible(name))}</code>"

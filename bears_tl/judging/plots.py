@@ -5,33 +5,37 @@ import html
 import io
 import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from bears_tl.files import write_bytes
 from bears_tl.judging import paired
-from bears_tl.judging.names import shown as name_of
+from bears_tl.judging.metrics import confusions
+from bears_tl.judging.names import shorten, visible
 
 # One palette for all figures. Blue and orange differ for colour-blind readers too; orange highlights, grey is context.
 BLUE, ORANGE, GREY, LIGHT, RED = "#2a6f97", "#e07a1f", "#8d99ae", "#eef0f3", "#b00020"
 SPLIT_COLOURS = {"train": GREY, "val": ORANGE, "test": BLUE}
-MANY_CLASSES = 30  # from here on figures show a choice of the classes, because all of them could not be read
-_MOST_BARS = 6  # classes per photo in `predictions`: the most probable ones
-# Fonts for other scripts, used where they are installed; matplotlib's own font has no Chinese, Japanese or Korean
-_FALLBACK_FONTS = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic",
-    "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Emoji", "Segoe UI Emoji",
-)  # fmt: skip
-_INSTALLED_FONTS = set(font_manager.fontManager.get_font_names())
-plt.rcParams["font.family"] = ["DejaVu Sans", *(font for font in _FALLBACK_FONTS if font in _INSTALLED_FONTS)]
 _WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
+# Fonts with characters that DejaVu Sans lacks (Chinese, Japanese, Korean, emoji), of Linux, macOS and Windows.
+_MORE_FONTS = [
+    "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAexGothic", "Noto Emoji", "Symbola",
+    "Arial Unicode MS", "Hiragino Sans", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic",
+    "Segoe UI Emoji",
+]  # fmt: skip
+MOST_CLASSES = 30  # with more classes, a figure no longer names or numbers each of them
+TITLE_COLUMNS = 29  # of a line above a photo with its predictions
+_MOST_BARS = 5  # per photo; one more for its true class
+_MOST_CELLS = 400  # per side of a large confusion matrix, about two pixels each
 
 
 class NotebookFigure(Figure):
@@ -40,7 +44,9 @@ class NotebookFigure(Figure):
     alt = ""
 
     def _repr_html_(self) -> str:
-        source = base64.b64encode(_rendered(self)).decode()
+        png = io.BytesIO()
+        self.savefig(png, format="png", bbox_inches="tight")
+        source = base64.b64encode(png.getvalue()).decode()
         return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{source}">'
 
 
@@ -49,19 +55,36 @@ def save(figure: Figure, path: str | Path) -> None:
     write_bytes(path, to_png(figure))
 
 
+def try_to_save(draw: Callable[[], Figure], path: Path) -> str:
+    """Draw a figure and save it; if that fails, no file of that name stays, and nothing is raised.
+
+    Args:
+        draw: draws the figure.
+        path: the PNG to write.
+
+    Returns:
+        One line that says why there is no figure; empty if there is one.
+    """
+    others = plt.get_fignums()
+    try:
+        path.unlink(missing_ok=True)
+        save(draw(), path)
+    except Exception as error:  # a figure may fail in any way, and is worth less than what else its caller does
+        reason = visible(textwrap.shorten(f"{type(error).__name__}: {error}", 300))
+        return f"the figure {path.name} is missing, because it could not be drawn ({reason})"
+    finally:
+        for number in set(plt.get_fignums()).difference(others):
+            plt.close(number)
+    return ""
+
+
 def to_png(figure: Figure) -> bytes:
     """Render a figure as PNG and close it, so that a notebook does not show it as well."""
+    png = io.BytesIO()
     try:
-        return _rendered(figure, dpi=110, metadata={"Software": None})
+        figure.savefig(png, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     finally:
         plt.close(figure)
-
-
-def _rendered(figure: Figure, **options) -> bytes:
-    png = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box
-        figure.savefig(png, format="png", bbox_inches="tight", **options)
     return png.getvalue()
 
 
@@ -78,6 +101,7 @@ def photo_grid(
         side_inches: width of one photo, and largest height.
     """
     rows = -(-len(photos) // columns)
+    titles = [_fit(text, int(12.5 * side_inches)) for text in titles]
     lines = max(text.count("\n") + bool(text) for text in titles)
     shapes = [np.shape(photo) for photo in photos]
     height = side_inches * float(np.clip(max(shape[0] / shape[1] for shape in shapes), 0.4, 1))
@@ -85,7 +109,6 @@ def photo_grid(
     figure, axes = new_figure(rows, columns, figsize=size)
     for axis in axes.flat:
         axis.axis("off")
-    titles = [_lines_of(text) for text in titles]
     for axis, photo, text in zip(axes.flat, photos, titles, strict=False):
         axis.imshow(photo)
         if text:
@@ -110,30 +133,44 @@ def filter_grid(kernels: np.ndarray, title: str = "The filters of one layer", co
 
 
 def count_bars(counts: dict[str, dict[str, int]], title: str = "Photos per class and split") -> Figure:
-    """Draw counts as grouped bars: class name to split to count; of many classes, the smallest and the largest."""
+    """Draw counts (class name to split to count) as grouped bars; many classes as areas, the largest class first."""
+    if len(counts) > MOST_CLASSES:
+        return _count_areas(counts, title)
     splits = list(next(iter(counts.values())))
-    if len(counts) > MANY_CLASSES:
-        by_size = sorted(counts, key=lambda name: (sum(counts[name].values()), name))
-        half = MANY_CLASSES // 2
-        title += f": the {half} smallest and the {half} largest of {len(counts)} classes"
-        counts = {name: counts[name] for name in (*by_size[:half], *by_size[-half:])}
-    names = [name_of(name) for name in counts]
-    few = len(counts) <= 8
-    width = 1.5 + (1.7 if few else 0.6) * len(counts)
-    figure, ((axis,),) = new_figure(figsize=(width, 3.4 if few else 4.4))
+    crowded = len(counts) > 8
+    figure, ((axis,),) = new_figure(figsize=(min(1.5 + 1.7 * len(counts), 15), 3.4))
     places = np.arange(len(counts))
     for i, split in enumerate(splits):
         heights = [counts[name][split] for name in counts]
         bars = axis.bar(places + (i - 1) * 0.27, heights, 0.25, label=split, color=SPLIT_COLOURS[split])
-        axis.bar_label(bars, fontsize=8 if few else 6)
-    axis.set_xticks(places, names, **({} if few else {"rotation": 60, "ha": "right", "fontsize": 8}))
+        axis.bar_label(bars, fontsize=6 if crowded else 8, rotation=90 if crowded else 0, padding=1)
+    axis.set_xticks(places, [shorten(name, 20) for name in counts])
+    if crowded:
+        axis.tick_params(axis="x", labelsize=8, labelrotation=30)
+        for label in axis.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axis.set_ylabel("photos")
     axis.legend(frameon=False, fontsize=8, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
-    shown = [
-        f"{name}: " + ", ".join(f"{n} {split}" for split, n in count.items())
-        for name, count in zip(names, counts.values(), strict=True)
-    ]
+    shown = [f"{name}: " + ", ".join(f"{n} {split}" for split, n in count.items()) for name, count in counts.items()]
     return finish(figure, title, "Bar chart. " + "; ".join(shown))
+
+
+def _count_areas(counts: dict[str, dict[str, int]], title: str) -> Figure:
+    totals = {name: sum(count.values()) for name, count in counts.items()}
+    names = sorted(totals, key=totals.get, reverse=True)
+    splits = list(counts[names[0]])
+    figure, ((axis,),) = new_figure(figsize=(9, 3.4))
+    heights = [[counts[name][split] for name in names] for split in splits]
+    colours = [SPLIT_COLOURS[split] for split in splits]
+    axis.stackplot(range(len(names)), heights, labels=splits, colors=colours, step="mid", linewidth=0)
+    places = np.linspace(0, len(names) - 1, 5).astype(int)
+    axis.set_xticks(places, [f"{shorten(names[place], 16)}\n{totals[names[place]]}" for place in places], fontsize=8)
+    axis.set_xlim(-0.5, len(names) - 0.5)
+    axis.set_xlabel(f"{len(names)} classes, the largest first; five are named, with their number of photos")
+    axis.set_ylabel("photos")
+    axis.legend(frameon=False, fontsize=8, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 1))
+    ends = [f"{name} with {totals[name]} photos" for name in (names[0], names[-1])]
+    return finish(figure, title, f"Area chart of {len(names)} classes, from {ends[0]} to {ends[1]}")
 
 
 def learning_curves(history: list[dict], note: str = "") -> Figure:
@@ -223,7 +260,7 @@ def paired_changes(rows: list[dict], loss: str, note: str = "") -> Figure:
     base, *rows = rows
     wrong = [f"{row['errors']} of {row['photos']} wrong" for row in (base, *rows)]
     names = [
-        textwrap.fill(paired.label(row), 40) + f"\n{count}, p = {float(row['p_value']):.2g}"
+        textwrap.fill(visible(paired.label(row)), 40) + f"\n{count}, p = {float(row['p_value']):.2g}"
         for row, count in zip(rows, wrong[1:], strict=True)
     ]
     places = np.arange(len(rows))[::-1]
@@ -338,32 +375,50 @@ def transfer_gain(rows: list[dict], classes: int, note: str = "") -> Figure:
 def confusion(judged: dict, class_names: list[str], note: str = "") -> Figure:
     """Draw the confusion matrix that `metrics.judge` computed: counts, coloured by share of the true class.
 
-    The matrix of more than MANY_CLASSES classes has neither counts nor names; `metrics.confusions` lists the largest.
+    With many classes there are colours alone. Each cell of a very large matrix is the largest of a square block.
     """
     matrix = np.array(judged["confusion"])
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    many = len(class_names) > MANY_CLASSES
-    class_names = [name_of(name) for name in class_names]
-    size = 9 if many else 2.2 + 0.75 * len(class_names)
-    figure, ((axis,),) = new_figure(figsize=(size, size * 0.9 + 0.3))
-    first = 0.5 if many else -0.5  # numbers of classes start at 1
-    extent = (first, len(matrix) + first, len(matrix) + first, first)
-    axis.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1, extent=extent)
-    if not many:
-        for (i, j), count in np.ndenumerate(matrix):
-            axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
-        axis.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
-        axis.set_yticks(range(len(class_names)), class_names)
-    numbered = f", by number (1 to {len(class_names)}, in the order of their names)" if many else ""
-    axis.set_xlabel(f"predicted class{numbered}")
-    axis.set_ylabel(f"true class{numbered}")
+    draw = _draw_counts if len(class_names) <= MOST_CLASSES else _draw_shares
+    figure, axis = draw(matrix, shares, [shorten(name, 24) for name in class_names])
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
     axis.spines[:].set_visible(True)
     right = f"{judged['count'] - judged['errors']} of {judged['count']} photos right"
-    mistakes = [
-        f"{matrix[i, j]} {class_names[i]} predicted as {class_names[j]}" for i, j in np.argwhere(matrix) if i != j
-    ]
-    shown = textwrap.shorten("; ".join(mistakes), 1000) if many else "; ".join(mistakes)
-    return finish(figure, f"Confusion matrix: {right}", shown or "No mistakes", note)
+    found = confusions(judged, class_names)
+    mistakes = [f"{row['count']} {row['class_name']} predicted as {row['predicted']}" for row in found[:10]]
+    mistakes += [f"and {len(found) - 10} more pairs of classes"] if len(found) > 10 else []
+    return finish(figure, f"Confusion matrix: {right}", "; ".join(mistakes) or "No mistakes", note)
+
+
+def _draw_counts(matrix: np.ndarray, shares: np.ndarray, names: list[str]) -> tuple[NotebookFigure, Axes]:
+    size = 2.2 + (0.75 if len(names) <= 10 else 0.45) * len(names)
+    figure, ((axis,),) = new_figure(figsize=(size, size * 0.9 + 0.3))
+    axis.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(matrix):
+        if count or len(names) <= 10:  # hundreds of zeros would hide the other numbers
+            axis.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axis.set_yticks(range(len(names)), names)
+    return figure, axis
+
+
+def _draw_shares(matrix: np.ndarray, shares: np.ndarray, names: list[str]) -> tuple[NotebookFigure, Axes]:
+    figure, ((axis,),) = new_figure(figsize=(9, 7.8))
+    block = -(-len(names) // _MOST_CELLS)
+    shares = np.pad(shares, (0, -len(names) % block))
+    cells = shares.reshape(len(shares) // block, block, -1, block).max(axis=(1, 3))
+    ends = (-0.5, len(shares) - 0.5)
+    # The square root makes a share of 1 % visible beside one of 100 %
+    drawn = axis.imshow(
+        cells, cmap=_WHITE_TO_BLUE, norm=PowerNorm(0.5, 0, 1), interpolation="nearest", extent=(*ends, *ends[::-1])
+    )
+    label = "share of the true class" + (f", the largest of {block} x {block} cells" if block > 1 else "")
+    figure.colorbar(drawn, label=label, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1], shrink=0.6)
+    places = np.linspace(0, len(names) - 1, 20).astype(int)
+    axis.set_xticks(places, [names[place] for place in places], rotation=90, fontsize=7)
+    axis.set_yticks(places, [names[place] for place in places], fontsize=7)
+    return figure, axis
 
 
 def predictions(
@@ -373,8 +428,9 @@ def predictions(
     class_names: list[str],
     note: str = "",
     title: str = "",
+    labels: np.ndarray | None = None,
 ) -> Figure:
-    """Draw photos with one bar per class below each; of many classes, the most probable ones.
+    """Draw photos with one bar per class below each; of many classes only the most probable ones and the true one.
 
     Args:
         photos: uint8 [height, width, 3] in [0, 255].
@@ -383,13 +439,15 @@ def predictions(
         class_names: in the order of the columns.
         note: a line below, in red.
         title: of the whole figure.
+        labels: int [n] in [0, n classes), the true class of each photo; None if unknown.
     """
     columns = min(6, len(photos))
     rows = -(-len(photos) // columns)
-    titles = [_lines_of(text) for text in titles]
+    titles = [_fit(text, TITLE_COLUMNS) for text in titles]
     lines = max(text.count("\n") for text in titles)
-    bars = _MOST_BARS if len(class_names) > 2 * _MOST_BARS else len(class_names)
-    bar_height = 0.28 * bars
+    chosen = [_chosen(shares, None if labels is None else labels[i]) for i, shares in enumerate(probabilities)]
+    most = max(map(len, chosen))
+    bar_height = 0.28 * most
     figure, axes = new_figure(
         2 * rows,
         columns,
@@ -401,21 +459,31 @@ def predictions(
     for i, (photo, text) in enumerate(zip(photos, titles, strict=True)):
         above, below = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
         above.imshow(photo)
+        above.set_anchor("S")
         above.set_title(text, fontsize=9)
-        order = np.argsort(-probabilities[i], kind="stable")[:bars] if bars < len(class_names) else np.arange(bars)
-        places = np.arange(bars)[::-1]
-        colours = [ORANGE if j == probabilities[i].argmax() else GREY for j in order]
-        below.barh(places, np.ones(bars), color=LIGHT)
-        below.barh(places, probabilities[i][order], color=colours)
-        for place, j in zip(places, order, strict=True):
-            below.text(0.02, place, f"{name_of(class_names[j], 18)} {probabilities[i][j]:.1%}", va="center", fontsize=8)
+        shares, places = probabilities[i][chosen[i]], most - 1 - np.arange(len(chosen[i]))
+        below.barh(places, np.ones(len(places)), color=LIGHT)
+        below.barh(places, shares, color=[ORANGE if share == probabilities[i].max() else GREY for share in shares])
+        for place, j, share in zip(places, chosen[i], shares, strict=True):
+            below.text(0.02, place, f"{shorten(class_names[j], 22)} {share:.1%}", va="center", fontsize=8)
         below.set_xlim(0, 1)
-    shown = f"{len(photos)} photos with one bar per class: " + "; ".join(" ".join(text.split()) for text in titles)
+        below.set_ylim(-0.6, most - 0.4)
+    bars = "one bar per class" if most == len(class_names) else "bars of the most probable classes"
+    shown = f"{len(photos)} photos with {bars}: " + "; ".join(" ".join(text.split()) for text in titles)
     return finish(figure, title, textwrap.shorten(shown, 400), note)
+
+
+def _chosen(shares: np.ndarray, label: int | None) -> list[int]:
+    """Choose the classes to show of a photo: all of a few, else the most probable ones, falling, and the true one."""
+    if len(shares) <= _MOST_BARS + 1:
+        return list(range(len(shares)))
+    first = np.argsort(-shares, kind="stable")[:_MOST_BARS].tolist()
+    return first if label is None or label in first else [*first, int(label)]
 
 
 def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigure, np.ndarray]:
     """Start a figure that has an alt text, with axes [rows, columns]; `finish` completes it."""
+    warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # of a name; a box is drawn instead
     figure, axes = plt.subplots(
         rows, columns, FigureClass=NotebookFigure, squeeze=False, layout="constrained", **options
     )
@@ -425,30 +493,31 @@ def new_figure(rows: int = 1, columns: int = 1, **options) -> tuple[NotebookFigu
 
 
 def finish(figure: NotebookFigure, title: str, shown: str, note: str = "") -> Figure:
-    """Add the title and, below in red, the note; make the alt text of title, what is shown, and note."""
+    """Add the title and, below in red, the note; make the alt text of title, what is shown, and note.
+
+    All text is drawn as it is, because a name may hold what Matplotlib would take for a formula ($10_$20).
+    """
     if title:
         figure.suptitle(title, fontsize=11)
-    _draw_names_as_they_are(figure)
     if note:
         figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=8, color=RED, wrap=True)
-    figure.alt = ". ".join(text.rstrip(".") for text in (title, shown, note) if text) + "."
+    figure.alt = visible(". ".join(text.rstrip(".") for text in (title, shown, note) if text) + ".")
+    for text in figure.findobj(Text):
+        # Numbers of axes are still empty. Matplotlib writes them when it draws; on log axes they are formulas.
+        if text.get_text():
+            text.set_text("\n".join(map(visible, text.get_text().split("\n"))))
+            text.set_parse_math(False)
+            if not text.get_text().isascii():
+                text.set_fontfamily([*text.get_fontfamily(), *_more_fonts()])
     return figure
 
 
-def _lines_of(title: str) -> str:
-    """Make each line of a title drawable, see `names.shown`."""
-    return "\n".join(name_of(line) for line in title.split("\n"))
+def _fit(text: str, columns: int) -> str:
+    """Shorten each line of a title."""
+    return "\n".join(shorten(line, columns) for line in text.split("\n"))
 
 
-def _draw_names_as_they_are(figure: Figure) -> None:
-    """Keep matplotlib from reading dollar signs in names as formulas; the numbers of logarithmic axes are formulas."""
-    numbers = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() != "linear":
-                numbers |= set(axis.get_ticklabels(which="both"))
-            else:
-                axis.get_ticklabels()  # makes the labels
-    for text in figure.findobj(Text):
-        if text not in numbers:
-            text.set_parse_math(False)
+def _more_fonts() -> list[str]:
+    """Return the installed ones of _MORE_FONTS; Matplotlib would complain about others."""
+    installed = set(fontManager.get_font_names())
+    return [name for name in _MORE_FONTS if name in installed]

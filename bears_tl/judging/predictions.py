@@ -1,9 +1,79 @@
 """The table of predictions, one row per photo: from probabilities to predictions.csv and back."""
 
+import csv
+import dataclasses
+from pathlib import Path
+
 import numpy as np
+
+from bears_tl.errors import InputError
 
 _PREFIX = "probability_"
 ROUNDING = 1e-4  # how far probabilities of the same photo may differ: the head's float32 sums may depend on the batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """The predictions for some photos. With many classes this takes a twentieth of the memory of rows of text.
+
+    Attributes:
+        rows: path, class_name, split and predicted of each photo.
+        probabilities: float32 [n, n classes] in [0, 1].
+        class_names: in the order of the columns.
+    """
+
+    rows: list[dict]
+    probabilities: np.ndarray
+    class_names: list[str]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Predictions":
+        """Read predictions.csv.
+
+        Raises:
+            InputError: the file cannot be read, or a probability is missing or not a number.
+        """
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                columns = next(csv.reader(file), [])
+                texts = [column for column in columns if not column.startswith(_PREFIX)]
+                class_names = [column.removeprefix(_PREFIX) for column in columns[len(texts) :]]
+                fields = [("texts", "O", len(texts)), ("shares", np.float32, len(class_names))]
+                # Twice as fast as the csv module, and needs no memory for a text per number
+                table = np.loadtxt(file, fields, comments=None, delimiter=",", quotechar='"', ndmin=1)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{str(path)!r} could not be read as a table of predictions ({error}): train the run again"
+            ) from None
+        rows = [dict(zip(texts, row, strict=True)) for row in table["texts"]]
+        return cls(rows, np.ascontiguousarray(table["shares"]), class_names)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, places: np.ndarray) -> "Predictions":
+        """Return some of the photos.
+
+        Args:
+            places: int [k], which ones and in which order.
+        """
+        return Predictions([self.rows[i] for i in places], self.probabilities[places], self.class_names)
+
+    def of_split(self, split: str) -> "Predictions":
+        """Return the photos of one split."""
+        return self.take(np.flatnonzero([row["split"] == split for row in self.rows]))
+
+    def labels(self) -> np.ndarray:
+        """Return the index of each photo's true class: int64 [n]."""
+        return labels_of(self.rows, self.class_names)
+
+    def of_true_class(self) -> np.ndarray:
+        """Return the probability of each photo's true class: float32 [n] in [0, 1]."""
+        return self.probabilities[np.arange(len(self)), self.labels()]
+
+    def worst(self, count: int) -> "Predictions":
+        """Return the `count` photos with the lowest probability of the true class, lowest first."""
+        return self.take(np.argsort(self.of_true_class(), kind="stable")[:count])
 
 
 def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> dict:
@@ -38,27 +108,10 @@ def probabilities_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
 
 def labels_of(rows: list[dict], class_names: list[str]) -> np.ndarray:
     """Return the index of each row's class in the class names: int64 [n]."""
-    places = {name: place for place, name in enumerate(class_names)}
+    places = {name: i for i, name in enumerate(class_names)}
     return np.array([places[row["class_name"]] for row in rows], dtype=np.int64)
-
-
-def true_probabilities(rows: list[dict], class_names: list[str]) -> np.ndarray:
-    """Give float32 [n] in [0, 1], the probability of each row's true class."""
-    return probabilities_of(rows, class_names)[np.arange(len(rows)), labels_of(rows, class_names)]
 
 
 def count_errors(rows: list[dict]) -> int:
     """Count the rows whose predicted class is not the true one."""
     return sum(row["predicted"] != row["class_name"] for row in rows)
-
-
-def largest_difference(rows: list[dict], others: list[dict]) -> float:
-    """Compare two tables of predictions for the same photos: the largest difference of a probability, in [0, 1]."""
-    class_names = class_names_of(rows)
-    return float(np.abs(probabilities_of(rows, class_names) - probabilities_of(others, class_names)).max())
-
-
-def worst(rows: list[dict], class_names: list[str], count: int) -> list[dict]:
-    """Return the `count` rows with the lowest probability of the true class, lowest first."""
-    order = np.argsort(true_probabilities(rows, class_names), kind="stable")
-    return [rows[i] for i in order[:count]]

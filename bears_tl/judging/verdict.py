@@ -1,34 +1,31 @@
 """The verdict on a trained run in one figure: how often it is right, how confident it is, and what it might rely on."""
 
-import collections
-
 import numpy as np
 from matplotlib.figure import Figure
 
-from bears_tl.judging.names import shown as name_of
+from bears_tl.judging.names import shorten
 from bears_tl.judging.plots import BLUE, GREY, ORANGE, finish, new_figure
-from bears_tl.judging.predictions import true_probabilities
+from bears_tl.judging.predictions import Predictions
 
 _LEAST = 1e-5  # probabilities closer to 0 or 1 are drawn at the border
-_MOST_CLASSES = 12  # of more classes, those with the most mistakes are drawn
 _NAMED = 6  # more mistakes than this are not named: the texts would overlap
+_MOST_CLASSES = 12  # of more classes, those with the lowest accuracy are shown
 
 
-def draw_verdict(test: dict, tests: list[dict], class_names: list[str], cues: list[dict], note: str = "") -> Figure:
+def draw_verdict(test: dict, tests: Predictions, cues: list[dict], note: str = "") -> Figure:
     """Draw accuracy with its interval, each test photo's probability for its true class, and what simple cues reach.
 
     Args:
         test: the test part of metrics.json.
-        tests: the test rows of predictions.csv.
-        class_names: all classes.
+        tests: the test photos of predictions.csv.
         cues: the rows of cues.csv.
         note: a line below, in red.
     """
-    size = (12, 1.9 + 0.5 * max(min(len(class_names), _MOST_CLASSES), len(cues)))
+    size = (12, 1.9 + 0.5 * max(min(len(tests.class_names), _MOST_CLASSES), len(cues)))
     figure, ((left, middle, right),) = new_figure(1, 3, figsize=size, width_ratios=(3, 5, 4))
     figure.get_layout_engine().set(wspace=0.06)
     _draw_score(left, test)
-    _draw_confidence(middle, tests, class_names)
+    _draw_confidence(middle, tests)
     _draw_cues(right, test, cues)
     low, high = test["interval"]
     shown = f"{test['accuracy']:.1%} of {test['count']} test photos are right, 95 % interval {low:.1%} to {high:.1%}"
@@ -46,41 +43,46 @@ def _draw_score(axis, test: dict) -> None:
     axis.text(0, 0.55, lines, fontsize=10, va="top", linespacing=1.6, transform=axis.transAxes)
 
 
-def _draw_confidence(axis, tests: list[dict], class_names: list[str]) -> None:
-    title = "How confident is it? One dot per test photo"
-    if len(class_names) > _MOST_CLASSES:
-        mistakes = collections.Counter(row["class_name"] for row in tests if row["predicted"] != row["class_name"])
-        drawn = sorted(class_names, key=lambda name: (-mistakes[name], name))[:_MOST_CLASSES]
-        title += f",\n{_MOST_CLASSES} of {len(class_names)} classes: those with the most mistakes"
-    else:
-        drawn = class_names
-    places_of = {name: place for place, name in enumerate(drawn)}
-    is_drawn = np.array([row["class_name"] in places_of for row in tests])
-    of_true = np.clip(true_probabilities(tests, class_names)[is_drawn], _LEAST, 1 - _LEAST)
-    tests = [row for row in tests if row["class_name"] in places_of]
-    true = np.array([places_of[row["class_name"]] for row in tests], dtype=np.int64)
-    class_names = [name_of(name) for name in drawn]
-    wrong = np.array([row["predicted"] != row["class_name"] for row in tests])
+def _draw_confidence(axis, tests: Predictions) -> None:
+    classes = _lowest_classes(tests)
+    tests = tests.take(np.flatnonzero(np.isin(tests.labels(), classes)))
+    true = tests.labels()
+    wrong = np.array([row["predicted"] != row["class_name"] for row in tests.rows])
+    of_true = np.clip(tests.of_true_class(), _LEAST, 1 - _LEAST)
     places = np.empty(len(tests))
-    for i in range(len(class_names)):  # the photos of a class side by side, so that no dot hides another
+    for place, i in enumerate(classes):  # the photos of a class side by side, so that no dot hides another
         members = np.flatnonzero(true == i)[np.argsort(of_true[true == i])]
-        places[members] = i + 0.6 * (np.arange(len(members)) / max(len(members) - 1, 1) - 0.5)
+        places[members] = place + 0.6 * (np.arange(len(members)) / max(len(members) - 1, 1) - 0.5)
     for group, colour, label in ((~wrong, BLUE, "right"), (wrong, ORANGE, "wrong")):
         if group.any():
             axis.scatter(of_true[group], places[group], 14, colour, label=f"{label}: {group.sum()}", linewidths=0)
     if wrong.sum() <= _NAMED:
         for i in np.flatnonzero(wrong):
-            text = f" called {name_of(tests[i]['predicted'])}"
-            axis.text(of_true[i], places[i], text, fontsize=8, va="center", color=ORANGE, parse_math=False)
+            text = f" called {shorten(tests.rows[i]['predicted'], 20)}"
+            axis.text(of_true[i], places[i], text, fontsize=8, va="center", color=ORANGE)
     axis.set_xscale("logit")
     axis.set_xlim(_LEAST / 2, 1 - _LEAST / 2)
     axis.set_xticks([1e-4, 1e-2, 0.5, 0.99, 0.9999], ["0.0001", "0.01", "0.5", "0.99", "0.9999"])
     axis.set_xticks([], minor=True)
-    axis.set_yticks(range(len(class_names)), class_names, parse_math=False)
-    axis.set_ylim(len(class_names) - 0.5, -0.5)
+    axis.set_yticks(range(len(classes)), [shorten(tests.class_names[i], 24) for i in classes])
+    axis.set_ylim(len(classes) - 0.5, -0.5)
     axis.set_xlabel("probability of the true class")
-    axis.set_title(title, loc="left", fontsize=10)
+    count = len(tests.class_names)
+    part = f"\n{len(classes)} of {count} classes shown: the lowest accuracies" if len(classes) < count else ""
+    axis.set_title(f"How confident is it? One dot per test photo{part}", loc="left", fontsize=10)
     axis.legend(frameon=False, fontsize=8, loc="lower left")
+
+
+def _lowest_classes(tests: Predictions) -> np.ndarray:
+    """Return the classes to show: all of a few, else those with the lowest accuracy, lowest first."""
+    count = len(tests.class_names)
+    if count <= _MOST_CLASSES:
+        return np.arange(count)
+    labels = tests.labels()
+    photos = np.bincount(labels, minlength=count)
+    hits = np.bincount(labels[tests.probabilities.argmax(axis=1) == labels], minlength=count)
+    accuracies = np.where(photos, hits / np.maximum(photos, 1), 2)  # a class without test photos comes last
+    return np.argsort(accuracies, kind="stable")[:_MOST_CLASSES]
 
 
 def _draw_cues(axis, test: dict, cues: list[dict]) -> None:

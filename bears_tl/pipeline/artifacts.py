@@ -2,13 +2,15 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bears_tl.errors import InputError
 from bears_tl.files import seeded_rng
-from bears_tl.judging.predictions import class_names_of, probabilities_of
+from bears_tl.judging.names import shorten
+from bears_tl.judging.predictions import Predictions
 from bears_tl.photos.looks import STRENGTHS
 from bears_tl.photos.splits import SPLITS
 from bears_tl.photos.views import CENTER, View, read_views
@@ -120,7 +122,7 @@ def feature_cache(run: Run):
     return FeatureCache(cache_folder(), facts["fingerprint"], bits_of(facts["engine"], facts["precision"]))
 
 
-def draw(run: Run, rows: list[dict], count: int) -> list[dict]:
+def draw(run: Run, rows: Sequence, count: int) -> list:
     """Draw up to `count` rows at random, seeded by the run's seed."""
     rng = seeded_rng(run.config.seed, "", "photos to show")
     return [rows[i] for i in rng.permutation(len(rows))[:count]]
@@ -137,15 +139,28 @@ def draw_pixels(run: Run, count: int) -> np.ndarray:
     return np.stack(pixels(run, draw(run, run.table("splits.csv"), count)))
 
 
-def prediction_figure(run: Run, rows: list[dict], title: str = "Test photos with their predictions"):
-    """Draw rows of predictions.csv: the photo, its true and predicted class, and one bar per class."""
+def predictions(run: Run) -> Predictions:
+    """Read predictions.csv.
+
+    Raises:
+        InputError: the run is not trained, or the file is damaged.
+    """
+    return Predictions.read(run.existing("predictions.csv"))
+
+
+def draw_predictions(run: Run, found: Predictions, count: int) -> Predictions:
+    """Draw up to `count` photos at random; see `draw`."""
+    return found.take(np.array(draw(run, range(len(found)), count), dtype=int))
+
+
+def prediction_figure(run: Run, found: Predictions, title: str = "Test photos with their predictions"):
+    """Draw photos with their true and predicted class, and one bar per class, or per probable class of many."""
     from bears_tl.judging import plots
 
-    class_names = class_names_of(rows)
-    titles = [
-        f"true: {row['class_name']}\npredicted: {row['predicted']}"
-        + ("" if row["predicted"] == row["class_name"] else " (wrong)")
-        for row in rows
-    ]
-    shares = probabilities_of(rows, class_names)
-    return plots.predictions(pixels(run, rows), titles, shares, class_names, run.notice(), title)
+    titles = []
+    for row in found.rows:
+        wrong = "" if row["predicted"] == row["class_name"] else " (wrong)"
+        predicted = shorten(row["predicted"], plots.TITLE_COLUMNS - len(f"predicted: {wrong}"))
+        titles.append(f"true: {shorten(row['class_name'], 21)}\npredicted: {predicted}{wrong}")
+    photos, names = pixels(run, found.rows), found.class_names
+    return plots.predictions(photos, titles, found.probabilities, names, run.notice(), title, found.labels())

@@ -144,16 +144,24 @@ class Run:
         """Return the path of a file or folder in the run directory."""
         return self.folder / name
 
+    def existing(self, name: str) -> Path:
+        """Return the path of a file that a stage has written.
+
+        Raises:
+            InputError: the file is missing.
+        """
+        if not self.path(name).is_file():
+            writer = next((stage for stage, files in (STAGES | ASIDE).items() if name in files), "train")
+            raise InputError(f"{name} is missing in run {str(self.folder)!r}: {self._run_first(writer)}")
+        return self.path(name)
+
     def table(self, name: str) -> list[dict]:
         """Read one of the run's CSV files; all values are strings.
 
         Raises:
             InputError: the file is missing or is not a table.
         """
-        if not self.path(name).is_file():
-            writer = next((stage for stage, files in (STAGES | ASIDE).items() if name in files), "train")
-            raise InputError(f"{name} is missing in run {str(self.folder)!r}: {self._run_first(writer)}")
-        return read_csv(self.path(name), [])
+        return read_csv(self.existing(name), [])
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from bears_tl.config import check_checkpoint, check_edits
-from bears_tl.errors import InputError, reason_of
+from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_csv, write_json
-from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of, to_rows, worst
+from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.origin import Origin
 from bears_tl.photos import intake as intake_
 from bears_tl.photos import splits as splits_
@@ -272,69 +272,52 @@ def audit(run: Run) -> list[dict]:
 
 
 def evaluate(run: Run) -> dict:
-    """Evaluate predictions.csv; write metrics.json and figures/. Run the audit first if cues.csv is missing.
+    """Evaluate predictions.csv; write metrics.json, confusions.csv and figures/. Run the audit if cues.csv is missing.
+
+    A figure that cannot be drawn costs a warning, not the numbers.
 
     Returns:
         The content of metrics.json.
     """
-    from bears_tl.judging import metrics
+    from bears_tl.judging import metrics, plots
+    from bears_tl.judging.verdict import draw_verdict
 
-    predictions = run.table("predictions.csv")
-    class_names = class_names_of(predictions)
+    found = artifacts.predictions(run)
+    tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)
     with run.stage("evaluate"):
         judged = {
-            name: metrics.judge(labels_of(rows, class_names), probabilities_of(rows, class_names), class_names)
-            for name in ("val", "test")
-            for rows in [[row for row in predictions if row["split"] == name]]
+            name: metrics.judge(part.labels(), part.probabilities, class_names)
+            for name, part in (("val", found.of_split("val")), ("test", tests))
         }
         restored_from, taken = run.facts("restore"), run.facts("intake")
         result = judged | {
             "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
             "class_names": class_names,
-            "notice": run.notice(),
+            "notice": notice,
             "photos": taken,
             "seconds": run.seconds(),
             "warnings": run.facts("audit")["warnings"],
         }
-        write_csv(
-            run.path("confusions.csv"), metrics.CONFUSION_COLUMNS, metrics.confusions(judged["test"], class_names)
-        )
-        write_json(run.path("metrics.json"), result)  # before the figures: none of them is worth a training
-        if failed := _draw_figures(run, judged["test"], predictions, class_names):
-            result["warnings"] = [*result["warnings"], *failed]
+        write_json(run.path("metrics.json"), result)
+        confusions = metrics.confusions(judged["test"], class_names)
+        write_csv(run.path("confusions.csv"), metrics.CONFUSION_COLUMNS, confusions)
+        test, cues = judged["test"], run.table("cues.csv")
+        figures = {
+            "verdict": lambda: draw_verdict(test, tests, cues, notice),
+            "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
+            "confusion": lambda: plots.confusion(test, class_names, notice),
+            "cues": lambda: plots.cue_accuracies(cues, notice),
+            "splits": lambda: plots.count_bars(splits_.count_splits(run.table("splits.csv"))),
+            "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
+            "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
+        }
+        failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
+        if any(failed):
+            result["warnings"] = [*result["warnings"], *filter(None, failed)]
             write_json(run.path("metrics.json"), result)
     return result
-
-
-def _draw_figures(run: Run, test: dict, predictions: list[dict], class_names: list[str]) -> list[str]:
-    """Write figures/ and return a warning for each figure that could not be drawn; an old one does not stay."""
-    from bears_tl.judging import plots
-    from bears_tl.judging.verdict import draw_verdict
-
-    notice, tests = run.notice(), [row for row in predictions if row["split"] == "test"]
-    cues, counts = run.table("cues.csv"), splits_.count_splits(run.table("splits.csv"))
-    figures = {
-        "verdict": lambda: draw_verdict(test, tests, class_names, cues, notice),
-        "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
-        "confusion": lambda: plots.confusion(test, class_names, notice),
-        "cues": lambda: plots.cue_accuracies(cues, notice),
-        "splits": lambda: plots.count_bars(counts),
-        "worst": lambda: artifacts.prediction_figure(run, worst(tests, class_names, 6)),
-        "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw(run, tests, 6)),
-    }
-    failed = []
-    for name, draw in figures.items():
-        path = run.path("figures") / f"{name}.png"
-        try:
-            plots.save(draw(), path)
-        except InputError:
-            raise
-        except Exception as error:  # matplotlib raises errors of many types; the numbers are written already
-            path.unlink(missing_ok=True)
-            failed.append(f"{path} could not be drawn ({reason_of(error)})")
-    return failed
 
 
 def run_all(run: Run, say=print) -> dict:

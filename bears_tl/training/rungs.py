@@ -74,7 +74,7 @@ class CutNetwork:
         self.shape = tuple(border.shape[1:])
         pixels = tf.TensorSpec([BATCH_SIZE, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3], tf.uint8)
         self._infer_below = tf.function(lambda x: self._below(_scale(x), training=False), input_signature=[pixels])
-        self._infer_above = tf.function(self.logits, input_signature=[self.batch_spec])
+        self._infer_above = tf.function(self._features, input_signature=[self.batch_spec])
 
     @property
     def batch_spec(self) -> tf.TensorSpec:
@@ -104,12 +104,16 @@ class CutNetwork:
 
     def logits(self, x):
         """Compute logits, float32 [n, n classes], from a tensor of `batch_spec` at the border."""
+        return self._features(x) @ self.kernel + self.bias
+
+    def _features(self, x):
         x = _scale(x) if x.dtype == tf.uint8 else x
-        return (self._above(x, training=False) if self._above else x) @ self.kernel + self.bias
+        return self._above(x, training=False) if self._above else x
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Compute probabilities, float32 [n, n classes], from up to BATCH_SIZE activations at the border, [n, ...]."""
-        return tf.nn.softmax(self._infer_above(pad(x))).numpy()[: len(x)]
+        head = Head(self.kernel.numpy(), self.bias.numpy(), self.class_names)  # the same bits in any place of a batch
+        return head.probabilities(self._infer_above(pad(x)).numpy()[: len(x)])
 
     def save(self, path: str | Path) -> None:
         """Write the weights above the cut and the head to an .npz file, atomically."""

@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from bears_tl.judging.metrics import confusion_matrix, confusions, judge, mcnemar_p_value, sentence, wilson_interval
+from bears_tl.judging.metrics import (
+    CONFUSION_COLUMNS,
+    confusion_matrix,
+    confusion_table,
+    confusions,
+    judge,
+    mcnemar_p_value,
+    sentence,
+    wilson_interval,
+)
 
 CLASSES = ["Grizzly", "Panda", "Polar"]
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
@@ -114,11 +123,19 @@ def test_the_sentence_holds_accuracy_count_and_interval():
     assert sentence(judged) == "99.00% (198 of 200 photos right; 95 % interval 96.4% to 99.7%)"
 
 
-def test_confusions_are_listed_the_most_frequent_first():
-    labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
-    predicted = np.array([0, 1, 1, 1, 0, 2, 2, 2, 0])
-    names = ["cat", "dog", "owl"]
-    rows = confusions(judge(labels, np.eye(3)[predicted], names), names)
+def test_the_most_frequent_confusion_comes_first_with_its_share_of_the_true_class():
+    rows = confusions(judge(LABELS, SHARES, CLASSES), CLASSES)
+    assert [list(row) for row in rows] == [CONFUSION_COLUMNS] * 3
     assert [tuple(row.values()) for row in rows] == [
-        ("cat", "dog", 2, 0.666667), ("dog", "cat", 1, 0.5), ("owl", "cat", 1, 0.25),
-    ]  # fmt: skip
+        ("Polar", "Grizzly", 2, 2 / 3),
+        ("Grizzly", "Panda", 1, 1 / 3),
+        ("Polar", "Panda", 1, 1 / 3),
+    ]
+    assert confusions(judge(LABELS, np.eye(3)[LABELS], CLASSES), CLASSES) == []
+
+
+def test_the_table_of_confusions_has_four_columns_whatever_the_names_hold():
+    rows = [{"class_name": "a|b", "predicted": "$1_$2", "count": 2, "share": 2 / 3}]
+    lines = confusion_table(rows).split("\n")
+    assert [line.count("|") for line in lines] == [5, 5, 5]
+    assert lines[2].endswith("| 2 | 66.7% |")

@@ -1,6 +1,7 @@
 """Every figure is drawn for few and for many classes, saved as a PNG that opens, and closed."""
 
 import html
+import io
 import os
 import re
 
@@ -12,14 +13,15 @@ from PIL import Image
 
 from bears_tl.judging import plots
 from bears_tl.judging.metrics import judge
-from bears_tl.judging.predictions import to_rows
-from bears_tl.judging.verdict import draw_verdict
 
 NOTE = "STAND-IN BODY: a note that is long enough to be broken into lines. " * 3
 
 
+HARD = ["$", "$$", "$10_$20", r"\frac{$", "caf\udce9", "a\nb\x07", "日本 🐻", "x" * 100]
+
+
 def names(count):
-    return [f"Class {i} with a name $of_ some% length" for i in range(count)]
+    return [*HARD, *(f"Class {i} with a name $of_ some% length" for i in range(len(HARD), count))][:count]
 
 
 def photos(count):
@@ -78,6 +80,7 @@ def no_figure_stays_open():
     assert left == []
 
 
+@pytest.mark.filterwarnings("error")  # missing glyphs, too
 @pytest.mark.parametrize("count", [2, 12])
 @pytest.mark.parametrize("name", FIGURES)
 def test_each_figure_is_drawn_saved_and_closed(name, count, tmp_path):
@@ -87,6 +90,97 @@ def test_each_figure_is_drawn_saved_and_closed(name, count, tmp_path):
         image.load()
         assert image.format == "PNG" and min(image.size) > 150
         assert image.convert("L").getextrema()[0] < 100  # something is drawn on the white
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_names_are_no_formulas_but_the_numbers_of_log_axes_are(name):
+    figure = FIGURES[name](12)
+    figure.savefig(io.BytesIO())
+    shown = figure.findobj(Text)
+    formulas = {text.get_text() for text in shown if "$" in text.get_text() and text.get_parse_math()}
+    assert all("mathdefault" in text for text in formulas)
+    assert bool(formulas) == (name in ("learning_curves", "learning_rate_range"))
+    assert not any("mathdefault" in text.get_text() for text in shown if not text.get_parse_math())
+    assert not {"\udce9", "\x07"} & set("".join(text.get_text() for text in shown) + figure.alt)
+    plt.close(figure)
+
+
+def test_a_long_name_is_cut_off_and_one_that_is_not_utf_8_is_written_as_an_escape():
+    figure = plots.confusion(judged(8), names(8))
+    shown = ["$", "$$", "$10_$20", r"\frac{$", r"caf\udce9", r"a\nb\x07", "日本 🐻", "x" * 23 + "…"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == shown
+    plt.close(figure)
+
+
+def test_fonts_that_are_not_installed_are_not_asked_for(monkeypatch, caplog):
+    monkeypatch.setattr(plots, "_MORE_FONTS", ["No Such Font", "STIXGeneral"])
+    figure = plots.photo_grid(photos(2), ["ascii", "日本"])
+    plots.to_png(figure)
+    families = [axis.title.get_fontfamily() for axis in figure.axes[:2]]
+    assert families == [plt.rcParams["font.family"], [*plt.rcParams["font.family"], "STIXGeneral"]]
+    assert not caplog.records
+
+
+MANY = {
+    "count_bars": FIGURES["count_bars"],
+    "confusion": FIGURES["confusion"],
+    "predictions": lambda n: plots.predictions(photos(6), names(6), np.full((6, n), 1 / n), names(n), labels=range(6)),
+}
+
+
+@pytest.mark.parametrize("count", [30, 31, 1000])
+@pytest.mark.parametrize("name", MANY)
+def test_many_classes_do_not_make_a_figure_large_or_slow(name, count):
+    figure = MANY[name](count)
+    assert max(figure.get_size_inches()) <= 16 and len(figure.alt) <= 4000
+    assert len([text for text in figure.findobj(Text) if text.get_text()]) <= 200
+    assert sum(image.get_array().size for axis in figure.axes for image in axis.images) <= 6 * 300 * 300
+    plt.close(figure)
+
+
+def test_a_large_confusion_matrix_keeps_a_single_mistake_visible():
+    wrong = np.arange(1000)
+    wrong[7] = 990
+    figure = plots.confusion(judge(np.arange(1000), np.eye(1000)[wrong], names(1000)), names(1000))
+    (drawn,) = figure.axes[0].images
+    cells = drawn.get_array()
+    assert cells.shape == (334, 334) and cells[2, 330] == 1
+    assert cells.sum() == 334 + 1  # the diagonal, because each block of 3 x 3 still has right ones
+    assert drawn.get_extent() == [-0.5, 1001.5, 1001.5, -0.5]
+    plt.close(figure)
+
+
+def test_of_many_classes_the_five_most_probable_and_the_true_one_have_a_bar():
+    shares = np.array([[0.0, 0.3, 0.05, 0.1, 0.15, 0.2, 0.2, 0.0], [0.9, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01, 0.0]])
+    figure = plots.predictions(photos(2), ["one", "two"], shares, list("abcdefgh"), labels=np.array([7, 0]))
+    first, second = ([text.get_text() for text in axis.texts] for axis in figure.axes[2:])
+    assert first == ["b 30.0%", "f 20.0%", "g 20.0%", "e 15.0%", "d 10.0%", "h 0.0%"]
+    assert second == ["a 90.0%", "b 2.0%", "c 2.0%", "d 2.0%", "e 2.0%"]
+    plt.close(figure)
+
+
+def test_many_classes_are_counted_from_the_largest_to_the_smallest():
+    sizes = {f"class {i}": {"train": i, "val": 1, "test": 2} for i in range(41)}
+    figure = plots.count_bars(sizes)
+    labels = [label.get_text().split("\n") for label in figure.axes[0].get_xticklabels()]
+    assert labels == [[f"class {i}", str(i + 3)] for i in (40, 30, 20, 10, 0)]
+    assert "from class 40 with 43 photos to class 0 with 3 photos" in figure.alt
+    plt.close(figure)
+
+
+def test_a_figure_that_fails_is_said_in_one_line_and_leaves_neither_a_file_nor_a_figure(tmp_path):
+    other = plots.confusion(judged(2), names(2))
+
+    def fail_late():
+        plots.new_figure()
+        raise ValueError("first\nsecond")
+
+    path = tmp_path / "a.png"
+    assert plots.try_to_save(lambda: plots.confusion(judged(2), names(2)), path) == "" and path.is_file()
+    said = plots.try_to_save(fail_late, path)
+    assert said == "the figure a.png is missing, because it could not be drawn (ValueError: first second)"
+    assert not path.exists() and plt.get_fignums() == [other.number]
+    plt.close(other)
 
 
 def test_the_confusion_matrix_shows_every_count_truth_down_and_prediction_across():
@@ -179,48 +273,3 @@ def test_a_notebook_shows_a_figure_with_its_alt_text():
     alt = re.match('<img alt="([^"<>]*)" src="data:image/png;base64,[^"]+">$', shown)[1]
     assert alt == html.escape(figure.alt) and figure.alt.endswith("a note.") and figure._suptitle.get_text() in alt
     plt.close(figure)
-
-
-NAMES = ["$", "$$", "$10_$20", "\u65e5\u672c \N{BEAR FACE}", "b\udce4r"]
-
-
-def draw_all(names, count=60):
-    """Draw each figure that shows class names."""
-    draw = np.random.default_rng(0)
-    labels = draw.integers(len(names), size=count)
-    shares = draw.dirichlet(np.ones(len(names)), size=count)
-    judged = judge(labels, shares, names)
-    photos = [draw.integers(0, 256, (20, 20, 3), dtype=np.uint8)] * 6
-    tests = to_rows([{"path": "a", "class_name": names[label], "split": "test"} for label in labels], shares, names)
-    cues = [{"cue": "colour", "accuracy": 0.5, "interval_low": 0.4, "interval_high": 0.6}]
-    return [
-        plots.confusion(judged, names),
-        plots.count_bars({name: {"train": 2, "val": 1, "test": 1} for name in names}),
-        plots.predictions(photos, [names[label] for label in labels[:6]], shares[:6], names, title=names[0]),
-        draw_verdict(judged, tests, names, cues),
-    ]
-
-
-def test_names_are_drawn_as_they_are_without_formulas_and_warnings(recwarn):
-    for figure in draw_all(NAMES):
-        plots.to_png(figure)
-        texts = [text for text in figure.findobj(Text) if "$" in text.get_text()]
-        assert texts and not any(text.get_parse_math() for text in texts)
-        figure.alt.encode()
-    assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
-
-
-def test_the_numbers_of_logarithmic_axes_are_still_formulas():
-    figure = plots.learning_curves(history(40))
-    plots.to_png(figure)
-    numbers = [label for label in figure.axes[0].yaxis.get_ticklabels() if "mathdefault" in label.get_text()]
-    assert numbers and all(label.get_parse_math() for label in numbers)
-
-
-def test_figures_of_many_classes_stay_small():
-    forty, four_hundred = ([f"c{i}" for i in range(count)] for count in (40, 400))
-    for few, many in zip(draw_all(forty, 200), draw_all(four_hundred, 2000), strict=True):
-        assert max(many.get_size_inches()) <= 20
-        assert len(many.findobj(Text)) <= len(few.findobj(Text)) + 50
-        plots.plt.close(few)
-        plots.plt.close(many)

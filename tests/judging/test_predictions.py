@@ -5,13 +5,12 @@ import pytest
 
 from bears_tl.files import read_csv, write_csv
 from bears_tl.judging.predictions import (
+    Predictions,
     class_names_of,
     count_errors,
     labels_of,
-    largest_difference,
     probabilities_of,
     to_row,
-    worst,
 )
 
 CLASSES = ["Bär, braun", "Panda", 'Polar "ice"']
@@ -38,6 +37,56 @@ def test_every_float32_comes_back_from_the_table_exactly(tmp_path):
     assert probabilities_of(again, CLASSES).tobytes() == shares.astype(np.float32).tobytes()
     assert labels_of(again, CLASSES).tolist() == labels.tolist()
     assert [row["predicted"] for row in again] == [CLASSES[k] for k in shares.argmax(axis=1)]
+    found = Predictions.read(tmp_path / "predictions.csv")
+    assert found.class_names == CLASSES and found.probabilities.dtype == np.float32
+    assert found.probabilities.tobytes() == shares.astype(np.float32).tobytes()
+    assert found.labels().tolist() == labels.tolist()
+    assert found.rows == [{name: row[name] for name in list(row)[:4]} for row in rows]
+
+
+NAMES = ["a,b", 'q"u"o', "n\nr\r", "caf\udce9", "#no comment", " spaces ", "日本 🐻", '"', "x\r\ny", "\u2028"]
+
+
+def test_names_of_all_kinds_are_read_back(tmp_path):
+    draw = np.random.default_rng(0)
+    for class_names in (NAMES, NAMES[::-1]):  # as the first column and as the last one
+        photos = [{"path": f"{name}/{name}.jpg", "class_name": name, "split": "test"} for name in class_names]
+        rows = [to_row(photo, draw.dirichlet(np.ones(10)).astype(np.float32), class_names) for photo in photos]
+        write_csv(tmp_path / "predictions.csv", list(rows[0]), rows)
+        found = Predictions.read(tmp_path / "predictions.csv")
+        assert found.class_names == class_names
+        assert found.rows == [{name: row[name] for name in list(row)[:4]} for row in rows]
+        np.testing.assert_array_equal(found.probabilities, probabilities_of(rows, class_names))
+
+
+@pytest.mark.parametrize("damage", ["", "x", "0.5"])
+def test_a_table_with_a_missing_or_broken_number_is_refused(tmp_path, refused, damage):
+    rows = table([[0.25, 0.5, 0.25]] * 2, [2, 1])
+    write_csv(tmp_path / "predictions.csv", list(rows[0]), rows)
+    text = (tmp_path / "predictions.csv").read_text(encoding="utf-8").removesuffix(",0.25\n")
+    text += f",{damage}\n" if damage != "0.5" else "\n"  # or one number less
+    (tmp_path / "predictions.csv").write_text(text, encoding="utf-8")
+    with refused("predictions.csv", "train the run again"):
+        Predictions.read(tmp_path / "predictions.csv")
+
+
+def predictions(shares, labels):
+    rows = table(shares, labels)
+    return Predictions(rows, probabilities_of(rows, CLASSES), CLASSES)
+
+
+def paths(found):
+    return [row["path"] for row in found.rows]
+
+
+def test_the_photos_of_a_split_keep_their_probabilities():
+    found = predictions([[0.25, 0.5, 0.25], [0.5, 0.3, 0.2], [1, 0, 0]], [2, 1, 0])
+    for row, split in zip(found.rows, ("val", "test", "val"), strict=True):
+        row["split"] = split
+    val = found.of_split("val")
+    assert (len(val), paths(val), val.probabilities[:, 0].tolist()) == (2, ["0.jpg", "2.jpg"], [0.25, 1])
+    none = found.of_split("train")
+    assert len(none) == 0 and none.probabilities.shape == (0, 3) and none.labels().shape == (0,)
 
 
 def test_columns_are_those_of_the_design():
@@ -62,19 +111,18 @@ def test_no_rows_are_an_array_without_rows():
 
 def test_the_worst_come_first_and_those_alike_in_their_order():
     chosen = [0.9, 0.2] * 50 + [0.0]
-    rows = table([[share, 1 - share, 0] for share in chosen], [0] * 101)
+    found = predictions([[share, 1 - share, 0] for share in chosen], [0] * 101)
     expected = [100, *range(1, 100, 2), *range(0, 100, 2)]
-    assert [row["path"] for row in worst(rows, CLASSES, 101)] == [f"{i}.jpg" for i in expected]
-    assert worst(rows, CLASSES, 3) == worst(rows, CLASSES, 999)[:3] and worst(rows, CLASSES, 0) == []
+    assert paths(found.worst(101)) == [f"{i}.jpg" for i in expected]
+    assert paths(found.worst(3)) == paths(found.worst(999))[:3] and len(found.worst(0)) == 0
 
 
 def test_the_worst_go_by_the_true_class_not_by_the_predicted_one():
-    rows = table([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2]], [0, 2])
-    assert [row["path"] for row in worst(rows, CLASSES, 2)] == ["1.jpg", "0.jpg"]
+    found = predictions([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2]], [0, 2])
+    assert paths(found.worst(2)) == ["1.jpg", "0.jpg"]
+    np.testing.assert_allclose(found.of_true_class(), [0.6, 0.2])
 
 
-def test_errors_and_differences_of_tables_are_counted():
+def test_errors_are_counted():
     rows = table([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2]], [0, 2])
-    others = table([[0.6, 0.4, 0.0], [0.25, 0.55, 0.2]], [0, 2])
     assert (count_errors(rows), count_errors(rows[:1]), count_errors([])) == (1, 0, 0)
-    assert largest_difference(rows, rows) == 0 and largest_difference(rows, others) == pytest.approx(0.25)

@@ -1,17 +1,22 @@
-"""Stages that no other file tests: the views of training, the audit of cues, and runs of an earlier version."""
+"""Stages that no other file tests: views of training, the audit of cues, evaluation, runs of an earlier version."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bears_tl.config import RunConfig
-from bears_tl.files import read_csv, read_json, write_csv, write_json
+from bears_tl.files import read_csv, read_json, write_bytes, write_csv, write_json
+from bears_tl.judging import plots
 from bears_tl.judging.cues import CUE_COLUMNS
+from bears_tl.judging.metrics import CONFUSION_COLUMNS
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos.views import CENTER, View
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.pruning import prune
 from bears_tl.pipeline.run import Run
+
+FIGURES = ["confusion", "cues", "learning_curves", "six_random", "splits", "verdict", "worst"]
+EPOCH = dict.fromkeys(("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"), 1)
 
 
 @pytest.fixture
@@ -31,8 +36,11 @@ def trained(tmp_path, monkeypatch):
         stages.fetch(run)
         stages.intake(run)
         stages.split(run)
+        with run.stage("restore") as facts:
+            facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "0" * 64, "precision": "float32"}
         names = ["Dark", "Light"]
         with run.stage("train"):
+            write_csv(run.path("history.csv"), list(EPOCH), [EPOCH])
             rows = [row for row in run.table("splits.csv") if row["split"] != "train"]
             shares = [[row["class_name"] == name for name in names] for row in rows]
             predictions = [
@@ -102,9 +110,7 @@ def test_prune_keeps_what_a_run_uses_and_passes_over_one_that_has_no_features_ye
     with begun.stage("fetch") as facts:
         facts |= {"folder": "here"}
     with refused("no run to keep", "bears train"):
-        prune([begun, run])
-    with run.stage("restore") as facts:
-        facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "f" * 64, "precision": "float32"}
+        prune([begun])
     cache, names = artifacts.feature_cache(run), [row["sha256"] for row in run.table("splits.csv")]
     cache.put([(name, CENTER) for name in ["0" * 64, *names]], np.zeros((41, 2048), np.float16))
     kept = sum(row["split"] != "train" for row in run.table("splits.csv"))  # training photos are seen in random views
@@ -200,19 +206,30 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
     )
 
 
-def test_a_figure_that_fails_costs_a_warning_and_not_the_numbers(trained, monkeypatch):
+def test_an_evaluation_writes_numbers_confusions_and_seven_figures(trained):
+    run = trained(right=False)
+    result = stages.evaluate(run)
+    assert read_json(run.path("metrics.json")) == result
+    assert (result["test"]["count"], result["test"]["errors"]) == (8, 8)
+    rows = [("Dark", "Light", "4", "1.0"), ("Light", "Dark", "4", "1.0")]
+    assert [tuple(row.values()) for row in read_csv(run.path("confusions.csv"), CONFUSION_COLUMNS)] == rows
+    assert sorted(path.stem for path in run.path("figures").iterdir()) == FIGURES
+
+
+def test_a_figure_that_fails_costs_a_warning_after_the_numbers_are_written(trained, monkeypatch):
     run = trained(right=True)
-    with run.stage("restore") as facts:
-        facts |= {"kind": "local", "fingerprint": "f" * 64}
-    with run.stage("train"):
-        write_csv(run.path("history.csv"), ["epoch"], [])
-        rows = run.table("splits.csv")
-        shown = [to_row(row, np.array([1.0, 0.0]), ["Dark", "Light"]) for row in rows if row["split"] != "train"]
-        write_csv(run.path("predictions.csv"), list(shown[0]), shown)
-    run.path("figures").mkdir()
-    run.path("figures/learning_curves.png").write_bytes(b"old")
-    result = stages.evaluate(run)  # a history without epochs cannot be drawn
-    assert len(result["warnings"]) >= 1 and "learning_curves.png could not be drawn" in result["warnings"][-1]
-    assert read_json(run.path("metrics.json"))["warnings"] == result["warnings"]
-    assert not run.path("figures/learning_curves.png").exists() and run.path("figures/verdict.png").exists()
-    assert [row["predicted"] for row in run.table("confusions.csv")] == ["Dark"]
+    stages.audit(run)
+    write_bytes(run.path("figures/confusion.png"), b"of an earlier evaluation")
+
+    def fail(judged, *_):
+        assert read_json(run.path("metrics.json"))["test"] == judged
+        raise RuntimeError("no\nglyph")
+
+    monkeypatch.setattr(plots, "confusion", fail)
+    result = stages.evaluate(run)
+    warning = "the figure confusion.png is missing, because it could not be drawn (RuntimeError: no glyph)"
+    assert result["warnings"][-1] == warning and f"warning: {warning}" in stages.summary(run)
+    assert read_json(run.path("metrics.json")) == result
+    assert [path.stem for path in sorted(run.path("figures").iterdir())] == [
+        name for name in FIGURES if name != "confusion"
+    ]
