@@ -8,13 +8,14 @@ import time
 import warnings
 from pathlib import Path
 
-from bears_tl.errors import InputError, NotReachableError
+from bears_tl.errors import InputError, NotReachableError, reason_of
 from bears_tl.files import write_bytes
 from bears_tl.network.download import CHUNK_BYTES
 from bears_tl.network.responses import TransientError, refuse_page, refuse_status, retrying
 
 USER_AGENT = "bears_tl/0.1 (builds a set of licensed photos; fetches each once)"
 JPEG_FORMATS = ("JPEG", "MPO")  # MPO: two or more JPEGs in one file, written by some cameras
+_MOST_MEGAPIXELS = 200  # a small file may claim 4,000 megapixels, and decoding it takes 12 GB
 TOLERATED_FAILURES = 10  # give up when more photos than this, and more than half of those tried, are unavailable
 
 
@@ -124,13 +125,14 @@ class _Fetcher:
 
 def _fault(photo: bytes) -> str | None:
     """Return what is wrong with a photo, or None if it is a JPEG that decodes completely."""
-    from PIL import Image
+    from bears_tl.photos.image import decoded, open_image
 
     try:
-        with Image.open(io.BytesIO(photo)) as image:
+        with open_image(io.BytesIO(photo), _MOST_MEGAPIXELS) as image:
             if image.format not in JPEG_FORMATS:
                 return f"{image.format}, not JPEG"
-            image.load()
+            with decoded(image, max_megapixels=_MOST_MEGAPIXELS):
+                pass
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on broken files
-        return f"not a complete JPEG ({type(error).__name__})"
+        return f"not a complete JPEG ({reason_of(error)})"
     return None

@@ -26,8 +26,8 @@ def split_photos(photos: list[dict], test_fraction: float, val_fraction: float, 
     The groups of each class are ranked by a hash of their content and the seed. The first go to test, the last to val,
     the others to train. A group with photos of several classes is ranked with the rarest of them, and counts for the
     others, which are divided later. So file names and folders do not matter, the shares of each class are exact to
-    within one group, and adding or removing a photo shifts each of the two borders by at most one (see
-    docs/design.md).
+    within one group, and adding or removing a photo shifts each of the two borders by at most one, unless
+    a scene grows past twice a share: such scenes go to train (see docs/design.md).
 
     Args:
         photos: rows with path, class_name, sha256 and group; a photo without a group is its own group.
@@ -188,20 +188,25 @@ def _groups(photos: list[dict], seed: int) -> list[_Group]:
 def _divided(
     class_name: str, groups: list[_Group], count: int, fractions: dict[str, float], placed: collections.Counter
 ) -> list[str]:
-    """Return the split of each ranked group of a class with `count` photos, some of which may be placed already."""
+    """Return the split of each ranked group of a class with `count` photos, some of which may be placed already.
+
+    A scene of more than twice a share goes to train: a test that is mostly one scene says little.
+    """
     sizes = [len({p["sha256"] for p in group.photos if p["class_name"] == class_name}) for group in groups]
-    taken = {"test": 0, "val": 0}
-    for split, in_order in (("test", sizes), ("val", sizes[::-1])):
+    division = ["train"] * len(groups)
+    for split, order in (("test", range(len(groups))), ("val", range(len(groups))[::-1])):
         if split in fractions:
-            wanted = _share(fractions[split], count) - placed[split]
-            taken[split] = _taken(in_order, wanted, least=0 if placed[split] else 1)
-    trained = len(groups) - taken["test"] - taken["val"]
-    if trained < 0 or (trained == 0 and not placed["train"]):
+            share, free = _share(fractions[split], count), [i for i in order if division[i] == "train"]
+            small = [i for i in free if sizes[i] <= 2 * share] or sorted(free, key=lambda i: sizes[i])[:1]
+            least = 0 if placed[split] else 1
+            for i in small[: _taken([sizes[i] for i in small], share - placed[split], least)]:
+                division[i] = split
+    if not placed["train"] and "train" not in division:
         named = " and ".join(f"{split}_fraction {fraction}" for split, fraction in fractions.items())
         raise InputError(
             f"{named} leave none of the {count} photos of class {class_name!r} to train on: lower them or add photos"
         )
-    return ["test"] * taken["test"] + ["train"] * trained + ["val"] * taken["val"]
+    return division
 
 
 def _taken(sizes: list[int], photos: int, least: int) -> int:

@@ -254,6 +254,8 @@ def test_n_photos_added_or_taken_away_move_at_most_two_n_others(count, n, test, 
 @given(sizes, st.integers(1, 9), fractions, fractions, seeds)
 def test_a_group_no_larger_than_the_others_shifts_each_border_by_one_group_at_most(of_class, size, test, val, seed):
     of_class = [other + size - 1 for other in of_class]
+    # a scene that outgrows twice a share leaves val or test
+    assume(max(of_class) <= 2 * min(rounded_half_up(fraction, sum(of_class)) for fraction in (test, val)))
     few = grouped({"Panda": of_class}, seed)
     before = divided(few, test, val, seed)
     after = divided(few + group(["Panda"] * size, seed, "one more"), test, val, seed)
@@ -293,6 +295,14 @@ def test_a_rare_class_that_shares_all_its_scenes_keeps_its_share():
 def test_a_class_that_is_one_scene_is_refused_with_the_way_on(refused):
     with refused("'empty'", "it has 60 photos", "near_duplicates=ignore"):
         split_photos(photos(50) + group(["empty"] * 60, 0, "camera"), **SHARES)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_large_scene_is_not_most_of_the_test(seed):
+    rows = split_photos(photos(40) + group(["Panda"] * 60, seed, "camera"), **SHARES, seed=seed)
+    assert count_splits(rows)["Panda"] == {"train": 70, "val": 10, "test": 20}
+    three = [photo for i in (40, 50, 60) for photo in group(["Panda"] * i, seed, i)]  # none is small
+    assert count_splits(split_photos(three, 0.1, 0.1, seed))["Panda"] == {"train": 60, "val": 50, "test": 40}
 
 
 def given_rows(**counts):

@@ -355,19 +355,23 @@ def test_a_photo_that_cannot_be_had_gives_way_to_the_next(bears, recipe, tmp_pat
     paths = [row["url"].removeprefix(bears.url()) for row in order]
     png = io.BytesIO()
     Image.new("RGB", (80, 80)).save(png, "PNG")
+    huge = io.BytesIO()
+    Image.new("RGB", (80, 80)).save(huge, "JPEG")
+    frame = huge.getvalue().index(b"\xff\xc0") + 5  # where height and width stand
+    huge = huge.getvalue()[:frame] + b"\xff\xdc" * 2 + huge.getvalue()[frame + 4 :]
     page = b"<!DOCTYPE html><html><title>Sign\nin</title></html>"
     bears.faults[paths[0]] = [answers(404)]
     bears.faults[paths[1]] = [sends(page)]
     bears.faults[paths[2]] = [answers(403)]
     bears.faults[paths[3]] = [sends(png.getvalue())]
     bears.faults[paths[4]] = [cuts]
-    bears.faults[paths[5]] = [sends(b"")]
+    bears.faults[paths[5]] = [sends(huge)]
     harvests = build(recipe(per_class=2), tmp_path / "set", QUICK)
     assert harvests[2].sentence() == "Panda: 2 photos of 8 (6 unavailable)"
     assert [row["image_id"] for row in harvests[2].rows] == [row["image_id"] for row in order[6:]]
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Panda: left out: ")]
     assert len(said) == 6
-    for word in ("HTTP 404", "web page (Sign in)", "HTTP 403", "PNG, not JPEG", "not a complete JPEG"):
+    for word in ("HTTP 404", "web page (Sign in)", "HTTP 403", "PNG, not JPEG", "65500 x 65500 px"):
         assert any(word in line for line in said), word
     assert all(count == 1 for count in bears.photo_requests().values()), "what is final is not asked for again"
 
