@@ -36,6 +36,16 @@ def instruction_sets() -> set[str]:
     return set(_cpuinfo("flags").split())
 
 
+def accelerations() -> list[str]:
+    """Name the instruction sets of this processor that decide how fast a network is, as the system reports them."""
+    has = instruction_sets()
+    flags = {
+        "AVX2": {"avx2"}, "AVX-512": {"avx512f"}, "VNNI": {"avx512_vnni", "avx_vnni"}, "bf16": {"avx512_bf16"},
+        "AMX": {"amx_tile"},
+    }  # fmt: skip
+    return [name for name, any_of in flags.items() if has & any_of]
+
+
 def may_have_gpu() -> bool:
     """Return whether there are signs of a GPU that TensorFlow could use: the driver's device files, or Metal."""
     devices = ("nvidia[0-9]*", "dxg", "kfd")  # NVIDIA; Windows' GPUs in WSL; AMD

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from bears_tl.article.claims import read_claims, table
+from bears_tl.bench.speed import overview
 from bears_tl.errors import InputError
+from bears_tl.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- from (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
@@ -35,8 +37,10 @@ def main() -> int:
 
 
 def load(name: str) -> str:
-    """Give the table in a file of the repository: claims.yaml as Markdown, any other as it is."""
+    """Give the table in a file of the repository: claims.yaml as Markdown, a folder of benchmarks as one row each."""
     path = ROOT / name
+    if path.is_dir():
+        return overview([read_json(file) for file in path.glob("*.json")])
     if path.suffix == ".yaml":
         return table(read_claims(path))
     try:

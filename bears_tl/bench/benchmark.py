@@ -6,6 +6,7 @@ import datetime
 import importlib.util
 import itertools
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,13 +18,15 @@ from bears_tl.bench.processes import Bench, ContenderError
 from bears_tl.config import check_checkpoint
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes, write_json
-from bears_tl.hardware import versions_of
+from bears_tl.hardware import accelerations, versions_of
 from bears_tl.pipeline.run import Run
 
 PHOTOS = 128  # a rate is measured on this many
 ITERATIONS_2019 = 5  # of the article's loop; the first one is the warm-up
+STEPS = 5  # of the tutorial's, likewise
 BATCH_SIZE_2019 = 40
-PIP_LINE = ".venv/bin/pip install -e '.[bench]'"
+PIP_LINE = ".venv/bin/pip install -e '.[bench,int8]'"
+_PACKAGES = ("openvino", "nncf", "onnxruntime", "tf2onnx", "scikit-learn", "tf-slim")
 
 
 def measure(
@@ -37,21 +40,21 @@ def measure(
     sample: int = PHOTOS,
     batch_size_2019: int = BATCH_SIZE_2019,
 ) -> dict:
-    """Measure all contenders and write benchmark.json, benchmark.md and benchmark.png.
+    """Measure all contenders and write MACHINE.json, .md and .png, so that several machines' results can lie together.
 
     Args:
         photos: like the setting `photos`.
         checkpoint: like the setting `checkpoint`.
         peers: include the engines of the extra `bench`.
-        full: run the article's loop to its end instead of a few iterations, and TensorFlow's tutorial.
+        full: run the article's loop and TensorFlow's tutorial to their ends instead of a few steps.
         rounds: how many times each contender is measured.
-        to: the output folder; benchmark.json and benchmark.md are updated after each measurement.
+        to: the output folder; the JSON file and the table are updated after each measurement.
         say: called with one line per measurement.
         sample: number of photos that a rate is measured on.
         batch_size_2019: batch size of the article's loop.
 
     Returns:
-        The content of benchmark.json, see `report`.
+        The content of the JSON file, see `report`.
 
     Raises:
         InputError: a setting is refused, or bears_tl itself fails on these photos.
@@ -59,16 +62,17 @@ def measure(
     if rounds < 1:
         raise InputError(f"--rounds {rounds} is out of range, expected 1 or more")
     with _bench(photos, checkpoint, say) as (bench, prepared):
-        shared = {"iterations": None if full else ITERATIONS_2019, "batch_size": batch_size_2019}
+        shared = {"iterations": None if full else ITERATIONS_2019, "steps": None if full else STEPS}
+        shared |= {"batch_size": batch_size_2019}
         rows = sorted(prepared.table("splits.csv"), key=lambda row: row["sha256"])
         restored = prepared.facts("restore")
         bench.task |= shared | {"rows": rows, "sample": rows[:sample], "checkpoint": restored["path"]}
         bench.task |= {"fingerprint": restored["fingerprint"], "precision": restored["precision"]}
-        bench.task |= {"cache": str(bench.folder / "warm")}
+        bench.task |= {"engine": restored["engine"], "cache": str(bench.folder / "warm")}
         result, _ = bench.work("bears_tl.bench.contenders", work="prepare")
         bench.task |= {"operations_per_photo": result["operations_per_photo"]}
 
-        left_out, names = _choose(peers, full, restored["precision"])
+        left_out, names = _choose(peers, restored["precision"], restored["engine"])
         failed: dict[str, str] = {}
         settings = _tune(bench, names, failed, say)
         facts = {"left_out": left_out, "failed": failed, "settings": settings, "gpus": result["gpus"]}
@@ -84,12 +88,19 @@ def measure(
                 failed[name] = str(error)
                 say(f"round {i} of {rounds}: {label} failed: {error}")
             found = report(bench.task, prepared, measured, facts, i)
-            write_json(Path(to, "benchmark.json"), found)
-            write_bytes(Path(to, "benchmark.md"), speed.table(found).encode())
+            files = Path(to, machine_name(found["machine"]))
+            write_json(files.with_suffix(".json"), found)
+            write_bytes(files.with_suffix(".md"), speed.table(found).encode())
     from bears_tl.judging import plots
 
-    plots.save(speed.figure(found), Path(to, "benchmark.png"))
+    plots.save(speed.figure(found), files.with_suffix(".png"))
     return found
+
+
+def machine_name(machine: dict) -> str:
+    """Name a machine for files: processor, cores, instruction sets that speed up the body, and GPUs."""
+    words = [machine["processor"], f"{machine['cores']} cores", *machine["accelerations"], *machine["gpus"]]
+    return re.sub("[^a-z0-9]+", "-", " ".join(words).lower().replace("(r)", "")).strip("-")
 
 
 def profile(photos: str, checkpoint: str, to: str | Path, say: Callable[[str], None] = print) -> str:
@@ -143,14 +154,16 @@ def report(task: dict, prepared: Run, measured: dict[str, list[dict]], facts: di
             "rounds": [{key: value for key, value in row.items() if key not in ("note", "run")} for row in rows],
             "summary": speed.summarize(rows, ours, more_is_better) if rows else None,
         }
-    receipt, named = prepared.receipt(), {name: CONTENDERS[name].label for name in CONTENDERS}
+    receipt, restored = prepared.receipt(), prepared.facts("restore")
+    named = {name: CONTENDERS[name].label for name in CONTENDERS}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    more = {"memory_bytes": memory, "gpus": facts["gpus"], "accelerations": accelerations()}
     return {
         "contenders": contenders,
-        "machine": receipt["machine"] | {"memory_bytes": memory, "gpus": facts["gpus"]},
-        "versions": receipt["versions"] | versions_of("openvino", "onnxruntime", "tf2onnx", "tf-slim"),
+        "machine": receipt["machine"] | more,
+        "versions": receipt["versions"] | versions_of(*_PACKAGES),
         "photos": {"count": len(task["rows"]), "sample": len(task["sample"])},
-        "checkpoint": {name: prepared.facts("restore")[name] for name in ("kind", "fingerprint", "precision")},
+        "checkpoint": {name: restored[name] for name in ("kind", "fingerprint", "precision", "engine")},
         "operations_per_photo": task["operations_per_photo"],
         "notice": prepared.notice(),
         "command": " ".join(["bears", *sys.argv[1:]]),
@@ -174,24 +187,23 @@ def _bench(photos: str, checkpoint: str, say: Callable[[str], None]):
         yield bench, prepared
 
 
-def _choose(peers: bool, full: bool, precision: str) -> tuple[dict[str, str], list[str]]:
+def _choose(peers: bool, precision: str, engine: str) -> tuple[dict[str, str], list[str]]:
     """Give the contenders to skip, each with the reason, and the names of those to run.
 
     Args:
-        peers: whether engines other than TensorFlow run.
-        full: whether contenders that take minutes run.
+        peers: whether contenders that need further packages run.
         precision: of our body; float16 runs only where it is chosen (older GPUs), because it is slow elsewhere.
+        engine: of our body; TensorFlow is a contender of its own where it is not the engine.
     """
     left_out = {}
     for name, contender in CONTENDERS.items():
         missing = [package for package in contender.packages if importlib.util.find_spec(package) is None]
         if contender.packages and not peers:
             left_out[name] = "runs with --peers"
-        elif contender.minutes and not full:
-            left_out[name] = "runs with --full"
         elif missing:
             left_out[name] = f"{', '.join(missing)} not installed: {PIP_LINE}"
     other = {"ours_float16"} if precision != "float16" else set()
+    other |= {"tensorflow_float32"} if engine == "tensorflow" else set()
     return left_out, [name for name in CONTENDERS if name not in left_out.keys() | other]
 
 
@@ -208,7 +220,7 @@ def _tune(bench: Bench, names: list[str], failed: dict[str, str], say: Callable[
         settings[name] = result["settings"]
         say(f"{CONTENDERS[name].label}: best with {_words(result['settings'])}")
     if "keras_predict" in settings:
-        settings["tf_data"] = settings["keras_predict"]
+        settings["tf_data"] = settings["scikit_learn"] = settings["keras_predict"]
     return settings
 
 
@@ -219,5 +231,5 @@ def _words(settings: dict) -> str:
 def _not_measured(task: dict, gpus: list[str]) -> list[str]:
     missing = [] if gpus else ["a GPU (none was found)"]
     if task["iterations"] is not None:
-        missing.append("the article's whole loop and its test accuracy (use --full)")
+        missing.append("the whole loop of the article and the whole tutorial, and their test accuracy (use --full)")
     return missing

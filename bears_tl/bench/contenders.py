@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_json
 
 WARM_UP_PHOTOS = 32
@@ -26,35 +27,38 @@ class Contender:
         label: its name in tables.
         group: the table it belongs to, see `speed.GROUPS`.
         ours: whether it is part of bears_tl.
-        packages: packages it needs from the extra `bench`.
-        minutes: whether it takes minutes, and so runs only with --full.
+        packages: packages it needs from the extras `bench` and `int8`.
     """
 
     label: str
     group: str
     ours: bool = False
     packages: tuple[str, ...] = ()
-    minutes: bool = False
 
 
 CONTENDERS = {
     "ours_float32": Contender("ours, float32", "body", ours=True),
     "ours_bfloat16": Contender("ours, bfloat16", "body", ours=True),
     "ours_float16": Contender("ours, float16", "body", ours=True),
+    "ours_int8": Contender("ours, int8", "body", ours=True, packages=("nncf",)),
+    "tensorflow_float32": Contender("ours with engine=tensorflow, float32", "body", ours=True),
     "keras_predict": Contender("Keras model.predict", "body"),
-    "openvino_float32": Contender("OpenVINO, float32", "body", packages=("openvino",)),
-    "openvino_bfloat16": Contender("OpenVINO, bfloat16", "body", packages=("openvino",)),
+    "openvino_float32": Contender("OpenVINO's throughput mode, float32", "body", packages=("openvino",)),
+    "openvino_bfloat16": Contender("OpenVINO's throughput mode, bfloat16", "body", packages=("openvino",)),
     "onnxruntime_float32": Contender("ONNX Runtime, float32", "body", packages=("onnxruntime", "tf2onnx")),
     "bound_float32": Contender("bound, float32", "bound"),
     "bound_bfloat16": Contender("bound, bfloat16", "bound"),
+    "bound_int8": Contender("bound, int8", "bound"),
     "ours_files": Contender("ours, cache written", "files", ours=True),
     "tf_data": Contender("tf.data, Keras model.predict", "files"),
     "ours_reading": Contender("ours: Pillow, threads", "reading", ours=True),
     "scikit_image": Contender("the article's: scikit-image, one core", "reading"),
     "train_cold": Contender("bears train, nothing cached", "training", ours=True),
+    "train_int8": Contender("bears train, nothing cached, int8", "training", ours=True, packages=("nncf",)),
     "train_warm": Contender("bears train, features cached", "training", ours=True),
+    "scikit_learn": Contender("scikit-learn on features of model.predict", "training", packages=("sklearn",)),
+    "tutorial": Contender("TensorFlow's tutorial, 10 epochs", "training"),
     "as_2019": Contender("the article's loop", "training"),
-    "tutorial": Contender("TensorFlow's tutorial, 10 epochs", "training", minutes=True),
 }
 # These are tuned before the rounds; tf_data uses the best settings of Keras.
 TUNED = [name for name, contender in CONTENDERS.items() if contender.group == "body"]
@@ -70,7 +74,8 @@ def main(path: str) -> None:
             folder: of the work files (pixels.npy, body.pb, body.onnx); photos: the photo folder; rows: all its valid
             photos (path, class_name, sha256, group, split); sample: those of them that rates are measured on;
             checkpoint, fingerprint; cache: a filled cache folder; settings: chosen by `tune`; operations_per_photo;
-            precision: of our body; for the article's loop, iterations (None: all) and batch_size.
+            precision and engine of our body; iterations of the article's loop and steps of the tutorial (None: all),
+            and batch_size of the loop.
     """
     task = read_json(path)
     work = {"prepare": _prepare, "tune": _tune, "measure": _measure}[task["work"]]
@@ -88,8 +93,8 @@ def _prepare(task: dict) -> dict:
 def _tune(task: dict) -> dict:
     """Find a contender's fastest settings on a few photos (best of three tries)."""
     name = task["contender"]
-    if name.startswith("ours"):
-        body = _our_body(task, name.removeprefix("ours_"))
+    if CONTENDERS[name].ours:
+        body = _body_of(task)
         body.tune()
         return {"settings": dataclasses.asdict(body.plan)}
     _convert(task)
@@ -116,6 +121,7 @@ def _measure(task: dict) -> dict:
         "scikit_image": _measure_scikit_image,
         "as_2019": _measure_2019,
         "tutorial": _measure_tutorial,
+        "scikit_learn": _measure_scikit_learn,
     }
     return single[name](task)
 
@@ -131,10 +137,13 @@ def _measure_body(task: dict) -> dict:
 def _measure_bound(task: dict) -> dict:
     from bears_tl.bench import bound
 
-    rates = bound.matrix_rates(task["contender"].removeprefix("bound_"))
-    value = max(rates) * 1e9 / task["operations_per_photo"]
-    note = f"best of {len(rates)} products, {max(rates):.0f} GFLOP/s; their median: {np.median(rates):.0f}"
-    return {"value": value, "gflop_per_second": rates, "note": note}
+    precision = task["contender"].removeprefix("bound_")
+    if not (rates := bound.best_rates(precision)):
+        raise InputError(f"no library computes in {precision} on this processor")
+    best = rates[0]
+    value = best["gflop_per_second"] * 1e9 / task["operations_per_photo"]
+    note = f"{best['work']}: {best['gflop_per_second']:.0f} GFLOP/s, the best of {len(rates)} kinds of work"
+    return {"value": value, "rates": rates, "note": note}
 
 
 def _measure_files(task: dict) -> dict:
@@ -143,7 +152,7 @@ def _measure_files(task: dict) -> dict:
     from bears_tl.features.extract import extract
     from bears_tl.photos.views import CENTER
 
-    body = _our_body(task, task["precision"])
+    body = _our_body(task, task["precision"], task["engine"])
     body.tune()
     body.infer(np.load(_file(task, "pixels.npy"), mmap_mode="r")[:WARM_UP_PHOTOS])
     start_seconds = time.time() - task["started"]
@@ -208,7 +217,19 @@ def _measure_2019(task: dict) -> dict:
 def _measure_tutorial(task: dict) -> dict:
     from bears_tl.bench import tutorial
 
-    right, count = tutorial.train_and_test(task["photos"], task["rows"], task["checkpoint"])
+    found = tutorial.train_and_test(task["photos"], task["rows"], task["checkpoint"], steps=task["steps"])
+    seconds = time.time() - task["started"] + found["missing_seconds"]
+    if found["steps"] < found["planned_steps"]:
+        note = f"extrapolated from {found['steps']} of {found['planned_steps']} steps"
+        return found | {"value": seconds, "extrapolated": True, "note": note}
+    facts = {"test_accuracy": found["right"] / found["count"], "test_count": found["count"], "extrapolated": False}
+    return facts | {"value": seconds, "note": f"{found['right']} of {found['count']} test photos right"}
+
+
+def _measure_scikit_learn(task: dict) -> dict:
+    from bears_tl.bench import peers
+
+    right, count = peers.logistic_regression(task["photos"], task["rows"], task["checkpoint"], task["settings"])
     facts = {"test_accuracy": right / count, "test_count": count}
     return facts | {"value": time.time() - task["started"], "note": f"{right} of {count} test photos right"}
 
@@ -239,8 +260,8 @@ def _convert(task: dict) -> None:
 def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
     """Give a contender's function from pixels, uint8 [n, 299, 299, 3], to features, float32 [n, 2048]."""
     engine, _, precision = task["contender"].partition("_")
-    if engine == "ours":
-        body = _our_body(task, precision)
+    if CONTENDERS[task["contender"]].ours:
+        body = _body_of(task)
         body.tune()  # reads the saved plan
         return body.infer
     if engine == "keras":
@@ -254,10 +275,16 @@ def _open_body(task: dict) -> Callable[[np.ndarray], np.ndarray]:
     return engines.OnnxRuntime(_file(task, "body.onnx"), **task["settings"]).features
 
 
-def _our_body(task: dict, precision: str):
+def _body_of(task: dict):
+    """Open our body for a contender: in the engine of this machine, or in TensorFlow."""
+    engine, _, precision = task["contender"].partition("_")
+    return _our_body(task, precision, "tensorflow" if engine == "tensorflow" else task["engine"])
+
+
+def _our_body(task: dict, precision: str, engine: str):
     from bears_tl.inception.body import Body
 
-    return Body.open(task["checkpoint"], task["fingerprint"], precision, Path(task["cache"]))
+    return Body.open(task["checkpoint"], task["fingerprint"], precision, Path(task["cache"]), engine)
 
 
 def _read_all(task: dict):

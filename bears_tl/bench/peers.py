@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bears_tl.errors import InputError
 from bears_tl.files import atomic_path, write_bytes
 from bears_tl.inception.backbone import Backbone
 from bears_tl.photos.views import IMAGE_SIZE_PX, scale
@@ -70,6 +71,34 @@ class TfData:
     def warm_up(self, pixels: np.ndarray) -> None:
         """Let TensorFlow trace and compile for the batch size to come."""
         self._body.features(pixels)
+
+
+def logistic_regression(
+    folder: str | Path, rows: list[dict], checkpoint: str | Path, settings: dict
+) -> tuple[int, int]:
+    """Train scikit-learn's logistic regression on features of `TfData`, and count the test photos it gets right.
+
+    Args:
+        folder: the photo folder.
+        rows: rows of splits.csv: path, class_name and split; val is not used.
+        checkpoint: a TF-slim checkpoint.
+        settings: of `KerasPredict`.
+
+    Returns:
+        How many test photos are right, and how many there are.
+
+    Raises:
+        InputError: tf.io cannot read one of the photos.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    used = [row for row in rows if row["split"] in ("train", "test")]
+    features = TfData(checkpoint, **settings).features([Path(folder, row["path"]) for row in used])
+    if len(features) != len(used):
+        raise InputError(f"tf.io could not read {len(used) - len(features)} of {len(used)} photos")
+    labels, is_test = np.array([row["class_name"] for row in used]), np.array([row["split"] == "test" for row in used])
+    model = LogisticRegression(max_iter=1000).fit(features[~is_test], labels[~is_test])
+    return int((model.predict(features[is_test]) == labels[is_test]).sum()), int(is_test.sum())
 
 
 def freeze(checkpoint: str | Path, path: str | Path) -> None:

@@ -28,14 +28,15 @@ class Bench:
     checkpoint: str  # the setting
     task: dict = dataclasses.field(default_factory=dict)
 
-    def train(self, cache: str) -> dict:
+    def train(self, cache: str, **more) -> dict:
         """Run `bears train` in a process.
 
         Args:
             cache: name of its cache folder; `new` gives an empty one.
+            more: further settings.
         """
         run = self.folder / "runs" / f"{time.time_ns()}"
-        settings = {"photos": self.task["photos"], "checkpoint": self.checkpoint}
+        settings = {"photos": self.task["photos"], "checkpoint": self.checkpoint} | more
         words = [word for pair in settings.items() for word in ("--set", "=".join(pair))]
         ended = self._process(["bears_tl", "train", *words, "--run", str(run)], cache)
         test = read_json(run / "metrics.json")["test"]
@@ -60,6 +61,8 @@ class Bench:
 
     def measure(self, name: str, settings: dict) -> dict:
         """Measure one contender once."""
+        if name == "train_int8":
+            return self.train("new", precision="int8")
         if name in ("train_cold", "train_warm"):
             return self.train("warm" if name == "train_warm" else "new")
         result, ended = self.work("bears_tl.bench.contenders", work="measure", contender=name, settings=settings)

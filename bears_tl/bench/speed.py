@@ -5,7 +5,7 @@ import statistics
 # The groups of contenders, in table order: title, unit, and whether higher is better.
 GROUPS = {
     "body": ("The body alone: pixels to features", "photos/s", True),
-    "bound": ("Upper bound: the machine's matrix-product rate divided by GFLOP per photo", "photos/s", True),
+    "bound": ("Upper bound: the best rate of any library divided by GFLOP per photo", "photos/s", True),
     "files": ("Photo files to features", "photos/s", True),
     "reading": ("Reading: photo files to pixels", "photos/s", True),
     "training": ("End to end: photos to a tested model", "s", False),
@@ -43,13 +43,14 @@ def table(report: dict) -> str:
         report: result of `benchmark.report`.
     """
     machine, photos = report["machine"], report["photos"]
-    hardware = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_bytes'] / 2**30:.0f} GiB"
+    hardware = f"{_hardware(machine)}, {machine['memory_bytes'] / 2**30:.0f} GiB"
     lines = [
         f"Measured on {report['date']} on {hardware}, {', '.join(machine['gpus']) or 'no GPU'}: `{report['command']}`.",
         f"{report['rounds']} rounds; each contender runs once per round, in a separate process. Values are the median "
         "(lowest to highest); ratios are computed per round.",
         f"{photos['count']} photos; rates are measured on {photos['sample']} of them. Weights: "
-        f"{report['checkpoint']['kind']}. {report['operations_per_photo'] / 1e9:.1f} GFLOP per photo.",
+        f"{report['checkpoint']['kind']}. Our engine here: {report['checkpoint'].get('engine', 'tensorflow')}. "
+        f"{report['operations_per_photo'] / 1e9:.1f} GFLOP per photo.",
     ]
     lines += [f"**{report['notice']}**"] if report["notice"] else []
     for group, (title, unit, _) in GROUPS.items():
@@ -63,6 +64,33 @@ def table(report: dict) -> str:
     lines += [f"- Failed: {label} ({reason})." for label, reason in report["failed"].items()]
     lines += [f"- Not measured: {what}." for what in report["not_measured"]]
     return "\n".join(lines) + "\n"
+
+
+def overview(reports: list[dict]) -> str:
+    """Format one row per report, the newest first: what a machine reaches, and how many times faster ours is.
+
+    Args:
+        reports: results of `benchmark.report`, also those of earlier versions.
+    """
+    columns = (
+        "machine", "date", "engine", "body, photos/s", "share of the bound", "`bears train`, s", "features cached, s",
+        "the article's loop", "TensorFlow's tutorial", "memory, MB",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for report in sorted(reports, key=lambda report: report["date"], reverse=True):
+        found, body = report["contenders"], report["checkpoint"]
+        of = {name: row["summary"] or {} for name, row in found.items()}
+        body_name, bound = f"ours_{body['precision']}", f"bound_{body['precision']}"
+        share = of.get(bound, {}).get("ratio")
+        cells = [
+            _hardware(report["machine"]), report["date"], f"{body.get('engine', 'tensorflow')}, {body['precision']}",
+            _number(of[body_name]["median"]), "" if share is None else f"{share:.0%}",
+            *(_number(of[name]["median"]) if of.get(name) else "" for name in ("train_cold", "train_warm")),
+            *(f"{of[name]['ratio']:.1f} times ours" if of.get(name) else "" for name in ("as_2019", "tutorial")),
+            f"{of['train_cold']['peak_rss_bytes'] / 1e6:.0f}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def figure(report: dict):
@@ -105,6 +133,11 @@ def figure(report: dict):
     if report["notice"]:
         drawn.text(0.5, -0.01, report["notice"], ha="center", va="top", fontsize=8, color="#b00020", wrap=True)
     return drawn
+
+
+def _hardware(machine: dict) -> str:
+    sets = f" ({', '.join(machine['accelerations'])})" if machine.get("accelerations") else ""
+    return f"{machine['cores']} cores of {machine['processor']}{sets}"
 
 
 def _row(row: dict) -> str:

@@ -1,5 +1,8 @@
 """TensorFlow's own tutorial on transfer learning, with Inception v3: the whole training that a beginner would copy."""
 
+import itertools
+import statistics
+import time
 from pathlib import Path
 
 from bears_tl.inception.backbone import Backbone
@@ -17,20 +20,23 @@ ROTATION = 0.2  # up to this share of a circle, either way
 
 
 def train_and_test(
-    folder: str | Path, rows: list[dict], checkpoint: str | Path, epochs: int = EPOCHS
-) -> tuple[int, int]:
+    folder: str | Path, rows: list[dict], checkpoint: str | Path, epochs: int = EPOCHS, steps: int | None = None
+) -> dict:
     """Train a new layer on a frozen Inception v3 as the tutorial does, and count the test photos it gets right.
 
-    Every photo goes through the body again in each epoch, mirrored and rotated at random.
+    Every photo goes through the body again in each epoch, mirrored and rotated at random. The layers are those of
+    Keras' guide to transfer learning as well (https://keras.io/guides/transfer_learning/).
 
     Args:
         folder: the photo folder.
         rows: rows of splits.csv: path, class_name and split. The photos are JPEG, PNG, GIF or BMP.
         checkpoint: a TF-slim checkpoint.
         epochs: how often each training photo is used.
+        steps: stop after so many batches, 2 or more; None: train to the end.
 
     Returns:
-        How many test photos are right, and how many there are.
+        right and count of the test photos; steps done and planned; and missing_seconds, what the steps and validations
+        that were left out would have taken (0 after a whole training).
     """
     import keras
 
@@ -58,9 +64,24 @@ def train_and_test(
     outputs = keras.layers.Dense(len(class_names), activation="softmax")(outputs)
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(load("train"), validation_data=load("val"), epochs=epochs, shuffle=False, verbose=0)
+    batches, ends = load("train"), []
+    planned = epochs * len(batches)
+    notes = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter()))
+    how = {"shuffle": False, "verbose": 0, "callbacks": [notes]}
+    if steps is None or steps >= planned:
+        model.fit(batches, validation_data=load("val"), epochs=epochs, **how)
+        missing_seconds = 0.0
+    else:
+        model.fit(batches.repeat().take(steps), epochs=1, **how)
+        started = time.perf_counter()
+        model.evaluate(load("val"), verbose=0)
+        validation_seconds = time.perf_counter() - started
+        step_seconds = statistics.median(end - start for start, end in itertools.pairwise(ends))
+        missing_seconds = (planned - steps) * step_seconds + (epochs - 1) * validation_seconds
     predicted = model.predict(load("test"), verbose=0).argmax(axis=1)
-    return int((predicted == labels_of(splits["test"], class_names)).sum()), len(predicted)
+    right = int((predicted == labels_of(splits["test"], class_names)).sum())
+    steps_of = {"steps": len(ends), "planned_steps": planned}
+    return steps_of | {"right": right, "count": len(predicted), "missing_seconds": missing_seconds}
 
 
 def _read(path: tf.Tensor) -> tf.Tensor:

@@ -20,16 +20,21 @@ def test_engines_that_are_not_installed_are_left_out_with_the_line_that_installs
     monkeypatch.setattr(
         benchmark.importlib.util, "find_spec", lambda package: None if package == "tf2onnx" else object()
     )
-    left_out, names = benchmark._choose(True, True, "float16")
+    left_out, names = benchmark._choose(True, "float16", "tensorflow")
     assert left_out == {"onnxruntime_float32": f"tf2onnx not installed: {benchmark.PIP_LINE}"}
-    assert names == [name for name in CONTENDERS if name != "onnxruntime_float32"]
+    assert names == [name for name in CONTENDERS if name not in ("onnxruntime_float32", "tensorflow_float32")]
 
 
 def test_engines_run_on_request():
-    left_out, names = benchmark._choose(False, False, "float32")
-    assert "ours_float32" in names and "ours_float16" not in names
-    reasons = {name: "runs with --peers" for name, contender in CONTENDERS.items() if contender.packages}
-    assert left_out == reasons | {"tutorial": "runs with --full"} and not set(left_out) & set(names)
+    left_out, names = benchmark._choose(False, "float32", "openvino")
+    assert {"ours_float32", "tensorflow_float32"} <= set(names) and "ours_float16" not in names
+    assert left_out == {name: "runs with --peers" for name, contender in CONTENDERS.items() if contender.packages}
+    assert not set(left_out) & set(names)
+
+
+def test_files_are_named_after_the_machine_so_that_none_overwrites_anothers():
+    machine = {"processor": "Intel(R) Xeon(R) 6", "cores": 2, "accelerations": ["AVX2", "AMX"], "gpus": ["NVIDIA H100"]}
+    assert benchmark.machine_name(machine) == "intel-xeon-6-2-cores-avx2-amx-nvidia-h100"
 
 
 def test_no_rounds_are_refused(refused):
@@ -114,22 +119,17 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
     monkeypatch.setattr(Rehearsal, "order", [], raising=False)
     said = []
     found = benchmark.measure(str(workspace.photos), rounds=2, to=tmp_path / "to", say=said.append)
-    ran = [
-        name
-        for name, contender in CONTENDERS.items()
-        if not contender.packages and name not in ("ours_float16", "tutorial")
-    ]
+    ran = [name for name, contender in CONTENDERS.items() if not contender.packages and name != "ours_float16"]
     assert Rehearsal.order == ran + [name for name in ran if name != "keras_predict"]
     assert found["failed"] == {"Keras model.predict": "MemoryError: too little"}
     assert [row["round"] for row in found["contenders"]["as_2019"]["rounds"]] == [1, 2]
-    written = json.loads((tmp_path / "to" / "benchmark.json").read_text())
+    name = benchmark.machine_name(found["machine"])
+    written = json.loads((tmp_path / "to" / f"{name}.json").read_text())
     assert written == json.loads(json.dumps(found))
     assert written["machine"]["memory_bytes"] > 0 and written["versions"]["tensorflow"]
-    text = (tmp_path / "to" / "benchmark.md").read_text()
-    assert "Failed: Keras model.predict (MemoryError: too little)." in text and "Skipped: OpenVINO, float32" in text
-    assert {path.name for path in (tmp_path / "to").iterdir()} == {
-        "benchmark.json", "benchmark.md", "benchmark.png",
-    }  # fmt: skip
+    text = (tmp_path / "to" / f"{name}.md").read_text()
+    assert "Failed: Keras model.predict (MemoryError: too little)." in text and "Skipped: ONNX Runtime, float32" in text
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {f"{name}.{kind}" for kind in ("json", "md", "png")}
     assert len(said) == 1 + len([name for name in TUNED if name in ran]) + len(Rehearsal.order)
 
 
@@ -137,14 +137,8 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
 def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(sys, "argv", ["bears", "benchmark", "--rounds", "1"])
-    slow = (
-        "keras_predict",
-        "ours_bfloat16",
-        "ours_float16",
-        "bound_bfloat16",
-        "tutorial",
-    )  # similar contenders are measured
-    names = [name for name, contender in CONTENDERS.items() if not contender.packages and name not in slow]
+    similar = ("keras_predict", "ours_bfloat16", "ours_float16", "bound_bfloat16", "bound_int8")
+    names = [name for name, contender in CONTENDERS.items() if not contender.packages and name not in similar]
     monkeypatch.setattr(benchmark, "_choose", lambda *_: ({}, names))
     monkeypatch.setattr(contenders, "LEAST_SECONDS", 0.1)
     ended, run_process = {}, Bench._process
@@ -169,7 +163,8 @@ def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
         assert contender["label"] == CONTENDERS[name].label and len(contender["rounds"]) == 1
     article = found["contenders"]["as_2019"]
     assert article["rounds"][0]["extrapolated"] and "extrapolated from 5 of 40 iterations" in article["note"]
-    assert "the article's whole loop" in " ".join(found["not_measured"])
+    assert "extrapolated from 5 of 50 steps" in found["contenders"]["tutorial"]["note"]
+    assert "the whole loop of the article" in " ".join(found["not_measured"])
     assert found["contenders"]["train_cold"]["note"].endswith("of 6 test photos right")
 
 

@@ -115,5 +115,15 @@ def test_the_tutorial_learns_and_is_tested_on_the_test_photos(workspace, monkeyp
     for name, value in {"BATCH_SIZE": 3, "LEARNING_RATE": 0.003, "ROTATION": 0.0, "DROPOUT": 0.0}.items():
         monkeypatch.setattr(tutorial, name, value)  # so that few epochs are enough
     rows = Run.open(workspace.folder / "runs/trained").table("splits.csv")
-    right, count = tutorial.train_and_test(workspace.photos, rows, workspace.checkpoint, epochs=8)
+    found = tutorial.train_and_test(workspace.photos, rows, workspace.checkpoint, epochs=8)
+    assert found["count"] == sum(row["split"] == "test" for row in rows) and found["right"] > found["count"] / 2
+    assert found["steps"] == found["planned_steps"] and found["missing_seconds"] == 0
+
+
+def test_scikit_learn_learns_and_is_tested_on_the_test_photos(workspace):
+    pytest.importorskip("sklearn", reason="needs the extra bench")
+    rows = Run.open(workspace.folder / "runs/trained").table("splits.csv")
+    right, count = peers.logistic_regression(
+        workspace.photos, rows, workspace.checkpoint, {"batch_size": 8, "jit": False}
+    )
     assert count == sum(row["split"] == "test" for row in rows) and right > count / 2

@@ -22,11 +22,11 @@ def report():
 
     return {
         "contenders": {
-            "ours": entry("ours, float32", "body", ours, ours, ours=True),
+            "ours_float32": entry("ours, float32", "body", ours, ours, ours=True),
             "peer": entry("a peer", "body", peer, ours),
-            "bound": entry("bound, float32", "bound", rows(80.0, 80.0, 80.0), ours),
-            "cold": entry("bears train", "training", cold, cold, ours=True),
-            "article": entry("the article's loop", "training", article, cold, note="extrapolated from 5"),
+            "bound_float32": entry("bound, float32", "bound", rows(80.0, 80.0, 80.0), ours),
+            "train_cold": entry("bears train", "training", cold, cold, ours=True),
+            "as_2019": entry("the article's loop", "training", article, cold, note="extrapolated from 5"),
             "fell": {"label": "a peer that fell", "group": "body", "ours": False, "note": "", "summary": None},
         },
         "machine": {"processor": "a processor", "cores": 2, "memory_bytes": 2**33, "gpus": []},
@@ -76,6 +76,14 @@ def test_the_table_says_what_was_measured_and_what_was_not(report):
         "- Failed: a peer that fell (MemoryError).", "- Not measured: a GPU (none was found).",
     ):  # fmt: skip
         assert words in text
+
+
+def test_machines_stand_side_by_side_the_newest_first(report):
+    report["checkpoint"]["precision"] = "float32"
+    newer = report | {"date": "2026-03-04", "machine": report["machine"] | {"accelerations": ["AVX2", "VNNI"]}}
+    lines = speed.overview([report, newer]).splitlines()
+    assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
+    assert "2 cores of a processor (AVX2, VNNI) | 2026-03-04 | tensorflow, float32 | 40.0 | 50% |" in lines[2]
 
 
 def test_every_table_has_the_same_columns_in_all_rows(report):
