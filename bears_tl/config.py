@@ -11,7 +11,7 @@ from pathlib import Path
 from bears_tl.errors import InputError, reason_of
 
 SPLIT_WAYS = ("auto", "content", "given", "given_grouped")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
 ENGINES = ("auto", "openvino", "tensorflow")
 CLASS_WEIGHTS = ("none", "balanced")
 DEPTHS = ("glimpse", "whole")

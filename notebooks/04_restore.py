@@ -49,7 +49,8 @@ import numpy as np
 
 from bears_tl.inception.architecture import BASE_VALUES, count_by_block
 from bears_tl.inception.backbone import Backbone
-from bears_tl.inception.slim import SMALLEST_COSINE, slim_features, smallest_cosine
+from bears_tl.inception.cosine import cosines
+from bears_tl.inception.slim import SMALLEST_COSINE, slim_features
 from bears_tl.inception.weights import KINDS
 from bears_tl.judging import plots
 from bears_tl.photos.views import scale
@@ -103,13 +104,13 @@ reference.shape
 
 # %%
 features = keras_body.features(scale(pixels))
-cosine = smallest_cosine(features, reference)
+cosine = cosines(features, reference).min()
 print(f"Keras: cosine {cosine:.6f} or more, largest difference {np.abs(features - reference).max():.1e}")
 assert cosine > SMALLEST_COSINE["float32"]
 
 # %%
 features = body.infer(pixels)
-cosine = smallest_cosine(features, reference)
+cosine = cosines(features, reference).min()
 print(f"Folded body: cosine {cosine:.6f} or more, largest difference {np.abs(features - reference).max():.1e}")
 assert cosine > SMALLEST_COSINE[body.precision]
 

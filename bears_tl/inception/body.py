@@ -8,7 +8,7 @@ import numpy as np
 from bears_tl.batches import batches_of, padded
 from bears_tl.errors import InputError
 from bears_tl.files import sha256_of
-from bears_tl.inception import machine, openvino_engine
+from bears_tl.inception import machine, openvino_engine, quantization
 from bears_tl.inception.architecture import FEATURES, FEATURES_NAME
 from bears_tl.inception.machine import Plan
 from bears_tl.inception.openvino_engine import EngineError, OpenVinoEngine
@@ -55,20 +55,25 @@ class Body:
         Args:
             path: the checkpoint.
             fingerprint: its SHA-256, if known.
-            precision: auto, float32, bfloat16 or float16.
+            precision: auto, float32, bfloat16, float16, or int8, which only OpenVINO computes.
             cache: a folder where the graph and the best precision and plan of this machine are kept for later runs.
                 OpenVINO needs it.
             engine: openvino, tensorflow, or auto: OpenVINO where it works and there is no GPU.
 
         Raises:
-            InputError: the file is not a checkpoint of Inception v3, or OpenVINO was asked for and does not work.
+            InputError: the file is not a checkpoint of Inception v3, or what was asked for does not work here.
         """
         memory, fingerprint = cache and cache / "machine.json", fingerprint or sha256_of(path)
-        if engine == openvino_engine.NAME or (engine == "auto" and not machine.has_gpu()):
+        if precision == quantization.NAME and engine not in ("auto", openvino_engine.NAME):
+            raise InputError(f"precision={precision} needs the engine openvino, not {engine}: set engine=openvino")
+        asked = engine == openvino_engine.NAME or precision == quantization.NAME
+        if asked or (engine == "auto" and not machine.has_gpu()):
             try:
                 return cls._open_openvino(path, fingerprint, precision, cache, memory)
             except EngineError as error:
-                if engine == openvino_engine.NAME:
+                if precision == quantization.NAME:
+                    raise InputError(f"precision=int8 cannot be used: {error}; or set precision=auto") from None
+                if asked:
                     raise InputError(
                         f"the engine openvino cannot be used: {error}; set engine=tensorflow, or repair OpenVINO"
                     ) from None
@@ -84,6 +89,9 @@ class Body:
     def _open_openvino(cls, path, fingerprint: str, precision: str, cache: Path | None, memory: Path | None) -> "Body":
         if not cache:
             raise EngineError("it needs a cache folder for its model")
+        if precision == quantization.NAME:
+            model = quantization.load_quantized(path, fingerprint, cache)
+            return cls(OpenVinoEngine(model, "float32"), precision, memory)  # what is not quantized is in float32
         model, known = openvino_engine.load_model(path, fingerprint, cache)
         if precision not in ("auto", *known):
             raise EngineError(f"it does not compute in {precision} on this processor, only in {' and '.join(known)}")
@@ -100,7 +108,7 @@ class Body:
     def unpack(cls, packed: list[bytes], precision: str, engine: str) -> "Body":
         """Load a body from the result of `pack`, on any machine that has the engine."""
         if engine == openvino_engine.NAME:
-            return cls(OpenVinoEngine(packed, precision), precision)
+            return cls(OpenVinoEngine(packed, precision.replace(quantization.NAME, "float32")), precision)
         from bears_tl.inception.tensorflow_engine import TensorFlowEngine
         from bears_tl.tensorflow import tf
 
@@ -175,7 +183,10 @@ def pack(path: str | Path, fingerprint: str, precision: str, engine: str, cache:
     """
     if engine == openvino_engine.NAME:
         try:
-            model, _ = openvino_engine.load_model(path, fingerprint, cache)
+            if precision == quantization.NAME:
+                model = quantization.load_quantized(path, fingerprint, cache)
+            else:
+                model, _ = openvino_engine.load_model(path, fingerprint, cache)
         except EngineError as error:
             raise InputError(f"the engine openvino cannot be used: {error}; restore the run again") from None
         return [model.with_suffix(suffix).read_bytes() for suffix in openvino_engine.SUFFIXES]

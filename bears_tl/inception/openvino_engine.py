@@ -20,6 +20,7 @@ from bears_tl.errors import InputError, reason_of
 from bears_tl.files import atomic_path, read_json, sha256_of, write_json
 from bears_tl.hardware import cores, processor
 from bears_tl.inception import architecture
+from bears_tl.inception.cosine import cosines
 from bears_tl.inception.machine import Plan
 from bears_tl.lock import one_at_a_time
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -84,9 +85,8 @@ class OpenVinoEngine:
             if (plan, outputs) not in self._compiled:
                 openvino, core = load_openvino(), _core()
                 model = core.read_model(*self._model)
-                for output in outputs:
-                    if not any(f"{output}:0" in known.get_names() for known in model.outputs):
-                        model.add_outputs(f"{output}:0")
+                wanted = [model.output(f"{output}:0") for output in outputs]
+                model = openvino.Model(wanted, model.get_parameters())  # the others cost time
                 model.reshape([plan.batch_size, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3])
                 properties = {
                     "INFERENCE_PRECISION_HINT": _type_of(openvino, self._precision),
@@ -157,11 +157,11 @@ def load_model(path: str | Path, fingerprint: str, cache: Path) -> tuple[Path, l
     release = load_openvino().__version__.partition("-")[0]
     version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{release}"
     receipt = cache / "bodies" / f"{fingerprint[:16]}-{version}.json"
-    known = _known(receipt, fingerprint)
+    known = known_model(receipt, fingerprint)
     if not known:
         try:
             with one_at_a_time(receipt, "the conversion of the body for OpenVINO"):
-                known = _known(receipt, fingerprint) or _convert(path, fingerprint, cache, receipt)
+                known = known_model(receipt, fingerprint) or _convert(path, fingerprint, cache, receipt)
         except (InputError, OSError) as error:
             if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
                 raise EngineError(f"its model cannot be kept: {reason_of(error)}") from None
@@ -180,17 +180,33 @@ def _convert(path: str | Path, fingerprint: str, cache: Path, receipt: Path) -> 
     graph = load_graph(path, fingerprint, "float32", cache)
     pixels = _test_pictures()
     (expected,) = TensorFlowEngine(graph).call(pixels, Plan(_TEST_PICTURES, 1), (architecture.FEATURES_NAME,))
-    known = {"fingerprint": fingerprint, "processor": processor(), "failure": "", "sha256": {}, "precisions": []}
+    facts: dict = {"failure": "", "precisions": []}
     with tempfile.TemporaryDirectory(dir=receipt.parent, prefix=".openvino.") as work:
         Path(work, "body.pb").write_bytes(graph.SerializeToString(deterministic=True))
         np.save(Path(work, "pixels.npy"), pixels)
-        known["failure"] = _failure_of_test(work, expected)
-        if not known["failure"]:
-            known["precisions"] = read_json(Path(work, "precisions.json"))
-            for suffix in SUFFIXES:
-                with atomic_path(receipt.with_suffix(suffix)) as temporary:
-                    Path(work, f"body{suffix}").rename(temporary)
-                known["sha256"][suffix] = sha256_of(receipt.with_suffix(suffix))
+        facts["failure"] = _failure_of_test(work, expected)
+        if not facts["failure"]:
+            facts["precisions"] = read_json(Path(work, "precisions.json"))
+        return keep_model(work, fingerprint, receipt, facts)
+
+
+def keep_model(work: str, fingerprint: str, receipt: Path, facts: dict) -> dict:
+    """Move a model that passed its test from a work folder beside its receipt, and write the receipt.
+
+    Args:
+        work: a folder with body.xml and body.bin.
+        fingerprint: SHA-256 of the checkpoint.
+        receipt: the JSON file to write.
+        facts: to add to it; `failure` is empty if the model is good.
+
+    Returns:
+        The content of the receipt.
+    """
+    known = {"fingerprint": fingerprint, "processor": processor(), "sha256": {}} | facts
+    for suffix in SUFFIXES if not known["failure"] else ():
+        with atomic_path(receipt.with_suffix(suffix)) as temporary:
+            Path(work, f"body{suffix}").rename(temporary)
+        known["sha256"][suffix] = sha256_of(receipt.with_suffix(suffix))
     write_json(receipt, known)
     return known
 
@@ -205,14 +221,12 @@ def _failure_of_test(work: str, expected: np.ndarray) -> str:
     if ended.returncode or not Path(work, "precisions.json").is_file():
         last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
         return f"it failed its test with exit status {ended.returncode}: {last}"
-    from bears_tl.inception.slim import smallest_cosine
-
-    cosine = smallest_cosine(np.load(Path(work, "features.npy")), expected)
+    cosine = cosines(np.load(Path(work, "features.npy")), expected).min()
     # NaN fails too
     return "" if cosine >= LEAST_COSINE else f"its features differ from TensorFlow's: cosine {cosine:.5f}"
 
 
-def _known(receipt: Path, fingerprint: str) -> dict | None:
+def known_model(receipt: Path, fingerprint: str) -> dict | None:
     """Read the receipt; None if it is missing, of another checkpoint or processor, or does not fit the files."""
     with contextlib.suppress(OSError, InputError, KeyError, TypeError, AttributeError):
         known = read_json(receipt)

@@ -59,10 +59,3 @@ def slim_features(path: str | Path, batch: np.ndarray) -> np.ndarray:
         with compat.Session() as session:
             compat.train.Saver(compat.global_variables()).restore(session, str(path))
             return session.run(features, {images: batch})
-
-
-def smallest_cosine(features: np.ndarray, reference: np.ndarray) -> float:
-    """Compare features, float [n, 2048], with reference features photo by photo: the smallest cosine, at most 1."""
-    products = (features * reference).sum(axis=1)
-    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
-    return float((products / lengths).min())

@@ -1,7 +1,5 @@
 """The stand-in body: random weights with calibrated statistics, to check the pipeline without a download."""
 
-import concurrent.futures
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +7,9 @@ import numpy as np
 from bears_tl.files import seeded_rng
 from bears_tl.inception import architecture, backbone, checkpoint
 from bears_tl.photos import sample
-from bears_tl.photos.views import center_view
+from bears_tl.photos.views import scale
 
 CALIBRATION_PHOTOS = 64
-NOT_IN_THE_SAMPLE = 10_000  # the first number of calibration photos, so that none of them is in the sample
 
 
 def make(path: Path, seed: int) -> None:
@@ -38,14 +35,5 @@ def make(path: Path, seed: int) -> None:
         else:
             values[name] = np.full(shape, not name.endswith("moving_mean"), np.float32)
     body = backbone.Backbone(model, values)
-    body.calibrate(_calibration_batch(seed))
+    body.calibrate(scale(sample.calibration_views(CALIBRATION_PHOTOS, seed)))
     checkpoint.write(path, body.values())
-
-
-def _calibration_batch(seed: int) -> np.ndarray:
-    def view(i):
-        class_name = sample.CLASS_NAMES[i % len(sample.CLASS_NAMES)]
-        return center_view(sample.paint(class_name, NOT_IN_THE_SAMPLE + i // len(sample.CLASS_NAMES), seed))
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(view, range(CALIBRATION_PHOTOS))))

@@ -13,15 +13,19 @@ from PIL import Image
 
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_folder
+from bears_tl.hardware import cores
+from bears_tl.photos.image import to_rgb
 from bears_tl.photos.painting.bears import CLOSE_UPS, POSES, bear, place_in
 from bears_tl.photos.painting.canvas import developed, picture_of
 from bears_tl.photos.painting.fur import coat
 from bears_tl.photos.painting.scenery import SCENES, background, foreground, shadow, stones
 from bears_tl.photos.painting.shapes import relief
+from bears_tl.photos.views import center_box, render
 
 CLASS_NAMES = ("Grizzly", "Panda", "Polar")
 # Height, width.
 SIZES = ((300, 400), (288, 416), (320, 400), (304, 384), (300, 420), (400, 300), (408, 306), (340, 380))
+NOT_IN_THE_SAMPLE = 10_000  # from here on, numbers of photos that no sample has
 OVERSAMPLING = 1.3  # the bear is painted larger, then shrunk: a cheap way to get soft edges
 LIGHTS = (  # tint rgb, contrast
     ((1.00, 1.00, 1.00), 1.03), ((1.03, 1.00, 0.95), 1.03), ((0.96, 0.94, 0.99), 0.95),
@@ -120,3 +124,15 @@ def dealt(options: tuple, what: str, class_name: str, index: int, seed: int):
     """Choose an option as if dealt from shuffled packs of cards, so that each class gets each option equally often."""
     pack, card = divmod(index, len(options))
     return options[generator(seed, class_name, what, pack).permutation(len(options))[card]]
+
+
+def calibration_views(count: int, seed: int) -> np.ndarray:
+    """Paint photos that no sample has, the classes in turn; return their center views: uint8 [n, 299, 299, 3]."""
+
+    def view(i):
+        photo = paint(CLASS_NAMES[i % len(CLASS_NAMES)], NOT_IN_THE_SAMPLE + i // len(CLASS_NAMES), seed)
+        image = to_rgb(photo)
+        return render(image, center_box(*image.size))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        return np.stack(list(pool.map(view, range(count))))

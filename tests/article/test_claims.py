@@ -128,7 +128,7 @@ def test_the_longest_way_through_the_body_has_47_convolutions(claims):
 
 def test_six_predictions_are_shown(claims):
     code = (ROOT / "notebooks/07_predict.py").read_text(encoding="utf-8")
-    count = re.search(r"artifacts\.draw\(current_run, tests, (\d+)\)", code)
+    count = re.search(r"artifacts\.draw_predictions\(current_run, tests, (\d+)\)", code)
     assert claims["photos shown with predictions"].ours == int(count[1])
 
 
