@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from bears_tl.inception import quantization
+from bears_tl.inception import openvino_engine, quantization
 from bears_tl.inception.body import Body, pack
 from bears_tl.inception.cosine import cosines
 from bears_tl.photos.sample import calibration_views
@@ -76,7 +76,7 @@ def fake(monkeypatch, status, found=None):
         work = quantization.Path(command[4])
         if found is not None:
             quantization.write_json(work / "cosines.json", found)
-            for suffix in quantization.SUFFIXES:
+            for suffix in openvino_engine.SUFFIXES:
                 (work / f"body{suffix}").write_bytes(b"x")
         return subprocess.CompletedProcess(command, status, "", "Killed" if status else "")
 
