@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.files import read_json, write_json
 from bears_tl.inception.architecture import FEATURES_NAME
 from bears_tl.inception.cosine import cosines
 from bears_tl.inception.machine import Plan
@@ -74,9 +73,9 @@ def _quantize(model: Path, fingerprint: str, receipt: Path) -> dict:
         if ended.returncode:  # not remembered: next time there may be more memory
             last = (ended.stderr.strip().splitlines() or ["no message, perhaps for lack of memory"])[-1]
             raise EngineError(f"the quantization failed with exit status {ended.returncode}: {last}")
-        cosines = read_json(Path(work, "cosines.json"))
-        facts |= {"cosine_mean": float(np.mean(cosines)), "cosine_least": min(cosines)}
-        if not (facts["cosine_mean"] >= LEAST_MEAN and facts["cosine_least"] >= LEAST):  # NaN fails too
+        found = np.nan_to_num(np.load(Path(work, "cosines.npy")))  # not a number is as bad as 0
+        facts |= {"cosine_mean": float(found.mean()), "cosine_least": float(found.min())}
+        if facts["cosine_mean"] < LEAST_MEAN or facts["cosine_least"] < LEAST:
             facts["failure"] = (
                 f"its features in 8 bits differ from float32: cosine {facts['cosine_mean']:.4f} on average, expected "
                 f"{LEAST_MEAN} or more, and {facts['cosine_least']:.4f} at least, expected {LEAST} or more"
@@ -85,7 +84,7 @@ def _quantize(model: Path, fingerprint: str, receipt: Path) -> dict:
 
 
 def _make(model: str, work: str, count: str) -> None:
-    """Write body.xml and body.bin in 8 bits to a folder, and the cosines of features to float32 to cosines.json."""
+    """Write body.xml and body.bin in 8 bits to a folder, and the cosines of features to float32 to cosines.npy."""
     openvino = load_openvino()
     import nncf
 
@@ -100,7 +99,7 @@ def _make(model: str, work: str, count: str) -> None:
         OpenVinoEngine(path, "float32").call(tested, Plan(_TESTED, 1), (FEATURES_NAME,))[0]
         for path in (model, Path(work, "body.xml"))
     )
-    write_json(Path(work, "cosines.json"), cosines(found, expected).tolist())
+    np.save(Path(work, "cosines.npy"), cosines(found, expected))
 
 
 if __name__ == "__main__":

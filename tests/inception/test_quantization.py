@@ -75,7 +75,7 @@ def fake(monkeypatch, status, found=None):
     def run(command, **_):
         work = quantization.Path(command[4])
         if found is not None:
-            quantization.write_json(work / "cosines.json", found)
+            np.save(work / "cosines.npy", found)
             for suffix in openvino_engine.SUFFIXES:
                 (work / f"body{suffix}").write_bytes(b"x")
         return subprocess.CompletedProcess(command, status, "", "Killed" if status else "")
