@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bears_tl.bench import benchmark, contenders
+from bears_tl.bench import benchmark, bound, contenders
 from bears_tl.bench.contenders import CONTENDERS, TUNED
 from bears_tl.bench.processes import Bench, ContenderError
 from bears_tl.bench.speed import GROUPS
@@ -137,10 +137,12 @@ def test_contenders_take_turns_and_one_that_fails_stops_no_other(workspace, prep
 def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(sys, "argv", ["bears", "benchmark", "--rounds", "1"])
-    similar = ("keras_predict", "ours_bfloat16", "ours_float16", "bound_bfloat16", "bound_int8")
+    similar = ("keras_predict", "ours_bfloat16", "ours_float16", "tensorflow_float32", "bound_bfloat16", "bound_int8")
     names = [name for name, contender in CONTENDERS.items() if not contender.packages and name not in similar]
     monkeypatch.setattr(benchmark, "_choose", lambda *_: ({}, names))
     monkeypatch.setattr(contenders, "LEAST_SECONDS", 0.1)
+    for name, value in {"_SIDES": (256,), "_CONVOLUTIONS": ((1, 16, 17, 3),), "_LEAST_SECONDS": 0.01}.items():
+        monkeypatch.setattr(bound, name, value)
     ended, run_process = {}, Bench._process
 
     def process(self, words, cache):
