@@ -44,6 +44,7 @@ that are already in the cache, for example from an earlier trial, take 0 s.
         "val_loss_change": "loss_change",
     },
 )
+_OF_BODY = ("precision", "engine")  # settings that need a body of their own
 
 
 def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
@@ -64,10 +65,10 @@ def parse_trials(words: list[str], config: RunConfig) -> dict[str, RunConfig]:
         changes = parse_settings(_pairs(word), "--try")
         trial = config.replace(**changes)
         for name in changes:
-            if name not in deciding("views", "head"):  # these act after the split; all others are shared
+            if name not in (tried := [*_OF_BODY, *deciding("views", "head")]):  # they act after the split
                 raise InputError(
                     f"--try {word!r}: {name} must be the same for all trials, set it with --set; --try accepts "
-                    f"{', '.join(deciding('views', 'head'))}"
+                    f"{', '.join(tried)}"
                 )
         if trial in trials.values():
             (same,) = [name for name, other in trials.items() if other == trial]
@@ -102,8 +103,9 @@ def compare(
 ) -> list[dict]:
     """Train the base and each trial over several seeds and write the table: NAME.csv, NAME.md and NAME.png.
 
-    Photos, label corrections and body come from one shared run. Each seed splits the photos anew. Each (seed, trial) is
-    an ordinary run in its own directory. Trained runs are kept, so the same command continues where it stopped.
+    Photos, label corrections and checkpoint come from one shared run. Each seed splits the photos anew. Each (seed,
+    trial) is an ordinary run in its own directory. Trained runs are kept, so the same command continues where it
+    stopped.
 
     Args:
         config: the settings of the base; its seed is the first one, its `run` is ignored.
@@ -141,9 +143,12 @@ def compare(
             for stage in ("fetch", "intake"):
                 _hand_on(shared, run, stage)
             stages.split(run)
-            _hand_on(shared, run, "restore")
+            is_shared = all(getattr(trial, setting) == getattr(config, setting) for setting in _OF_BODY)
+            if is_shared:
+                _hand_on(shared, run, "restore")
+            own = body if is_shared else stages.restore(run)
             if not _is_trained(run):
-                stages.train(run, stages.features(run, body))
+                stages.train(run, stages.features(run, own))
             outcomes[name].append(outcome := _outcome(run))
             wrong = f"{len(outcome.hits) - sum(outcome.hits.values())} of {len(outcome.hits)} test photos wrong"
             say(f"seed {seed}, {name}: {wrong}, val loss {outcome.losses['val']:.4f}, {outcome.facts['epochs']} epochs")

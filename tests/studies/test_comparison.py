@@ -244,6 +244,25 @@ def test_a_trial_that_means_nothing_is_refused_in_one_line(words, named, refused
         parse_trials(words, RunConfig())
 
 
+def test_a_trial_of_another_precision_has_a_body_of_its_own(base, monkeypatch):
+    opened, used, restore, features = [], [], stages.restore, stages.features
+
+    def restored(run):
+        restore(run)
+        opened.append(run.config.precision)
+        return run.config.precision
+
+    def computed(run, body):
+        used.append((run.config.precision, body))
+        return features(run)
+
+    monkeypatch.setattr(stages, "restore", restored)
+    monkeypatch.setattr(stages, "features", computed)
+    compared(base, words=["precision=int8"])
+    assert opened == ["auto", "int8", "int8"]  # shared by the base's runs
+    assert used == 2 * [("auto", "auto"), ("int8", "int8")]
+
+
 def test_a_trials_name_is_its_settings_as_they_were_understood():
     assert list(parse_trials(["learning_rate=1e-2 mixup=1", " train_views=0 "], RunConfig())) == [
         BASE, "learning_rate=0.01 mixup=1.0", "train_views=0",
