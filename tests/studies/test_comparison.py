@@ -206,7 +206,7 @@ def test_a_setting_that_is_newer_than_the_comparison_does_not_stop_it(base, trai
         compared(base.replace(mixup=0.2), words=WORDS[:1], seeds=1)
 
 
-@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - set(TRIABLE)))
+@pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - {*TRIABLE, "precision", "engine"}))
 def test_a_setting_that_all_trials_share_is_refused_by_name(name, refused):
     value = {"seed": "3", "photos": "sample"}.get(name, getattr(RunConfig(), name))
     with refused("--try", name, "--set"):
