@@ -77,7 +77,7 @@ class Intake:
         notes = []
         if self.split_folders:
             folders = ", ".join(f"{name}/" for name in self.split_folders)
-            notes.append(f"the photos are already split into {folders}: the setting `split` says whether this split is kept")
+            notes.append(f"the photos are already split into {folders}: the setting `split` says what becomes of it")
         if self.passed_over:
             names = ", ".join(f"{name} ({count})" for name, count in self.passed_over.items())
             notes.append(f"passed over, because they hold no photos of yours: {names}")
