@@ -165,7 +165,7 @@ def test_a_small_benchmark_from_end_to_end(workspace, monkeypatch, tmp_path):
         assert contender["label"] == CONTENDERS[name].label and len(contender["rounds"]) == 1
     article = found["contenders"]["as_2019"]
     assert article["rounds"][0]["extrapolated"] and "extrapolated from 5 of 40 iterations" in article["note"]
-    assert "extrapolated from 5 of 50 steps" in found["contenders"]["tutorial"]["note"]
+    assert "extrapolated from 5 of 10 steps" in found["contenders"]["tutorial"]["note"]
     assert "the whole loop of the article" in " ".join(found["not_measured"])
     assert found["contenders"]["train_cold"]["note"].endswith("of 6 test photos right")
 
