@@ -45,7 +45,7 @@ def measure(
     Args:
         photos: like the setting `photos`.
         checkpoint: like the setting `checkpoint`.
-        peers: include the engines of the extra `bench`.
+        peers: include what needs the extras `bench` and `int8`.
         full: run the article's loop and TensorFlow's tutorial to their ends instead of a few steps.
         rounds: how many times each contender is measured.
         to: the output folder; the JSON file and the table are updated after each measurement.

@@ -4,7 +4,6 @@ This file does not import TensorFlow, so that memory and start-up time are those
 """
 
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from bears_tl.batches import batches_of, padded
 from bears_tl.inception.architecture import FEATURES
+from bears_tl.inception.openvino_engine import load_openvino
 
 
 class OpenVino:
@@ -30,11 +30,7 @@ class OpenVino:
         Raises:
             RuntimeError: OpenVINO does not support this precision on this machine.
         """
-        # On import, OpenVINO sends telemetry unless a file in the user's home forbids it. If this package is missing,
-        # it uses its own stub, which sends nothing.
-        sys.modules["openvino_telemetry"] = None
-        import openvino
-
+        openvino = load_openvino()
         core = openvino.Core()
         model = core.read_model(path)
         model.reshape([batch_size, 299, 299, 3])

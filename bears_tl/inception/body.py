@@ -91,7 +91,7 @@ class Body:
             raise EngineError("it needs a cache folder for its model")
         if precision == quantization.NAME:
             model = quantization.load_quantized(path, fingerprint, cache)
-            return cls(OpenVinoEngine(model, "float32"), precision, memory)  # what is not quantized is in float32
+            return cls(OpenVinoEngine(model, precision), precision, memory)
         model, known = openvino_engine.load_model(path, fingerprint, cache)
         if precision not in ("auto", *known):
             raise EngineError(f"it does not compute in {precision} on this processor, only in {' and '.join(known)}")
@@ -108,7 +108,7 @@ class Body:
     def unpack(cls, packed: list[bytes], precision: str, engine: str) -> "Body":
         """Load a body from the result of `pack`, on any machine that has the engine."""
         if engine == openvino_engine.NAME:
-            return cls(OpenVinoEngine(packed, precision.replace(quantization.NAME, "float32")), precision)
+            return cls(OpenVinoEngine(packed, precision), precision)
         from bears_tl.inception.tensorflow_engine import TensorFlowEngine
         from bears_tl.tensorflow import tf
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ class OpenVinoEngine:
 
         Args:
             model: the .xml file of an IR, or the contents of its .xml and .bin.
-            precision: float32 or bfloat16.
+            precision: float32, bfloat16, or int8 for a quantized model.
         """
         self._model, self._precision = model if isinstance(model, list) else [str(model)], precision
         self._compiled: dict[tuple, queue.SimpleQueue] = {}
@@ -157,18 +158,38 @@ def load_model(path: str | Path, fingerprint: str, cache: Path) -> tuple[Path, l
     release = load_openvino().__version__.partition("-")[0]
     version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{release}"
     receipt = cache / "bodies" / f"{fingerprint[:16]}-{version}.json"
-    known = known_model(receipt, fingerprint)
+    known = find_or_make(
+        receipt, fingerprint, "the conversion of the body for OpenVINO",
+        lambda: _convert(path, fingerprint, cache, receipt),
+    )  # fmt: skip
+    return receipt.with_suffix(".xml"), known["precisions"]
+
+
+def find_or_make(receipt: Path, fingerprint: str, subject: str, make: Callable[[], dict]) -> dict:
+    """Return the receipt of a model that is kept, or make the model while other processes wait.
+
+    Args:
+        receipt: a JSON file beside the model.
+        fingerprint: SHA-256 of the checkpoint.
+        subject: what the others wait for.
+        make: makes the model and returns its receipt, see `keep_model`.
+
+    Raises:
+        EngineError: the model failed its test, now or earlier, or the folder cannot be written.
+        InputError: the file is not a checkpoint of Inception v3.
+    """
+    known = _known_model(receipt, fingerprint)
     if not known:
         try:
-            with one_at_a_time(receipt, "the conversion of the body for OpenVINO"):
-                known = known_model(receipt, fingerprint) or _convert(path, fingerprint, cache, receipt)
+            with one_at_a_time(receipt, subject):
+                known = _known_model(receipt, fingerprint) or make()
         except (InputError, OSError) as error:
             if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
                 raise EngineError(f"its model cannot be kept: {reason_of(error)}") from None
             raise
     if known["failure"]:
         raise EngineError(f"{known['failure']}; to try again, delete {receipt}")
-    return receipt.with_suffix(".xml"), known["precisions"]
+    return known
 
 
 def _convert(path: str | Path, fingerprint: str, cache: Path, receipt: Path) -> dict:
@@ -226,7 +247,7 @@ def _failure_of_test(work: str, expected: np.ndarray) -> str:
     return "" if cosine >= LEAST_COSINE else f"its features differ from TensorFlow's: cosine {cosine:.5f}"
 
 
-def known_model(receipt: Path, fingerprint: str) -> dict | None:
+def _known_model(receipt: Path, fingerprint: str) -> dict | None:
     """Read the receipt; None if it is missing, of another checkpoint or processor, or does not fit the files."""
     with contextlib.suppress(OSError, InputError, KeyError, TypeError, AttributeError):
         known = read_json(receipt)
@@ -238,7 +259,8 @@ def known_model(receipt: Path, fingerprint: str) -> dict | None:
 
 
 def _type_of(openvino, precision: str):
-    return {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}[precision]
+    """Return the type of what is not quantized."""
+    return openvino.Type.bf16 if precision == "bfloat16" else openvino.Type.f32
 
 
 def _test_pictures() -> np.ndarray:

@@ -18,12 +18,11 @@ from bears_tl.inception.machine import Plan
 from bears_tl.inception.openvino_engine import (
     EngineError,
     OpenVinoEngine,
+    find_or_make,
     keep_model,
-    known_model,
     load_model,
     load_openvino,
 )
-from bears_tl.lock import one_at_a_time
 
 NAME = "int8"
 PICTURES = 60  # to measure ranges on; 120 gave the same cosines on real photos, 0.998 and 0.997 on average
@@ -50,18 +49,14 @@ def load_quantized(path: str | Path, fingerprint: str, cache: Path) -> Path:
     """
     model, _ = load_model(path, fingerprint, cache)
     receipt = model.with_name(f"{model.stem}-{NAME}.json")
-    if not (known := known_model(receipt, fingerprint)):
-        if importlib.util.find_spec("nncf") is None:
-            raise EngineError("8 bits need the package nncf: .venv/bin/pip install -e '.[int8]'")
-        with one_at_a_time(receipt, "the quantization of the body"):
-            known = known_model(receipt, fingerprint) or _quantize(model, fingerprint, receipt)
-    if known["failure"]:
-        raise EngineError(f"{known['failure']}; to try again, delete {receipt}")
+    find_or_make(receipt, fingerprint, "the quantization of the body", lambda: _quantize(model, fingerprint, receipt))
     return receipt.with_suffix(".xml")
 
 
 def _quantize(model: Path, fingerprint: str, receipt: Path) -> dict:
     """Make the model in another process, because NNCF needs much memory and prints a lot; return the receipt."""
+    if importlib.util.find_spec("nncf") is None:
+        raise EngineError("8 bits need the package nncf: .venv/bin/pip install -e '.[int8]'")
     print(f"Quantizing the body to 8 bits on {PICTURES} painted pictures, once per checkpoint: a minute or two ...")
     facts: dict = {"failure": "", "cosine_mean": None, "cosine_least": None}
     with tempfile.TemporaryDirectory(dir=receipt.parent, prefix=".int8.") as work:

@@ -44,9 +44,7 @@ class NotebookFigure(Figure):
     alt = ""
 
     def _repr_html_(self) -> str:
-        png = io.BytesIO()
-        self.savefig(png, format="png", bbox_inches="tight")
-        source = base64.b64encode(png.getvalue()).decode()
+        source = base64.b64encode(_rendered(self)).decode()
         return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{source}">'
 
 
@@ -80,11 +78,15 @@ def try_to_save(draw: Callable[[], Figure], path: Path) -> str:
 
 def to_png(figure: Figure) -> bytes:
     """Render a figure as PNG and close it, so that a notebook does not show it as well."""
-    png = io.BytesIO()
     try:
-        figure.savefig(png, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        return _rendered(figure, dpi=110, metadata={"Software": None})
     finally:
         plt.close(figure)
+
+
+def _rendered(figure: Figure, **options) -> bytes:
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight", **options)
     return png.getvalue()
 
 
