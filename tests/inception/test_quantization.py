@@ -105,6 +105,18 @@ def test_a_process_that_dies_is_named_and_tried_again_next_time(cache, workspace
     assert not receipt.exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named(cache, workspace, refused, monkeypatch):
+    for file in (cache / "bodies").glob("*int8*"):
+        file.unlink()
+
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(quantization.tempfile, "TemporaryDirectory", full)
+    with refused("precision=int8 cannot be used", "cannot be kept", "No space left"):
+        opened(workspace.checkpoint, cache)
+
+
 def test_a_damaged_model_is_made_again(cache, workspace, monkeypatch):
     (weights,) = (cache / "bodies").glob("*int8.bin")
     weights.write_bytes(b"damaged")
