@@ -14,6 +14,8 @@ SPLIT_WAYS = ("auto", "content", "given", "given_grouped")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
 ENGINES = ("auto", "openvino", "tensorflow")
 CLASS_WEIGHTS = ("none", "balanced")
+FEATURES = ("auto", "last", "depths")
+OPTIMIZERS = ("lbfgs", "adam")
 DEPTHS = ("glimpse", "whole")
 # The first result that a setting changes, in the order of the stages, and a title for it. All later results depend on
 # it as well. `nothing`: settings that only say where a run is stored, or how much of a study is run.
@@ -117,15 +119,29 @@ class RunConfig:
         "views", 0.0, "half of the random views lose a rectangle of up to this share of the area; 0: off", 0.0, 0.9
     )
     train_views: int = _setting("views", 1, "random views per training photo; 0: train on the center view", 0, 100)
+    features: str = _setting(
+        "head",
+        "auto",
+        "last: of the last block; depths: of four blocks; auto: what does better on folds of the training photos",
+        choices=FEATURES,
+    )
+    optimizer: str = _setting(
+        "head",
+        "lbfgs",
+        "lbfgs: the best weights, with a weight decay chosen on folds; adam: small steps, with early stopping",
+        choices=OPTIMIZERS,
+    )
     epochs: int = _setting("head", 200, "largest number of epochs", 1, 100_000)
-    patience: int = _setting("head", 20, "stop after this many epochs without a lower validation loss", 1, 100_000)
-    batch_size: int = _setting("head", 40, "photos per training step", 1, 65_536)
-    learning_rate: float = _setting("head", 0.003, "step size of Adam", 1e-7, 1.0)
+    patience: int = _setting(
+        "head", 20, "adam: stop after this many epochs without a lower validation loss", 1, 100_000
+    )
+    batch_size: int = _setting("head", 40, "adam: photos per training step", 1, 65_536)
+    learning_rate: float = _setting("head", 0.003, "adam: step size", 1e-7, 1.0)
     label_smoothing: float = _setting(
         "head", 0.0, "share of each target that is spread evenly over all classes; 0: off", 0.0, 0.99
     )
     mixup: float = _setting(
-        "head", 0.0, "mix the features of two training photos by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0
+        "head", 0.0, "adam: mix the features of two photos by shares from Beta(mixup, mixup); 0: off", 0.0, 100.0
     )
     class_weights: str = _setting(
         "head", "none", "balanced: every class has the same total weight in training", choices=CLASS_WEIGHTS
@@ -158,6 +174,8 @@ class RunConfig:
                 f"test_fraction {self.test_fraction} and val_fraction {self.val_fraction} leave too few photos to "
                 "train on: lower them until their sum is at most 0.9"
             )
+        if self.mixup and self.optimizer != "adam":
+            raise InputError(f"mixup {self.mixup} needs small random batches: set optimizer=adam, or mixup=0")
 
     def replace(self, **changes) -> "RunConfig":
         """Copy the settings with some fields changed.

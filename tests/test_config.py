@@ -78,9 +78,15 @@ def test_every_number_has_a_range_that_is_tested_here():
 @pytest.mark.parametrize("name", RANGES)
 def test_both_ends_of_a_range_are_taken(name):
     small = {"test_fraction": 0.01, "val_fraction": 0.01}  # each leaves room for the other's largest
+    small |= {"optimizer": "adam"}  # mixup needs it
     for value in RANGES[name]:
         taken = getattr(from_dict(small | {name: value}, "here"), name)
         assert taken == value and type(taken) is type(FIELDS[name].default)
+
+
+def test_mixup_needs_adam(refused):
+    with refused("mixup 0.4", "optimizer=adam"):
+        from_dict({"mixup": 0.4}, "here")
 
 
 @pytest.mark.parametrize("name", RANGES)

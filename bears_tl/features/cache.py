@@ -12,13 +12,14 @@ import numpy as np
 from bears_tl.errors import InputError
 from bears_tl.files import atomic_path
 from bears_tl.inception import architecture
-from bears_tl.inception.architecture import FEATURES
+from bears_tl.inception.architecture import POOLED
 from bears_tl.lock import one_at_a_time
 from bears_tl.photos import views
 from bears_tl.photos.views import View
 
-SHARD_ROWS = 256  # the most that a killed run loses; a shard is 1 MiB
-_ROW_BYTES = 2 * FEATURES  # float16
+FOLDER = "features"
+SHARD_ROWS = 256  # the most that a killed run loses; a shard is 3 MiB
+_ROW_BYTES = 2 * POOLED  # float16: 12 kB
 _SHARD_STRIDE = 1 << 20  # a row's place is one number: shard * this + row
 MISSING = -1
 
@@ -36,7 +37,7 @@ class _Shard:
 class FeatureCache:
     """Features on disk, indexed by (photo's SHA-256, view), in one folder per body (weights, precision and engine).
 
-    A shard is an uncompressed .npz of keys, uint8 [n, 32], and features, float16 [n, 2048], written atomically. Its zip
+    A shard is an uncompressed .npz of keys, uint8 [n, 32], and features, float16 [n, 6144], written atomically. Its zip
     checksums are verified on first use. If that fails, or if the shard is of another version, a message names it and
     its features are computed again. Rows are read directly from the file, so memory holds only about 0.2 kB per row.
     Several processes can fill one cache at the same time, because each adds its own files.
@@ -50,7 +51,7 @@ class FeatureCache:
             fingerprint: the SHA-256 of the body's checkpoint.
             bits: precision and engine of the body, see `inception.body.bits_of`.
         """
-        self.folder = Path(folder) / f"{fingerprint[:16]}-{bits}"
+        self.folder = Path(folder) / FOLDER / f"{fingerprint[:16]}-{bits}"
         self._shards: list[_Shard] = []
         self._places: dict[bytes, int] = {}
         for path in sorted(self.folder.glob("*.npz")):
@@ -84,12 +85,12 @@ class FeatureCache:
             places: int64 [n], none of them MISSING.
 
         Returns:
-            float16 [n, 2048].
+            float16 [n, 6144].
 
         Raises:
             InputError: a shard is missing, because another process has pruned the cache.
         """
-        features = np.empty((len(places), FEATURES), np.float16)
+        features = np.empty((len(places), POOLED), np.float16)
         numbers, rows = np.divmod(places, _SHARD_STRIDE)
         for number in np.unique(numbers):
             shard, here = self._shards[number], np.flatnonzero(numbers == number)
@@ -109,7 +110,7 @@ class FeatureCache:
         return features
 
     def put(self, rows: list[tuple[str, View]], features: np.ndarray) -> None:
-        """Store features, float16 [n, 2048], of n (SHA-256, view) pairs.
+        """Store features, float16 [n, 6144], of n (SHA-256, view) pairs.
 
         If no file can be written (full disk, no permission), they are kept in memory for this process only. A message
         says so once.
@@ -166,7 +167,7 @@ class FeatureCache:
                     shape, order, dtype = _header(file)
                     header_bytes = file.tell()
                 entry = archive.getinfo("features.npy")
-            expected = ((len(keys), FEATURES), False, np.float16, (len(keys), 32), zipfile.ZIP_STORED)
+            expected = ((len(keys), POOLED), False, np.float16, (len(keys), 32), zipfile.ZIP_STORED)
             if (shape, order, dtype, keys.shape, entry.compress_type) != expected or not 0 < len(keys) < _SHARD_STRIDE:
                 raise ValueError(f"another version: {dtype} {list(shape)}")
             offset = _data_offset(path, entry) + header_bytes
@@ -212,7 +213,7 @@ def key(sha256: str, view: View) -> bytes:
 def describe(folder: str | Path) -> list[dict]:
     """List the caches of all bodies in a folder: name, shards, rows and bytes."""
     found = []
-    for path in sorted(Path(folder).glob("*-*/")):
+    for path in sorted(Path(folder, FOLDER).glob("*-*/")):
         if shards := list(path.glob("*.npz")):
             fingerprint, _, bits = path.name.partition("-")
             cache = FeatureCache(folder, fingerprint, bits)
@@ -222,7 +223,7 @@ def describe(folder: str | Path) -> list[dict]:
 
 
 def _write(path: Path, keys: list[bytes], features: np.ndarray) -> None:
-    assert features.dtype == np.float16 and features.shape == (len(keys), FEATURES)
+    assert features.dtype == np.float16 and features.shape == (len(keys), POOLED)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), features=features)
 

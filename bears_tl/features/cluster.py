@@ -14,7 +14,7 @@ import numpy as np
 from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, NotReachableError, reason_of
 from bears_tl.features.extract import WORTH_TUNING
-from bears_tl.inception.architecture import FEATURES
+from bears_tl.inception.architecture import POOLED
 from bears_tl.inception.body import Body
 from bears_tl.photos.storage import read_photo
 from bears_tl.photos.views import IMAGE_SIZE_PX, View
@@ -42,9 +42,9 @@ class Worker:
             self.body.tune()
 
     def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Replace the pixels of a block, uint8 [n, 299, 299, 3], with features, float16 [n, 2048]."""
+        """Replace the pixels of a block, uint8 [n, 299, 299, 3], with features, float16 [n, 6144]."""
         pixels, good = block.pop("pixels"), block["error"] == ""
-        features = np.zeros((len(pixels), FEATURES), np.float16)
+        features = np.zeros((len(pixels), POOLED), np.float16)
         try:
             features[good] = self.body.features(pixels[good])
         except InputError as error:  # broken weights
@@ -61,7 +61,7 @@ def compute(
     address: str | None = None,
     worker: type = Worker,
 ) -> Iterator[tuple]:
-    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], in the order of completion.
+    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 6144], in the order of completion.
 
     If a worker dies, Ray Data restarts it and repeats its unfinished work. An error about a photo is returned as a
     value, because Ray would wrap and log an exception and retry the task.

@@ -1,5 +1,6 @@
 """Compute the features of photos once and cache them on disk."""
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,29 +9,40 @@ import numpy as np
 
 from bears_tl.errors import InputError
 from bears_tl.features.cache import MISSING, SHARD_ROWS, FeatureCache
-from bears_tl.inception.architecture import FEATURES
+from bears_tl.inception import architecture
 from bears_tl.photos.storage import read_photo
 from bears_tl.photos.views import View
 from bears_tl.threads import map_ahead
 
-IN_MEMORY = 8_192  # views: a table of up to 32 MiB is kept in memory
+IN_MEMORY = 8_192  # views: a table of up to 96 MiB is kept in memory
 WORTH_TUNING = 2_000  # views; below that, tuning costs more than it saves
 
 
 class FeatureTable:
     """Features of n photos in m views, read from the cache when indexed, or once if they are few.
 
-    Indexed like an array of [n, m] rows: `table[photos, views]` is float32 [..., 2048].
+    Indexed like an array of [n, m] rows: `table[photos, views]` is float32 [..., n features].
     """
 
-    def __init__(self, cache: FeatureCache, places: np.ndarray):
-        """Select rows of a cache by their places, int64 [n, m]."""
+    def __init__(self, cache: FeatureCache, places: np.ndarray, depths: tuple[str, ...] = tuple(architecture.DEPTHS)):
+        """Select rows of a cache by their places, int64 [n, m], and the depths whose features a row has, in order."""
         self._cache, self._places = cache, places
-        self.shape = (*places.shape, FEATURES)
         self._rows = None  # of a small table: training reads them in every epoch
         if places.size <= IN_MEMORY:
             self._places = np.arange(places.size).reshape(places.shape)
             self._rows = cache.read(places.ravel())
+        self._select(depths)
+
+    def _select(self, depths: tuple[str, ...]) -> None:
+        self._columns = architecture.columns(depths)
+        self.widths = tuple(architecture.DEPTHS[depth] for depth in depths)
+        self.shape = (*self._places.shape, sum(self.widths))
+
+    def of(self, depths: tuple[str, ...]) -> "FeatureTable":
+        """Return the same photos and views with the features of some depths; the rows in memory are shared."""
+        table = copy.copy(self)
+        table._select(depths)
+        return table
 
     def __len__(self):
         return len(self._places)
@@ -38,7 +50,7 @@ class FeatureTable:
     def __getitem__(self, index) -> np.ndarray:
         places = self._places[index]
         rows = self._cache.read(places.ravel()) if self._rows is None else self._rows[places.ravel()]
-        return rows.astype(np.float32).reshape(*places.shape, FEATURES)
+        return rows[:, self._columns].astype(np.float32).reshape(*places.shape, self.shape[-1])
 
 
 def extract(
@@ -99,7 +111,7 @@ def find_missing(photos: list[dict], views: list[View], cache: FeatureCache) -> 
 
 
 def compute(body, folder: str | Path, missing: list[tuple[dict, list[View]]]) -> Iterator[tuple]:
-    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 2048], batch by batch.
+    """Yield rows, (SHA-256, view) each, and their features, float16 [n, 6144], batch by batch.
 
     Threads read photos up to a few batches ahead of the body. The body's streams take the batches in order.
 

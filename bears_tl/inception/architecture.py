@@ -86,6 +86,17 @@ BODY = {
 BASE_VALUES = 21_802_784  # in the 376 variables of the body
 FEATURES_NAME = "features"  # the output with these numbers
 DEPTHS = {"Mixed_6e": 768, "Mixed_7a": 1280, "Mixed_7b": 2048, "Mixed_7c": 2048}  # further outputs: block -> channels
-FEATURES = 2048  # numbers per view: the channels of Mixed_7c, averaged over its 8 x 8 positions
-GRAPH_VERSION = 2  # increase it when the frozen graph changes, but not the bits of a feature
+FEATURES = 2048  # numbers of FEATURES_NAME per view: the channels of Mixed_7c, averaged over its 8 x 8 positions
+LAST = ("Mixed_7c",)
+POOLED_NAME = "pooled"  # the output with the channels of all DEPTHS, each averaged over its positions
+POOLED = sum(DEPTHS.values())  # numbers of POOLED_NAME per view: 6,144
+GRAPH_VERSION = 3  # increase it when the frozen graph changes, but not the bits of a feature
 VERSION = 2  # increase it when the bits of a feature change, so that cached graphs and features are recomputed
+
+
+def columns(depths: tuple[str, ...]) -> slice:
+    """Return the columns of depths that follow each other in POOLED_NAME."""
+    names = list(DEPTHS)
+    first, after = names.index(depths[0]), names.index(depths[-1]) + 1
+    assert depths == tuple(names[first:after])
+    return slice(sum(DEPTHS[name] for name in names[:first]), sum(DEPTHS[name] for name in names[:after]))

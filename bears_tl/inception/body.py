@@ -9,7 +9,7 @@ from bears_tl.batches import batches_of, padded
 from bears_tl.errors import InputError
 from bears_tl.files import sha256_of
 from bears_tl.inception import machine, openvino_engine, quantization
-from bears_tl.inception.architecture import FEATURES, FEATURES_NAME
+from bears_tl.inception.architecture import FEATURES, FEATURES_NAME, POOLED, POOLED_NAME
 from bears_tl.inception.machine import Plan
 from bears_tl.inception.openvino_engine import EngineError, OpenVinoEngine
 from bears_tl.photos.views import IMAGE_SIZE_PX
@@ -150,13 +150,19 @@ class Body:
         return self._outputs(_checked(pixels), self.plan, (FEATURES_NAME, *depths))
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute features for the head, as the cache stores them: `infer`, rounded to float16 [n, 2048].
+        """Compute features of all depths for the head, as the cache stores them: float16 [n, 6144], 0 or more.
+
+        The columns of each depth are `architecture.columns`; the last 2,048 are those of `infer`, rounded.
 
         Raises:
             ValueError: the shape or dtype is wrong, see `infer`.
             InputError: a feature is too large for float16, so the weights are broken.
         """
-        return to_float16(self.infer(pixels), "features")
+        pixels = _checked(pixels)
+        if not len(pixels):
+            return np.empty((0, POOLED), np.float16)
+        (pooled,) = self._outputs(pixels, self.plan, (POOLED_NAME,))
+        return to_float16(pooled, "features")
 
     def _infer(self, pixels: np.ndarray, plan: Plan) -> np.ndarray:
         if not len(pixels):

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from bears_tl.inception.architecture import CONVOLUTIONS, DEPTHS, FEATURES_NAME
+from bears_tl.inception.architecture import CONVOLUTIONS, DEPTHS, FEATURES_NAME, POOLED_NAME
 from bears_tl.photos.views import IMAGE_SIZE_PX
 from bears_tl.tensorflow import tf
 
@@ -45,7 +45,8 @@ def fold(values: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarra
 def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
     """Build the graph: uint8 pixels [n, 299, 299, 3] (`PIXELS`) to float32 features [n, 2048] (`FEATURES_NAME`).
 
-    Each block of `DEPTHS` is a further output under its name: float32 maps [n, side, side, channels].
+    Further outputs: each block of `DEPTHS` under its name, float32 maps [n, side, side, channels], and their means over
+    both sides, all in one row, float32 [n, 6144] (`POOLED_NAME`).
 
     The layers follow from the names of the convolutions (https://arxiv.org/abs/1512.00567 and slim's inception_v3.py):
     convolutions of a branch are in sequence, branches are in parallel.
@@ -81,6 +82,7 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
             x = layer(x, scope)
         return [layer(x, scope) for scope in scopes[-2:]] if forked else [x]
 
+    pooled = []
     with tf.Graph().as_default() as graph:
         shape = [None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3]
         pixels = tf.compat.v1.placeholder(tf.uint8, shape, PIXELS)
@@ -96,7 +98,9 @@ def freeze(values: dict[str, np.ndarray], precision: str = "float32"):
             if block in DEPTHS:
                 maps = tf.cast(x, tf.float32)
                 tf.identity(maps, name=block)
-        tf.reduce_mean(maps, axis=[1, 2], name=FEATURES_NAME)
+                pooled.append(tf.reduce_mean(maps, axis=[1, 2]))
+        tf.identity(pooled[-1], name=FEATURES_NAME)
+        tf.concat(pooled, axis=1, name=POOLED_NAME)
     return graph.as_graph_def()
 
 

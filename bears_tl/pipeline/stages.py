@@ -11,6 +11,7 @@ import numpy as np
 from bears_tl.config import check_checkpoint, check_edits
 from bears_tl.errors import InputError
 from bears_tl.files import read_json, write_csv, write_json
+from bears_tl.inception.architecture import LAST
 from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.origin import Origin
 from bears_tl.photos import intake as intake_
@@ -201,24 +202,43 @@ def train(run: Run, found: dict | None = None):
     Returns:
         bears_tl.training.head.Head and the rows of history.csv.
     """
-    from bears_tl.training.head import HISTORY_COLUMNS, train_head
+    from bears_tl.training.adam import HISTORY_COLUMNS
 
     found = found or features(run)
     with run.stage("train") as facts:
         rows = artifacts.split_rows(run)
-        class_names = sorted({row["class_name"] for row in rows["train"]})
-        labels = {name: labels_of(rows[name], class_names) for name in rows}
-        head, history = train_head(
-            found["train"], labels["train"], found["val"], labels["val"], class_names, run.config
-        )
+        trained = fit_head(run, run.config, found)
+        head, history, class_names = trained.head, trained.history, trained.head.class_names
+        found = {name: table.of(head.depths) for name, table in found.items()}
         head.save(run.path("head.npz"))
         write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
         judged = {name: head.classify(found[name]) for name in ("val", "test")}
         predictions = [row for name in judged for row in to_rows(rows[name], judged[name], class_names)]
         write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
-        facts |= {"parameters": head.parameters, "epochs": len(history)}
+        facts |= {"parameters": head.parameters, "epochs": len(history), "trials": trained.trials}
+        facts |= {"temperature": head.temperature, "temperature_interval": trained.temperature_interval}
         facts |= {"settings": Origin.of(run.config, "views", "head", seed=run.config.seed).parts}
     return head, history
+
+
+def fit_head(run: Run, config, found: dict | None = None):
+    """Train a head on the run's photos with some settings; write nothing.
+
+    Args:
+        run: a run whose photos are split and whose checkpoint is restored.
+        config: the settings to train with.
+        found: the result of `features`; computed if None.
+
+    Returns:
+        bears_tl.training.trainer.Trained.
+    """
+    from bears_tl.training.trainer import train_head
+
+    rows, found = artifacts.split_rows(run), found or features(run)
+    class_names = sorted({row["class_name"] for row in rows["train"]})
+    labels = [labels_of(rows[name], class_names) for name in ("train", "val")]
+    groups = [row["group"] or row["sha256"] for row in rows["train"]]
+    return train_head(found["train"], labels[0], found["val"], labels[1], class_names, config, groups)
 
 
 def find_learning_rate(run: Run, found: dict | None = None):
@@ -235,7 +255,7 @@ def find_learning_rate(run: Run, found: dict | None = None):
 
     rows, found = artifacts.split_rows(run)["train"], found or features(run)
     class_names = sorted({row["class_name"] for row in rows})
-    return range_test(found["train"], labels_of(rows, class_names), len(class_names), run.config)
+    return range_test(found["train"].of(LAST), labels_of(rows, class_names), len(class_names), run.config)
 
 
 def audit(run: Run) -> list[dict]:

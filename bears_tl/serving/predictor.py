@@ -162,25 +162,28 @@ class Predictor:
 
 
 def _load_head(run: Run) -> Predictor:
+    from bears_tl.inception.architecture import columns
     from bears_tl.training.head import Head
 
     path = run.path("head.npz")
     head, body = Head.load(path), artifacts.load_body(run, same_bits=False)
 
     def infer(pixels):
-        return head.probabilities(body.features(pixels))
+        return head.probabilities(body.features(pixels)[:, columns(head.depths)])
 
     return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _reader(run), infer)
 
 
 def _load_rung(run: Run, model: str, rung: str) -> Predictor:
+    from bears_tl.inception.architecture import FEATURES
     from bears_tl.inception.backbone import Backbone
     from bears_tl.training.head import Head
     from bears_tl.training.rungs import BATCH_SIZE, CutNetwork
 
     path = run.path("ladder") / rung / "weights.npz"
-    head, backbone = Head.load(run.path("head.npz")), Backbone.restore(artifacts.checkpoint_facts(run)["path"])
-    network = CutNetwork(backbone, head, rung)
+    names = Head.load(run.path("head.npz")).class_names
+    head = Head(np.zeros((FEATURES, len(names)), np.float32), np.zeros(len(names), np.float32), names)
+    network = CutNetwork(Backbone.restore(artifacts.checkpoint_facts(run)["path"]), head, rung)
     network.restore(path)
 
     def infer(pixels):

@@ -8,7 +8,7 @@ from bears_tl.files import read_json, sha256_of, write_csv, write_json
 from bears_tl.judging.metrics import judge, sentence
 from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.origin import Origin
-from bears_tl.pipeline import artifacts
+from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
 LADDER_COLUMNS = [
@@ -72,13 +72,13 @@ def _origin(run: Run, rung: str) -> Origin:
 def _train_rung(run: Run, rung: str, body: dict) -> dict:
     """Train a rung, or continue its training, and evaluate it; gives its row."""
     from bears_tl.inception.backbone import Backbone
+    from bears_tl.training.adam import HISTORY_COLUMNS
     from bears_tl.training.borders import Borders
     from bears_tl.training.fine_tuning import fine_tune, probabilities
-    from bears_tl.training.head import HISTORY_COLUMNS, Head
     from bears_tl.training.rungs import CutNetwork
 
     origin, folder = _origin(run, rung), run.path("ladder") / rung
-    head, rows = Head.load(run.path("head.npz")), artifacts.split_rows(run)
+    head, rows = _first_head(run), artifacts.split_rows(run)
     labels = {name: labels_of(rows[name], head.class_names) for name in rows}
     network = CutNetwork(Backbone.restore(body["path"]), head, rung)
     place = artifacts.photo_folder(run), folder / "borders"
@@ -114,6 +114,15 @@ def _train_rung(run: Run, rung: str, body: dict) -> dict:
     for path in [folder / "state.npz", *folder.glob(".*.part")]:  # a killed process leaves partial files
         path.unlink(missing_ok=True)
     return row
+
+
+def _first_head(run: Run):
+    """Return the head that every rung starts from: the run's, or one like it that needs the last features only."""
+    from bears_tl.inception.architecture import LAST
+    from bears_tl.training.head import Head
+
+    head = Head.load(run.path("head.npz"))
+    return head if head.depths == LAST else stages.fit_head(run, run.config.replace(features="last")).head
 
 
 def _test_sentence(row: dict) -> str:

@@ -134,7 +134,7 @@ def _train_row(run: Run, key: dict, thumbnails, seconds: float | None, epochs: i
 def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_names: list[str], config):
     """Train a head on some of the photos; features missing from the cache are computed."""
     from bears_tl.features.extract import extract
-    from bears_tl.training.head import train_head
+    from bears_tl.training.trainer import train_head
 
     folder, cache, views = artifacts.photo_folder(run), artifacts.feature_cache(run), artifacts.split_views(run)
     photos = {"train": train, "val": rows["val"], "test": rows["test"]}
@@ -143,8 +143,9 @@ def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_
         for name in photos
     }
     labels = [labels_of(photos[name], class_names) for name in ("train", "val")]
-    head, history = train_head(found["train"], labels[0], found["val"], labels[1], class_names, config)
-    return head, history, found
+    groups = [row["group"] or row["sha256"] for row in train]
+    trained = train_head(found["train"], labels[0], found["val"], labels[1], class_names, config, groups)
+    return trained.head, trained.history, {name: table.of(trained.head.depths) for name, table in found.items()}
 
 
 def _class_names(run: Run) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from bears_tl.config import RunConfig
 from bears_tl.files import seeded_rng
-from bears_tl.training.head import Training
+from bears_tl.training.adam import Training
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # as in fastai
 SMOOTHING = 0.98  # of the exponential moving average, as in fastai

@@ -16,8 +16,9 @@ from bears_tl.files import atomic_path, seeded_rng
 from bears_tl.origin import Origin
 from bears_tl.tensorflow import tf
 from bears_tl.threads import map_ahead
-from bears_tl.training.head import HISTORY_COLUMNS, balanced_weights
+from bears_tl.training.adam import HISTORY_COLUMNS
 from bears_tl.training.rungs import BATCH_SIZE, CutNetwork, pad
+from bears_tl.training.trainer import balanced_weights
 
 SAVE_SECONDS = 300  # within an epoch; the state is also saved after each epoch
 # The head's share of learning_rate. The head is already trained, and Adam's first steps are as large as the learning

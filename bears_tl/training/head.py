@@ -1,20 +1,17 @@
-"""The head: a single softmax layer on the features, and its training."""
+"""The head: a single softmax layer on the features."""
 
 import dataclasses
 import io
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from bears_tl.config import RunConfig
 from bears_tl.errors import InputError, reason_of
-from bears_tl.files import seeded_rng, write_bytes
-from bears_tl.inception.architecture import FEATURES
+from bears_tl.files import write_bytes
+from bears_tl.inception.architecture import DEPTHS, LAST
 
 CHUNK_PHOTOS = 4096  # photos whose features are in memory at once: 32 MiB as float32
-HISTORY_COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,35 +19,41 @@ class Head:
     """The weights of a softmax layer.
 
     Attributes:
-        kernel: float32 [2048, n classes].
+        kernel: float32 [n features, n classes].
         bias: float32 [n classes].
         class_names: in the order of the columns.
+        depths: the blocks whose features are the rows of the kernel, in order; see `architecture.columns`.
+        temperature: above 0. Logits are divided by it, which makes probabilities less certain if it is above 1.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     class_names: list[str]
+    depths: tuple[str, ...] = LAST
+    temperature: float = 1.0
 
     @property
     def parameters(self) -> int:
-        """Return the number of trained parameters: 6,147 for three classes."""
+        """Return the number of trained parameters: 6,147 for three classes on the last features."""
         return self.kernel.size + self.bias.size
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Compute probabilities from features, float [n, 2048]: float32 [n, n classes], each row sums to 1.
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Compute logits, before the temperature, from features, float [n, n features]: float64 [n, n classes].
 
         A photo gets the same bits in any batch: each row is a product of its own, because the order in which BLAS sums
         depends on the number of rows.
         """
-        logits = (features[:, np.newaxis].astype(np.float64) @ self.kernel.astype(np.float64))[:, 0] + self.bias
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return (features[:, np.newaxis].astype(np.float64) @ self.kernel.astype(np.float64))[:, 0] + self.bias
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Compute probabilities from features, float [n, n features]: float32 [n, n classes], each row sums to 1."""
+        return softmax(self.logits(features) / self.temperature)
 
     def classify(self, table: np.ndarray) -> np.ndarray:
         """Compute the probabilities of photos in their first view, in chunks of CHUNK_PHOTOS.
 
         Args:
-            table: [n, n views, 2048], a `FeatureTable` or an array.
+            table: [n, n views, n features], a `FeatureTable` or an array.
 
         Returns:
             float32 [n, n classes] in [0, 1].
@@ -61,7 +64,9 @@ class Head:
     def save(self, path: str | Path) -> None:
         """Write an .npz file atomically; equal weights give equal bytes."""
         buffer = io.BytesIO()
-        np.savez(buffer, kernel=self.kernel, bias=self.bias, class_names=np.array(self.class_names, dtype=np.str_))
+        names, depths = (np.array(words, dtype=np.str_) for words in (self.class_names, self.depths))
+        temperature = np.float64(self.temperature)
+        np.savez(buffer, kernel=self.kernel, bias=self.bias, class_names=names, depths=depths, temperature=temperature)
         write_bytes(path, buffer.getvalue())
 
     @classmethod
@@ -73,9 +78,11 @@ class Head:
         """
         try:
             with np.load(path) as saved:
-                head = cls(saved["kernel"], saved["bias"], [str(name) for name in saved["class_names"]])
-            if head.kernel.shape != (FEATURES, len(head.class_names)) or head.bias.shape != head.kernel.shape[1:]:
-                raise ValueError(f"kernel {head.kernel.shape}, bias {head.bias.shape}, {len(head.class_names)} classes")
+                names, depths = (tuple(str(word) for word in saved[name]) for name in ("class_names", "depths"))
+                head = cls(saved["kernel"], saved["bias"], list(names), depths, float(saved["temperature"]))
+            expected = (sum(DEPTHS[depth] for depth in depths), len(names))
+            if head.kernel.shape != expected or head.bias.shape != expected[1:] or not head.temperature > 0:
+                raise ValueError(f"kernel {head.kernel.shape}, bias {head.bias.shape}, {len(names)} classes")
             return head
         except FileNotFoundError:
             raise InputError(f"{str(path)!r} is missing: train the run first (bears train)") from None
@@ -85,190 +92,7 @@ class Head:
             ) from None
 
 
-class Training:
-    """The training of a softmax layer with Adam (https://arxiv.org/abs/1412.6980), in NumPy and float32.
-
-    Such a small layer needs no TensorFlow, whose import takes longer than the whole training.
-
-    Attributes:
-        kernel: float32 [depth, classes].
-        bias: float32 [classes].
-        learning_rate: of the next step.
-    """
-
-    _DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-7  # as in Keras
-
-    def __init__(
-        self,
-        depth: int,
-        classes: int,
-        learning_rate: float,
-        label_smoothing: float = 0.0,
-        class_weights: np.ndarray | None = None,
-    ):
-        """Start from zeros: the problem is convex, and random weights would persist where all training features are 0.
-
-        Args:
-            depth: the number of features per photo.
-            classes: the number of classes.
-            learning_rate: Adam's learning rate.
-            label_smoothing: the share of each target that is spread evenly over all classes (Szegedy et al. 2015,
-                https://arxiv.org/abs/1512.00567, section 7).
-            class_weights: float32 [classes], what the losses of each class are multiplied by; None: 1.
-        """
-        self.kernel, self.bias = np.zeros((depth, classes), np.float32), np.zeros(classes, np.float32)
-        self.learning_rate = learning_rate
-        even = np.full((classes, classes), label_smoothing / classes)
-        targets = even + (1 - label_smoothing) * np.eye(classes)
-        self._weights = np.ones(classes, np.float32) if class_weights is None else class_weights.astype(np.float32)
-        self._targets = (targets * self._weights[:, None]).astype(np.float32)  # of each class, weighted
-        self._moments = [(np.zeros_like(values), np.zeros_like(values)) for values in (self.kernel, self.bias)]
-        self._steps = 0
-
-    def losses_and_hits(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return cross-entropy in nats and hits (1 right, 0 wrong) for features x and labels y: float32 [n] each."""
-        logs = _log_softmax(x @ self.kernel + self.bias)
-        return -logs[np.arange(len(y)), y], (logs.argmax(axis=1) == y).astype(np.float32)
-
-    def step(
-        self, x: np.ndarray, y: np.ndarray, partners: np.ndarray | None = None, shares: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Take one step on the mean objective of a batch: the weighted cross-entropy to smoothed targets.
-
-        Args:
-            x: float32 [n, depth].
-            y: int [n].
-            partners: int [n] in [0, n), the row of the batch that each row is mixed with; None for no mixup.
-            shares: float32 [n] in [0, 1], the weight of each row in its mixture, see `draw_mixes`.
-
-        Returns:
-            The objective and the hits (1 right, 0 wrong) before the step, float32 [n] each. For a mixture, both are
-            averages over its two labels, weighted by their shares.
-        """
-        weights, targets = self._weights[y], self._targets[y]
-        if partners is not None:
-            own, others = shares[:, None], (1 - shares)[:, None]
-            x = own * x + others * x[partners]
-            targets = own * targets + others * targets[partners]
-            weights = shares * weights + (1 - shares) * weights[partners]
-        logs = _log_softmax(x @ self.kernel + self.bias)
-        best = logs.argmax(axis=1)
-        hits = (best == y).astype(np.float32)
-        if partners is not None:
-            hits = shares * hits + (1 - shares) * (best == y[partners])
-        slopes = (weights[:, None] * np.exp(logs) - targets) / np.float32(len(y))  # of the mean, by the logits
-        self._descend([x.T @ slopes, slopes.sum(axis=0)])
-        return -(targets * logs).sum(axis=1), hits
-
-    @np.errstate(over="ignore", invalid="ignore")  # the learning-rate finder raises the rate until the loss diverges
-    def _descend(self, gradients: list[np.ndarray]) -> None:
-        self._steps += 1
-        correction = np.sqrt(1 - self._SQUARE_DECAY**self._steps) / (1 - self._DECAY**self._steps)
-        rate = np.float32(self.learning_rate * correction)
-        for values, gradient, (mean, square) in zip((self.kernel, self.bias), gradients, self._moments, strict=True):
-            mean += (gradient - mean) * np.float32(1 - self._DECAY)
-            square += (gradient**2 - square) * np.float32(1 - self._SQUARE_DECAY)
-            values -= rate * mean / (np.sqrt(square) + np.float32(self._EPSILON))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def draw_mixes(rng: np.random.Generator, count: int, batch_size: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the mixup partners and shares of one epoch.
-
-    This is mixup (Zhang et al. 2017, https://arxiv.org/abs/1710.09412) of the last layer's input, that is, manifold
-    mixup at that layer (Verma et al. 2018, https://arxiv.org/abs/1806.05236). Partners come from the same batch,
-    shuffled, as in the code of Zhang et al. Each pair draws its own share, as in their formula; their code draws one
-    per batch.
-
-    Args:
-        rng: the random generator.
-        count: the number of photos in the epoch, in the order of training.
-        batch_size: photos per batch; the last batch may be smaller.
-        alpha: shares are drawn from Beta(alpha, alpha): near 0 or 1 for small alpha, near 1/2 for large alpha.
-
-    Returns:
-        partners, int32 [count], as positions within the batch, and shares, float32 [count] in [0, 1].
-    """
-    sizes = [min(batch_size, count - start) for start in range(0, count, batch_size)]
-    partners = np.concatenate([rng.permutation(size) for size in sizes])
-    return partners.astype(np.int32), rng.beta(alpha, alpha, size=count).astype(np.float32)
-
-
-def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Weigh classes by n / (classes * photos of the class), as scikit-learn's `balanced` does: float32 [classes].
-
-    The mean weight over photos is 1, so the learning rate keeps its meaning.
-    """
-    counts = np.bincount(labels, minlength=classes)
-    return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
-
-
-def train_head(
-    features: np.ndarray,
-    labels: np.ndarray,
-    val_features: np.ndarray,
-    val_labels: np.ndarray,
-    class_names: list[str],
-    config: RunConfig,
-) -> tuple[Head, list[dict]]:
-    """Train a softmax layer with Adam on cross-entropy; keep the weights with the lowest validation loss.
-
-    Label smoothing, mixup and class weights change the train loss, which is minimized. The validation loss remains the
-    plain, unweighted cross-entropy, so that it is comparable between runs. It only selects an epoch, and with large
-    weights on the few photos of a rare class that choice would be noisy.
-
-    Each epoch uses every photo once, in random order, in one randomly drawn view. The same seed gives the same bits on
-    the same machine.
-
-    Features are read in chunks of a few thousand photos, so memory does not grow with the number of photos.
-
-    Args:
-        features: [n, n views, 2048], a `FeatureTable` or an array; `features[photos, views]` is float32 [k, 2048].
-        labels: int [n] in [0, n classes).
-        val_features: [m, 1, 2048], likewise.
-        val_labels: int [m] in [0, n classes).
-        class_names: in the order of the labels.
-        config: seed, epochs, patience, batch_size, learning_rate, label_smoothing, mixup and class_weights are used.
-
-    Returns:
-        The head, and the rows of history.csv: means over photos. Training means are taken during the epoch, while the
-        weights change. train_loss is the objective; a mixture adds the share of the predicted label to train_accuracy.
-    """
-    rng, mixup_rng = (seeded_rng(config.seed, "head", purpose) for purpose in ("orders and views", "mixup"))
-    count, views, depth = features.shape
-    weights = balanced_weights(labels, len(class_names)) if config.class_weights == "balanced" else None
-    training = Training(depth, len(class_names), config.learning_rate, config.label_smoothing, weights)
-
-    def means(run_batch, table, photos, views, labels, *mix):
-        """Return mean loss and accuracy of batches, read in chunks of whole batches."""
-        size, sums = max(1, CHUNK_PHOTOS // config.batch_size) * config.batch_size, np.zeros(2)
-        for first in range(0, len(photos), size):
-            chunk = photos[first : first + size]
-            x, y = table[chunk, views[first : first + size]], labels[chunk]
-            for start in range(0, len(chunk), config.batch_size):
-                rows = slice(start, start + config.batch_size)
-                of_all = slice(first + start, min(first + start + config.batch_size, first + len(chunk)))
-                losses, hits = run_batch(x[rows], y[rows], *[part[of_all] for part in mix])
-                sums += losses.sum(dtype=float), hits.sum(dtype=float)
-        return sums / len(photos)
-
-    history, best, best_epoch = [], None, 0
-    val_photos = np.arange(len(val_labels))
-    for epoch in range(1, config.epochs + 1):
-        started = time.perf_counter()
-        order, view = rng.permutation(count), rng.integers(views, size=count)
-        mix = draw_mixes(mixup_rng, count, config.batch_size, config.mixup) if config.mixup else ()
-        train = means(training.step, features, order, view, labels, *mix)
-        val = means(training.losses_and_hits, val_features, val_photos, np.zeros_like(val_photos), val_labels)
-        numbers = [float(number) for number in (*train, *val)]
-        row = [epoch, *numbers, time.perf_counter() - started]
-        history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
-        if best is None or numbers[2] < history[best_epoch - 1]["val_loss"]:
-            best, best_epoch = (training.kernel.copy(), training.bias.copy()), epoch
-        if epoch - best_epoch >= config.patience:
-            break
-    return Head(*best, list(class_names)), history
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Compute probabilities from logits, float64 [n, n classes]: float32 [n, n classes], each row sums to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

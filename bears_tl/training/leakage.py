@@ -10,7 +10,7 @@ from bears_tl.config import RunConfig
 from bears_tl.photos.image import read_image
 from bears_tl.photos.splits import SPLITS, split_photos
 from bears_tl.photos.views import scale
-from bears_tl.training.head import train_head
+from bears_tl.training.trainer import train_head
 
 THUMBNAIL_PX = 24
 
@@ -75,7 +75,7 @@ def _judge(photos: list[dict], features: np.ndarray, config: RunConfig) -> float
     class_names = sorted({row["class_name"] for row in rows})
     labels = np.array([class_names.index(row["class_name"]) for row in rows])
     train, val, test = (np.array([row["split"] == split for row in rows]) for split in SPLITS)
-    head, _ = train_head(
-        features[train][:, None], labels[train], features[val][:, None], labels[val], class_names, config
-    )
+    groups = [row["group"] or row["sha256"] for row, of_train in zip(rows, train, strict=True) if of_train]
+    of_val = features[val][:, None], labels[val]
+    head = train_head(features[train][:, None], labels[train], *of_val, class_names, config, groups).head
     return float((head.probabilities(features[test]).argmax(axis=1) == labels[test]).mean())

@@ -23,7 +23,7 @@ from bears_tl.judging import metrics
 from bears_tl.photos.thumbnails import IMAGE_SIZE_PX, Thumbnails
 from bears_tl.photos.views import View
 from bears_tl.threads import map_ahead
-from bears_tl.training.head import HISTORY_COLUMNS
+from bears_tl.training.adam import HISTORY_COLUMNS
 
 WIDTHS = (32, 64, 128, 256, 512)  # channels of the convolutions
 DROPOUT = 0.3

@@ -10,6 +10,7 @@ from bears_tl.features import extract as features
 from bears_tl.features.cache import FeatureCache
 from bears_tl.features.extract import extract
 from bears_tl.files import sha256_of
+from bears_tl.inception.architecture import POOLED
 from bears_tl.inception.machine import Plan
 from bears_tl.photos.views import CENTER, View
 
@@ -29,7 +30,7 @@ class FakeBody:
         if self.views > self.fails_after:
             raise KeyboardInterrupt
         means = pixels.mean(axis=(1, 2, 3), dtype=np.float64).astype(np.float16)
-        return np.repeat(means[:, np.newaxis], 2048, axis=1)
+        return np.repeat(means[:, np.newaxis], POOLED, axis=1)
 
     def tune(self):
         self.tuned = True
@@ -53,7 +54,7 @@ def never():
 def test_cached_features_are_the_computed_ones_and_the_body_is_not_asked_again(workspace, photos, tmp_path):
     computed, _ = run(workspace, photos, tmp_path)
     cached = extract(never, workspace.photos, photos, VIEWS, FeatureCache(tmp_path, "f" * 64, "float32"))
-    assert computed.shape == (len(photos), 3, 2048) and len(computed) == len(photos)
+    assert computed.shape == (len(photos), 3, POOLED) and len(computed) == len(photos)
     assert np.array_equal(computed[:, :], cached[:, :])
 
 

@@ -85,12 +85,22 @@ def test_a_packed_body_has_the_same_bits(body, features, pixels, workspace):
 
 
 def test_no_photos_have_no_features(body, pixels):
-    assert body.features(pixels[:0]).shape == (0, 2048)
+    assert body.features(pixels[:0]).shape == (0, 6144)
 
 
 def test_features_are_rounded_to_16_bits(body, features, pixels):
     found = body.features(pixels[:3])
-    assert found.dtype == np.float16 and np.array_equal(found, features[:3].astype(np.float16))
+    assert found.dtype == np.float16
+    assert np.array_equal(found[:, architecture.columns(architecture.LAST)], features[:3].astype(np.float16))
+
+
+def test_pooled_features_are_the_means_of_the_maps(body, pixels):
+    _, *maps = body.maps(pixels[:3], tuple(architecture.DEPTHS))
+    means = np.concatenate([one.mean(axis=(1, 2)) for one in maps], axis=1)
+    assert np.allclose(body.features(pixels[:3]), means, rtol=2e-3, atol=1e-6)
+    for depth, one in zip(architecture.DEPTHS, maps, strict=True):
+        of_depth = body.features(pixels[:3])[:, architecture.columns((depth,))]
+        assert np.allclose(of_depth, one.mean(axis=(1, 2)), rtol=2e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(

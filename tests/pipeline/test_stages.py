@@ -112,7 +112,7 @@ def test_prune_keeps_what_a_run_uses_and_passes_over_one_that_has_no_features_ye
     with refused("no run to keep", "bears train"):
         prune([begun])
     cache, names = artifacts.feature_cache(run), [row["sha256"] for row in run.table("splits.csv")]
-    cache.put([(name, CENTER) for name in ["0" * 64, *names]], np.zeros((41, 2048), np.float16))
+    cache.put([(name, CENTER) for name in ["0" * 64, *names]], np.zeros((41, 6144), np.float16))
     kept = sum(row["split"] != "train" for row in run.table("splits.csv"))  # training photos are seen in random views
     assert [(row["kept"], row["removed"]) for row in prune([begun, run])] == [(kept, 41 - kept)]
 

@@ -3,8 +3,10 @@ import pytest
 
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError
-from bears_tl.training import head as head_
-from bears_tl.training.head import HISTORY_COLUMNS, Head, train_head
+from bears_tl.training import adam
+from bears_tl.training.adam import HISTORY_COLUMNS
+from bears_tl.training.head import Head, softmax
+from bears_tl.training.trainer import train_head
 
 NAMES = ["a", "b", "c"]
 
@@ -19,7 +21,8 @@ def made_up(count, seed=0, views=2):
 
 def trained(**settings):
     val_features, val_labels = made_up(30, seed=1)
-    return train_head(*made_up(90), val_features[:, :1], val_labels, NAMES, RunConfig(epochs=40, **settings))
+    config = RunConfig(**({"epochs": 40, "optimizer": "adam"} | settings))
+    return train_head(*made_up(90), val_features[:, :1], val_labels, NAMES, config)[:2]
 
 
 def test_a_head_learns_what_can_be_learned():
@@ -39,7 +42,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
 
 def test_how_many_photos_are_held_at_once_does_not_matter(monkeypatch):
     whole, history = trained()
-    monkeypatch.setattr(head_, "CHUNK_PHOTOS", 50)  # one batch of 40, then the next
+    monkeypatch.setattr(adam, "CHUNK_PHOTOS", 50)  # one batch of 40, then the next
     chunked, history_of_chunks = trained()
     assert np.array_equal(whole.kernel, chunked.kernel) and np.array_equal(whole.bias, chunked.bias)
     for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
@@ -49,7 +52,7 @@ def test_how_many_photos_are_held_at_once_does_not_matter(monkeypatch):
 def test_the_weights_of_the_lowest_validation_loss_are_kept():
     head, history = trained(learning_rate=0.05, patience=5)
     val_features, val_labels = made_up(30, seed=1)
-    chosen = head.probabilities(val_features[:, 0])[np.arange(30), val_labels]
+    chosen = softmax(head.logits(val_features[:, 0]))[np.arange(30), val_labels]
     losses = [row["val_loss"] for row in history]
     assert -np.log(chosen).mean() == pytest.approx(min(losses), rel=1e-3, abs=1e-5)
     assert len(history) == min(40, int(np.argmin(losses)) + 1 + 5)

@@ -5,8 +5,11 @@ import pytest
 
 from bears_tl.config import RunConfig
 from bears_tl.files import seeded_rng
-from bears_tl.training import head as head_
-from bears_tl.training.head import Training, balanced_weights, draw_mixes, train_head
+from bears_tl.training import adam
+from bears_tl.training.adam import Training, draw_mixes
+from bears_tl.training.head import softmax
+from bears_tl.training.regression import log_softmax
+from bears_tl.training.trainer import balanced_weights, train_head
 
 NAMES = ["a", "b", "c"]
 DEPTH = 16
@@ -25,13 +28,8 @@ def made_up(counts, seed=0, views=2):
 
 def trained(**settings):
     val_features, val_labels = made_up((10, 25, 10), seed=1)
-    config = RunConfig(**({"epochs": 12} | settings))
-    return train_head(*made_up((20, 50, 20)), val_features[:, :1], val_labels, NAMES, config)
-
-
-def log_softmax(logits):
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    config = RunConfig(**({"epochs": 12, "optimizer": "adam"} | settings))
+    return train_head(*made_up((20, 50, 20)), val_features[:, :1], val_labels, NAMES, config)[:2]
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def test_each_option_changes_the_head_and_the_same_seed_gives_the_same_bits(opti
 
 def test_how_many_photos_are_held_at_once_does_not_matter_to_the_options(monkeypatch):
     whole, history = trained(**ON)
-    monkeypatch.setattr(head_, "CHUNK_PHOTOS", 50)  # one batch of 40, then the next
+    monkeypatch.setattr(adam, "CHUNK_PHOTOS", 50)  # one batch of 40, then the next
     chunked, of_chunks = trained(**ON)
     assert np.array_equal(whole.kernel, chunked.kernel) and np.array_equal(whole.bias, chunked.bias)
     for name in MEASURES:
@@ -121,7 +119,7 @@ def test_how_many_photos_are_held_at_once_does_not_matter_to_the_options(monkeyp
 def test_the_validation_loss_is_plain_cross_entropy_under_every_option():
     head, history = trained(**ON)
     features, labels = made_up((10, 25, 10), seed=1)
-    chosen = head.probabilities(features[:, 0])[np.arange(45), labels]
+    chosen = softmax(head.logits(features[:, 0]))[np.arange(45), labels]
     assert -np.log(chosen).mean() == pytest.approx(min(row["val_loss"] for row in history), rel=1e-4)
 
 
