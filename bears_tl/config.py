@@ -27,6 +27,7 @@ SUBJECTS = {
     "views": "Random views in training",
     "head": "Training of the head",
     "after": "Fine-tuning (the ladder)",
+    "limits": "Limits: training and evaluation end with exit status 4 if the test falls short of one",
 }
 PATHS = ("run", "photos", "checkpoint", "edits")  # settings in which ~ is the home folder
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "nothing"}
@@ -164,6 +165,19 @@ class RunConfig:
     fine_tune_epochs: int = _setting("after", 10, "largest number of epochs per rung of the ladder", 1, 100_000)
     fine_tune_patience: int = _setting(
         "after", 3, "stop a rung after this many epochs without a lower validation loss", 1, 100_000
+    )
+    min_accuracy: float = _setting(
+        "limits", 0.0, "the lower end of the test accuracy's 95 % interval must reach this; 0: no limit", 0.0, 1.0
+    )
+    max_ece: float = _setting(
+        "limits", 1.0, "the expected calibration error of the test must not exceed this; 1: no limit", 0.0, 1.0
+    )
+    max_stranger_share: float = _setting(
+        "limits",
+        1.0,
+        "the upper end of the interval of the share of unknown test photos; 1: no limit",
+        0.0,
+        1.0,
     )
 
     def __post_init__(self):

@@ -15,6 +15,12 @@ class NotReachableError(InputError):
     exit_status = 3
 
 
+class LimitError(InputError):
+    """A run is finished, but its result falls short of a limit in its settings."""
+
+    exit_status = 4
+
+
 def reason_of(error: Exception | str) -> str:
     """Return an error's message on one line, cut if it is long; the name of its type if the message is empty."""
     return (" ".join(str(error).split()) or type(error).__name__)[:MAX_REASON_CHARACTERS]

@@ -19,11 +19,12 @@ def add(parser) -> None:
 
 def run(options) -> int:
     from bears_tl.judging.predictions import probabilities_of
+    from bears_tl.pipeline import artifacts
     from bears_tl.pipeline.run import Run
     from bears_tl.serving.predictor import Predictor, find_photos
 
     run, photos = Run.open(options.run), find_photos(options.photos)
-    predictor, status = Predictor.load(run, options.model), 0
+    predictor, status, answered, unknown = Predictor.load(run, options.model), 0, 0, 0
     if predictor.body and run.notice():
         print(f"bears: {run.notice()}", file=sys.stderr)
     for row in predictor.predict(photos):
@@ -35,12 +36,25 @@ def run(options) -> int:
             continue
         shares = probabilities_of([row], predictor.class_names)[0].astype(float).tolist()
         named = dict(zip(predictor.class_names, shares, strict=True))
+        answered, unknown = answered + 1, unknown + (row.get("known") == "false")
         if options.json:
             answer = {"path": row["path"], "predicted": row["predicted"], "probabilities": named}
+            if "known" in row:
+                answer |= {"known": row["known"] == "true", "strangeness": float(row["strangeness"])}
             print(json.dumps(answer), flush=True)
         else:
             best, second = sorted(named, key=named.get, reverse=True)[:2]
-            print(f"{row['path']}: {best} {_percent(named[best])} ({second} {_percent(named[second])})", flush=True)
+            shown = f"{best} {_percent(named[best])} ({second} {_percent(named[second])})"
+            is_stranger = row.get("known") == "false"
+            shown = f"not like the training photos, otherwise {shown}" if is_stranger else shown
+            print(f"{row['path']}: {shown}", flush=True)
+    if answered > 1 and unknown:
+        usual = artifacts.share_of_unknown(run, "val")
+        print(
+            f"bears: {unknown / answered:.0%} of {answered} photos are not like the training photos; in validation it "
+            f"was {usual:.0%}",
+            file=sys.stderr,
+        )
     return status
 
 

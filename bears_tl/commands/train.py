@@ -13,7 +13,8 @@ def add(parser) -> None:
 
 
 def run(options) -> None:
-    from bears_tl.pipeline import stages
+    from bears_tl.pipeline import evaluation, stages
     from bears_tl.pipeline.run import Run, settings_from
 
-    stages.run_all(Run(settings_from(options.config, options.set, options.run)))
+    result = stages.run_all(Run(settings_from(options.config, options.set, options.run)))
+    evaluation.check_limits(result)

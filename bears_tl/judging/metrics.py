@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 
+from bears_tl.files import seeded_rng
 from bears_tl.judging.names import in_markdown
 
 _DEVIATIONS = 1.959963984540054  # the normal distribution has 95 % of its mass within so many standard deviations
+_DRAWS = 2000  # of a bootstrap: the ends of its interval move by less than a photo
 CONFUSION_COLUMNS = ["class_name", "predicted", "count", "share"]
 
 
@@ -29,6 +31,32 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
     return (middle - half if successes else 0.0), (middle + half if successes < count else 1.0)
+
+
+def bootstrap_interval(hits: np.ndarray, groups: list[str], seed: int) -> tuple[float, float]:
+    """Compute the 95 % interval of an accuracy by drawing whole groups of near-duplicates with replacement.
+
+    Unlike Wilson's, it does not count near-duplicates as independent photos (Efron and Tibshirani 1993, percentile
+    method). It cannot reach beyond what was seen: without a mistake both ends are 1.
+
+    Args:
+        hits: bool [n], whether each photo is right.
+        groups: for each photo, a text that near-duplicates share.
+        seed: of the draws.
+
+    Returns:
+        (low, high) in [0, 1]; for 0 photos [0, 1].
+    """
+    if not len(hits):
+        return 0.0, 1.0
+    names, places = np.unique(groups, return_inverse=True)
+    right, sizes = np.bincount(places, hits), np.bincount(places)
+    rng, drawn = seeded_rng(seed, "", "bootstrap"), []
+    for _ in range(_DRAWS):
+        chosen = rng.integers(len(names), size=len(names))
+        drawn.append(right[chosen].sum() / sizes[chosen].sum())
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
@@ -83,17 +111,21 @@ def judge(labels: np.ndarray, probabilities: np.ndarray, class_names: list[str])
         class_names: in the order of the columns.
 
     Returns:
-        count, errors, accuracy, interval (Wilson, 95 %), cross_entropy (mean, in nats), confusion, and per class:
-        count, precision and recall with their intervals. A proportion of 0 photos is None.
+        count, errors, accuracy, interval (Wilson, 95 %), balanced_accuracy (the mean recall of the classes with
+        photos), cross_entropy (mean, in nats), confusion, and per class: count, precision and recall with their
+        intervals, and f1, their harmonic mean. A proportion of 0 photos is None.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
     hits, count = int(np.trace(matrix)), int(matrix.sum())
+    sizes = matrix.sum(axis=1)
+    recalls = matrix.diagonal()[sizes > 0] / sizes[sizes > 0]
     return {
         "count": count,
         "errors": count - hits,
         "accuracy": _share(hits, count),
         "interval": list(wilson_interval(hits, count)),
+        "balanced_accuracy": float(recalls.mean()) if count else None,
         "cross_entropy": float(losses(labels, probabilities).mean()) if count else None,
         "confusion": matrix.tolist(),
         "per_class": {
@@ -103,6 +135,7 @@ def judge(labels: np.ndarray, probabilities: np.ndarray, class_names: list[str])
                 "precision_interval": list(wilson_interval(int(matrix[i, i]), int(matrix[:, i].sum()))),
                 "recall": _share(matrix[i, i], matrix[i].sum()),
                 "recall_interval": list(wilson_interval(int(matrix[i, i]), int(matrix[i].sum()))),
+                "f1": _share(2 * matrix[i, i], matrix[i].sum() + matrix[:, i].sum()),
             }
             for i, class_name in enumerate(class_names)
         },

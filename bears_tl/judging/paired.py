@@ -139,6 +139,26 @@ def read(path: str | Path, study: Study) -> list[dict]:
     ]
 
 
+def duel(first: list[bool], second: list[bool], names: tuple[str, str]) -> str:
+    """Say which of two classifiers is better on the same photos, with McNemar's exact test.
+
+    Args:
+        first: whether the first is right, by photo.
+        second: the same for the second.
+        names: what to call the two.
+    """
+    pairs = list(zip(first, second, strict=True))
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    p_value = mcnemar_p_value(only_first, only_second)
+    counts = f"On {len(pairs)} photos that both tested, {names[0]} has {sum(first)} right and {names[1]} {sum(second)}"
+    if only_first == only_second == 0:
+        return f"{counts}: both are right on the same photos."
+    only = f"{only_first} photos only {names[0]} has right, {only_second} only {names[1]}; p = {p_value:.2g}"
+    better = names[only_second > only_first]
+    verdict = f"{better} is better" if p_value < 0.05 else "too few to say which is better"
+    return f"{counts}: {verdict} ({only})."
+
+
 def write(to: Path, rows: list[dict], study: Study, head: list[str], note: str = "") -> str:
     """Write NAME.csv, NAME.md and NAME.png.
 

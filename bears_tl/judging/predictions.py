@@ -80,14 +80,15 @@ def to_row(photo: dict, probabilities: np.ndarray, class_names: list[str]) -> di
     """Make a row of predictions.csv.
 
     Args:
-        photo: path, and class_name and split if known.
+        photo: path, and class_name, split, known and strangeness if there are any.
         probabilities: float [n classes] in [0, 1].
         class_names: in the order of the probabilities.
     """
     known = {name: photo.get(name, "") for name in ("path", "class_name", "split")}
     # 9 significant digits are enough to read a float32 back exactly
     shares = {f"{_PREFIX}{name}": f"{share:.9g}" for name, share in zip(class_names, probabilities, strict=True)}
-    return known | {"predicted": class_names[int(np.argmax(probabilities))]} | shares
+    known |= {"predicted": class_names[int(np.argmax(probabilities))]}
+    return known | {name: photo[name] for name in ("known", "strangeness") if name in photo} | shares
 
 
 def to_rows(photos: list[dict], probabilities: np.ndarray, class_names: list[str]) -> list[dict]:

@@ -148,6 +148,12 @@ def predictions(run: Run) -> Predictions:
     return Predictions.read(run.existing("predictions.csv"))
 
 
+def share_of_unknown(run: Run, split: str) -> float:
+    """Return the share of the photos of a split that are not like the training photos, in [0, 1]."""
+    rows = predictions(run).of_split(split).rows
+    return sum(row["known"] == "false" for row in rows) / max(len(rows), 1)
+
+
 def draw_predictions(run: Run, found: Predictions, count: int) -> Predictions:
     """Draw up to `count` photos at random; see `draw`."""
     return found.take(np.array(draw(run, range(len(found)), count), dtype=int))

@@ -26,7 +26,7 @@ STAGES = {
     "split": ["splits.csv"],
     "restore": ["inventory.csv"],
     "features": [],
-    "train": ["head.npz", "history.csv", "predictions.csv"],
+    "train": ["head.npz", "strangers.npz", "history.csv", "predictions.csv"],
     "audit": ["cues.csv"],
     "evaluate": ["metrics.json", "confusions.csv", "figures"],
 }

@@ -3,14 +3,13 @@
 import collections
 import contextlib
 import functools
-import shlex
 from pathlib import Path
 
 import numpy as np
 
 from bears_tl.config import check_checkpoint, check_edits
 from bears_tl.errors import InputError
-from bears_tl.files import read_json, write_csv, write_json
+from bears_tl.files import write_csv
 from bears_tl.inception.architecture import LAST
 from bears_tl.judging.predictions import labels_of, to_rows
 from bears_tl.origin import Origin
@@ -23,8 +22,6 @@ from bears_tl.pipeline.run import Run
 
 CHECKPOINT_FOLDER = Path("checkpoints")
 INVENTORY_COLUMNS = ["name", "shape", "values"]
-_CLASSES_SHOWN = 10  # in a summary
-AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
 
 
 def fetch(run: Run) -> Path:
@@ -193,7 +190,7 @@ def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -
 
 
 def train(run: Run, found: dict | None = None):
-    """Train the head on features; write head.npz, history.csv and predictions.csv (val and test).
+    """Train the head on features; write head.npz, strangers.npz, history.csv and predictions.csv (val and test).
 
     Args:
         run: a run whose photos are split and whose checkpoint is restored.
@@ -203,20 +200,33 @@ def train(run: Run, found: dict | None = None):
         bears_tl.training.head.Head and the rows of history.csv.
     """
     from bears_tl.training.adam import HISTORY_COLUMNS
+    from bears_tl.training.folds import assign
+    from bears_tl.training.strangers import METHOD, learn, leave_classes_out
 
     found = found or features(run)
     with run.stage("train") as facts:
         rows = artifacts.split_rows(run)
         trained = fit_head(run, run.config, found)
         head, history, class_names = trained.head, trained.history, trained.head.class_names
+        last = {name: table.of(LAST) for name, table in found.items()}
         found = {name: table.of(head.depths) for name, table in found.items()}
+        labels = {name: labels_of(rows[name], class_names) for name in ("train", "val")}
+        fold = assign([row["group"] or row["sha256"] for row in rows["train"]], labels["train"], run.config.seed)
+        strangers = learn(last["train"], labels["train"], fold, last["val"], run.config.seed)
         head.save(run.path("head.npz"))
         write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
-        judged = {name: head.classify(found[name]) for name in ("val", "test")}
-        predictions = [row for name in judged for row in to_rows(rows[name], judged[name], class_names)]
+        strangers.save(run.path("strangers.npz"))
+        predictions = []
+        for name in ("val", "test"):
+            photos = [row | of for row, of in zip(rows[name], strangers.answer_all(last[name]), strict=True)]
+            predictions += to_rows(photos, head.classify(found[name]), class_names)
         write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
-        facts |= {"parameters": head.parameters, "epochs": len(history), "trials": trained.trials}
-        facts |= {"temperature": head.temperature, "temperature_interval": trained.temperature_interval}
+        facts |= {"parameters": head.parameters, "epochs": len(history)}
+        facts |= {"features": trained.features, "weight_decay": trained.weight_decay, "trials": trained.trials}
+        facts |= {"temperature": head.temperature, "temperature_interval": list(trained.temperature_interval)}
+        left_out = leave_classes_out(last["train"], labels["train"], last["val"], labels["val"], run.config.seed)
+        left_out = [{"class_name": class_names[row.pop("label")]} | row for row in left_out]
+        facts |= {"strangers": {"method": METHOD, "threshold": strangers.threshold, "left_out": left_out}}
         facts |= {"settings": Origin.of(run.config, "views", "head", seed=run.config.seed).parts}
     return head, history
 
@@ -258,88 +268,6 @@ def find_learning_rate(run: Run, found: dict | None = None):
     return range_test(found["train"].of(LAST), labels_of(rows, class_names), len(class_names), run.config)
 
 
-def audit(run: Run) -> list[dict]:
-    """Measure how well colour, border, image size and file size alone predict the class; write cues.csv.
-
-    Args:
-        run: a trained run.
-
-    Returns:
-        Rows of cues.csv, one per cue and one for `all_cues` together. Large sets are sampled down to AUDIT_PHOTOS.
-    """
-    from bears_tl.judging.cues import CUE_COLUMNS, cue_warnings, judge_cue
-    from bears_tl.photos.cues import measure_cues
-    from bears_tl.training.cues import classify
-
-    photos = {row["path"]: row for row in run.table("photos.csv")}
-    predicted = {row["path"]: row["predicted"] for row in run.table("predictions.csv")}
-    rows = sorted(artifacts.draw(run, run.table("splits.csv"), AUDIT_PHOTOS), key=lambda row: row["path"])
-    class_names = sorted({row["class_name"] for row in rows})
-    labels, splits = labels_of(rows, class_names), np.array([row["split"] for row in rows])
-    body = np.mean([predicted[row["path"]] == row["class_name"] for row in rows if row["split"] == "test"])
-    with run.stage("audit") as facts:
-        known = FactCache(artifacts.cache_folder() / "intake.sqlite")
-        with contextlib.closing(known) as cache:
-            cues = measure_cues(artifacts.photo_folder(run), [photos[row["path"]] for row in rows], cache)
-        cues["all_cues"] = np.column_stack(list(cues.values()))
-        found = []
-        for cue, numbers in cues.items():
-            shares = classify(numbers, labels, splits, len(class_names))
-            found.append(judge_cue(cue, numbers.shape[1], labels[splits == "test"], shares, float(body)))
-        write_csv(run.path("cues.csv"), CUE_COLUMNS, found)
-        facts |= {"warnings": cue_warnings(found)}
-    return found
-
-
-def evaluate(run: Run) -> dict:
-    """Evaluate predictions.csv; write metrics.json, confusions.csv and figures/. Run the audit if cues.csv is missing.
-
-    A figure that cannot be drawn costs a warning, not the numbers.
-
-    Returns:
-        The content of metrics.json.
-    """
-    from bears_tl.judging import metrics, plots
-    from bears_tl.judging.verdict import draw_verdict
-
-    found = artifacts.predictions(run)
-    tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
-    if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
-        audit(run)
-    with run.stage("evaluate"):
-        judged = {
-            name: metrics.judge(part.labels(), part.probabilities, class_names)
-            for name, part in (("val", found.of_split("val")), ("test", tests))
-        }
-        restored_from, taken = run.facts("restore"), run.facts("intake")
-        result = judged | {
-            "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
-            "class_names": class_names,
-            "notice": notice,
-            "photos": taken,
-            "seconds": run.seconds(),
-            "warnings": run.facts("audit")["warnings"],
-        }
-        write_json(run.path("metrics.json"), result)
-        confusions = metrics.confusions(judged["test"], class_names)
-        write_csv(run.path("confusions.csv"), metrics.CONFUSION_COLUMNS, confusions)
-        test, cues = judged["test"], run.table("cues.csv")
-        figures = {
-            "verdict": lambda: draw_verdict(test, tests, cues, notice),
-            "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
-            "confusion": lambda: plots.confusion(test, class_names, notice),
-            "cues": lambda: plots.cue_accuracies(cues, notice),
-            "splits": lambda: plots.count_bars(splits_.count_splits(run.table("splits.csv"))),
-            "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
-            "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
-        }
-        failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
-        if any(failed):
-            result["warnings"] = [*result["warnings"], *filter(None, failed)]
-            write_json(run.path("metrics.json"), result)
-    return result
-
-
 def run_all(run: Run, say=print) -> dict:
     """Run every stage in one process.
 
@@ -357,6 +285,8 @@ def run_all(run: Run, say=print) -> dict:
 
 
 def _run_all(run: Run, say) -> dict:
+    from bears_tl.pipeline import evaluation
+
     before = run.result("train")
     say(f"photos: {fetch(run)}")
     taken = intake(run)
@@ -374,35 +304,13 @@ def _run_all(run: Run, say) -> dict:
     if run.notice():
         say(run.notice())
     head, history = train(run, features(run, body))
-    say(f"head: {head.parameters} parameters, {len(history)} epochs")
+    facts = run.facts("train")
+    chosen = f"features {facts['features']}, weight decay {facts['weight_decay']:g}"
+    say(f"head: {head.parameters} parameters, {chosen}, {len(history)} epochs")
     if before not in (None, run.result("train")) and any(run.path("notebooks").glob("*.ipynb")):
         say(f"{run.path('notebooks')}: these notebooks show an earlier training; run them again with `make train`")
-    result = evaluate(run)
+    result = evaluation.evaluate(run)
     say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
-    for line in summary(run):
+    for line in evaluation.summary(run):
         say(line)
     return result
-
-
-def summary(run: Run, command: str = "bears") -> list[str]:
-    """Summarize an evaluated run in a few lines: photos, test result, warnings, folder, and what to do next.
-
-    Args:
-        run: the run.
-        command: how to call `bears`.
-    """
-    from bears_tl.judging.metrics import sentence
-
-    result = read_json(run.path("metrics.json"))
-    classes = [f"{name} {count}" for name, count in result["photos"]["per_class"].items()]
-    more = [f"and {len(classes) - _CLASSES_SHOWN} more"] if len(classes) > _CLASSES_SHOWN else []
-    named = ", ".join(classes[:_CLASSES_SHOWN] + more)
-    return [
-        f"photos: {result['photos']['count']} in {len(classes)} classes ({named})",
-        f"test: {sentence(result['test'])}",
-        *filter(None, [result["notice"]]),
-        *(f"warning: {warning}" for warning in result["warnings"]),
-        f"run: {run.folder}",
-        f"next: open {run.path('figures') / 'verdict.png'}; classify photos with "
-        f"`{command} predict FILE_OR_FOLDER --run {shlex.quote(str(run.folder))}`",
-    ]

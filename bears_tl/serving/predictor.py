@@ -85,7 +85,7 @@ class Predictor:
     body: dict | None
     weights: Path
     read: Callable[[str | Path | BinaryIO], np.ndarray]
-    _infer: Callable[[np.ndarray], np.ndarray]
+    _infer: Callable[[np.ndarray], tuple[np.ndarray, list[dict]]]
 
     @classmethod
     def load(cls, run: Run, model: str = "head") -> "Predictor":
@@ -131,23 +131,25 @@ class Predictor:
         pixels, side = np.asarray(pixels), self.image_size_px
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise ValueError(f"expected uint8 [n, {side}, {side}, 3], not {pixels.dtype} {list(pixels.shape)}")
-        return self._infer(pixels) if len(pixels) else np.empty((0, len(self.class_names)), np.float32)
+        return self._infer(pixels)[0] if len(pixels) else np.empty((0, len(self.class_names)), np.float32)
 
     def predict(self, paths: Iterable[str | Path]) -> Iterator[dict]:
         """Classify photo files while threads read the next ones; memory does not grow with their number.
 
         Yields:
-            One row per file, in their order: as in predictions.csv, or `path` and `error` for an unreadable one.
+            One row per file, in their order: as in predictions.csv, or `path` and `error` for an unreadable one. Rungs
+            of the ladder and scratch do not say whether a photo is known.
         """
         reading = map_ahead(self._read_or_say_why, paths, _AHEAD)
         while chunk := list(itertools.islice(reading, _CHUNK)):
             views = [view for _, view in chunk if isinstance(view, np.ndarray)]
-            shares = iter(self.probabilities(np.stack(views)) if views else [])
+            answers = zip(*self._infer(np.stack(views)), strict=True) if views else iter([])
             for path, view in chunk:
                 if isinstance(view, str):
                     yield {"path": str(path), "error": view}
                 else:
-                    yield to_row({"path": str(path)}, next(shares), self.class_names)
+                    shares, known = next(answers)
+                    yield to_row({"path": str(path)} | known, shares, self.class_names)
 
     def _read_or_say_why(self, path: str | Path) -> tuple[str | Path, np.ndarray | str]:
         """Read a photo: its path, and its view or why there is none."""
@@ -162,14 +164,17 @@ class Predictor:
 
 
 def _load_head(run: Run) -> Predictor:
-    from bears_tl.inception.architecture import columns
+    from bears_tl.inception.architecture import LAST, columns
     from bears_tl.training.head import Head
+    from bears_tl.training.strangers import Strangers
 
     path = run.path("head.npz")
-    head, body = Head.load(path), artifacts.load_body(run, same_bits=False)
+    head, strangers = Head.load(path), Strangers.load(run.existing("strangers.npz"))
+    body = artifacts.load_body(run, same_bits=False)
 
     def infer(pixels):
-        return head.probabilities(body.features(pixels)[:, columns(head.depths)])
+        features = body.features(pixels)
+        return head.probabilities(features[:, columns(head.depths)]), strangers.answer(features[:, columns(LAST)])
 
     return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _reader(run), infer)
 
@@ -188,7 +193,8 @@ def _load_rung(run: Run, model: str, rung: str) -> Predictor:
 
     def infer(pixels):
         batches = batches_of(pixels, BATCH_SIZE)
-        return np.concatenate([network.probabilities(network.activations(batch)) for batch in batches])
+        shares = [network.probabilities(network.activations(batch)) for batch in batches]
+        return np.concatenate(shares), [{}] * len(pixels)
 
     body = _body(run) | {"precision": "float32"}  # rungs are trained and evaluated in float32
     return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _reader(run), infer)
@@ -203,7 +209,11 @@ def _load_scratch(run: Run) -> Predictor:
     network = Scratch.load(path)
     side = thumbnails.IMAGE_SIZE_PX
     read = functools.partial(thumbnails.read_center_view, max_megapixels=run.config.max_megapixels)
-    return Predictor("scratch", network.class_names, side, None, path, read, network.probabilities)
+
+    def infer(pixels):
+        return network.probabilities(pixels), [{}] * len(pixels)
+
+    return Predictor("scratch", network.class_names, side, None, path, read, infer)
 
 
 def _body(run: Run) -> dict:

@@ -9,28 +9,31 @@ from bears_tl.judging.metrics import losses
 from bears_tl.training import regression
 
 FOLDS = 5
-WEIGHT_DECAYS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # from strong to weak
-USUAL_DECAY = 1.0  # where there are too few photos to choose one
+WEIGHT_DECAYS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # from strong to weak
+USUAL_DECAY = 0.1  # where there are too few photos to choose one
+_DIRECTIONS = 1024  # the features are reduced to; on 1,400 photos of flowers this moved the loss by 0.0004 at most
+_TOLERANCE = 1e-4
 _WORSE = 2  # the search ends after so many weight decays in a row that raise the loss
 
 
-def assign(groups: list[str], labels: np.ndarray, seed: int) -> np.ndarray | None:
+def assign(groups: list[str], labels: np.ndarray, seed: int, most: int = FOLDS) -> np.ndarray | None:
     """Divide photos into folds by content, so that near-duplicates stay together and classes are spread evenly.
 
     Args:
         groups: for each photo, a text that near-duplicates share, such as the smallest SHA-256 among them.
         labels: int [n], the class of each photo.
         seed: gives another division.
+        most: the number of folds; fewer if a class has fewer groups.
 
     Returns:
-        int64 [n] in [0, FOLDS), or fewer folds if a class has fewer groups. None if a class has a single group: it
+        int64 [n] in [0, most). None if a class has a single group: it
         would be missing in the training without it.
     """
     members = defaultdict(list)
     for i, group in enumerate(groups):
         members[group].append(i)
     of_class = Counter(label for places in members.values() for label in set(labels[places].tolist()))
-    count = min(FOLDS, *of_class.values()) if of_class else 0
+    count = min([most, *of_class.values()]) if of_class else 0
     if count < 2:
         return None
     counts, found = Counter(), np.empty(len(groups), np.int64)
@@ -61,15 +64,18 @@ def out_of_fold(
         Weight decay to probabilities, float64 [n, n classes], for those that every fold reached; 0 for photos not used.
     """
     found = {decay: np.zeros(targets.shape) for decay in decays}
+    used, views = np.flatnonzero(fold >= 0), table.shape[1]
+    x, y, variances = regression.Examples.of(table, targets, widths, used).projected(_DIRECTIONS)
+    of_row = fold[used].repeat(views)
     for number in range(fold.max() + 1):
-        held_out, others = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & (fold >= 0))
-        examples = regression.Examples.of(table, targets, widths, others)
-        x, fit, best, risen = table[held_out, 0].astype(np.float64), None, np.inf, 0
+        held_out, others, fit, best, risen = used[fold[used] == number], of_row != number, None, np.inf, 0
+        examples = regression.Examples.of_projected(x[others], y[others], variances, int(others.sum()) // views)
+        first = x[::views][fold[used] == number]
         for decay in decays:
             if decay not in found:
                 break
-            fit = regression.fit(examples, decay, fit)
-            found[decay][held_out] = np.exp(regression.log_softmax(x @ fit.kernel + fit.bias))
+            fit = regression.fit(examples, decay, fit, tolerance=_TOLERANCE)
+            found[decay][held_out] = np.exp(regression.log_softmax(first @ fit.kernel + fit.bias))
             loss = losses(labels[held_out], found[decay][held_out]).mean()
             best, risen = min(best, loss), risen + 1 if loss > best else 0
             if risen == _WORSE:

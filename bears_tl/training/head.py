@@ -49,17 +49,18 @@ class Head:
         """Compute probabilities from features, float [n, n features]: float32 [n, n classes], each row sums to 1."""
         return softmax(self.logits(features) / self.temperature)
 
-    def classify(self, table: np.ndarray) -> np.ndarray:
-        """Compute the probabilities of photos in their first view, in chunks of CHUNK_PHOTOS.
+    def logits_of(self, table) -> np.ndarray:
+        """Compute the logits of photos in their first view, in chunks of CHUNK_PHOTOS; see `logits`.
 
         Args:
             table: [n, n views, n features], a `FeatureTable` or an array.
-
-        Returns:
-            float32 [n, n classes] in [0, 1].
         """
         chunks = [slice(start, start + CHUNK_PHOTOS) for start in range(0, max(len(table), 1), CHUNK_PHOTOS)]
-        return np.concatenate([self.probabilities(table[chunk, 0]) for chunk in chunks])
+        return np.concatenate([self.logits(table[chunk, 0]) for chunk in chunks])
+
+    def classify(self, table) -> np.ndarray:
+        """Compute the probabilities of photos in their first view, float32 [n, n classes]; see `logits_of`."""
+        return softmax(self.logits_of(table) / self.temperature)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file atomically; equal weights give equal bytes."""

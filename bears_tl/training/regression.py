@@ -10,8 +10,11 @@ import numpy as np
 CHUNK_ROWS = 4096  # rows of features that are read at once: 32 MiB of 2,048 features as float32
 HELD_BYTES = 1 << 29  # smaller sets are kept in memory; larger ones are read again in each pass
 MOST_STEPS = 500
-_TOLERANCE = 1e-5  # of the largest slope of the mean loss
-_MEMORY = 20  # the steps that L-BFGS remembers
+TOLERANCE = 1e-5
+_MEMORY = 10  # the steps that L-BFGS remembers
+_DIRECTIONS = 256  # the main directions of the features, along which the curvature of the loss is guessed
+_SAMPLE = 1536  # rows that they are found on: half a second
+_CURVATURE = 0.1  # of the loss by a logit, p * (1 - p), typically
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +29,17 @@ class Examples:
         photos: their number.
         shift: float64 [n features], the means of the features.
         scale: float64 [n features], above 0.
+        directions: float32 [n features, k], orthonormal: the main directions of the scaled features; None: features are
+            along these directions already.
+        variances: float64 [k + 1], of the scaled features along each direction; the last stands for all others.
     """
 
     chunks: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
     photos: int
     shift: np.ndarray
     scale: np.ndarray
+    directions: np.ndarray | None
+    variances: np.ndarray
 
     @classmethod
     def of(cls, table, targets: np.ndarray, widths: tuple[int, ...], rows: np.ndarray | None = None) -> "Examples":
@@ -68,7 +76,35 @@ class Examples:
             for x, y in raw():
                 yield (x - shift.astype(np.float32)) / scale.astype(np.float32), y
 
-        return cls(functools.partial(iter, list(scaled())) if held else scaled, photos, shift, scale)
+        chunks = functools.partial(iter, list(scaled())) if held else scaled
+        sample = [x[:: -(-photos * views // _SAMPLE)] for x, _ in chunks()]
+        return cls(chunks, photos, shift, scale, *_main_directions(np.concatenate(sample), _DIRECTIONS))
+
+    def projected(self, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Project the scaled features, held in memory, on their main directions, so that many fits are fast.
+
+        Returns:
+            Features, float32 [rows, k], and targets, float32 [rows, n classes], one row per view of a photo, and the
+            variances, see `of_projected`.
+        """
+        x, y = (np.concatenate(parts) for parts in zip(*self.chunks(), strict=True))
+        directions, variances = _main_directions(x[:: -(-len(x) // _SAMPLE)], most)
+        return x @ directions, y, variances
+
+    @classmethod
+    def of_projected(cls, x: np.ndarray, y: np.ndarray, variances: np.ndarray, photos: int) -> "Examples":
+        """Use rows of `projected`; kernel and bias of a fit then apply to projected features."""
+        depth = x.shape[1]
+        return cls(functools.partial(iter, [(x, y)]), photos, np.zeros(depth), np.ones(depth), None, variances)
+
+
+def _main_directions(sample: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `directions` and `variances` of scaled features, float32 [n, n features], the largest variance first."""
+    values, vectors = np.linalg.eigh((sample @ sample.T).astype(np.float64))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    count = min(most, int((values > 1e-6 * max(values[0], 1e-30)).sum()))
+    directions = (sample.T @ (vectors[:, :count] / np.sqrt(values[:count]))).astype(np.float32)
+    return directions, np.append(values[:count], values[count] if count < len(values) else 0).clip(0) / len(sample)
 
 
 @dataclasses.dataclass
@@ -94,13 +130,15 @@ def fit(
     examples: Examples,
     weight_decay: float,
     start: Fit | None = None,
-    watch: Callable[[Fit], None] = lambda _: None,
+    watch: Callable[[Fit], None] | None = None,
     most_steps: int = MOST_STEPS,
+    tolerance: float = TOLERANCE,
 ) -> Fit:
     """Minimize the loss over all photos plus weight_decay / 2 * (squared weights), by L-BFGS from SciPy.
 
     The bias is not decayed. In scikit-learn's LogisticRegression, C is 1 / weight_decay. The start does not matter for
-    the result, only for the time.
+    the result, only for the time. The search is for weights divided by the square root of a guess of the curvature
+    along each main direction (a preconditioner), which takes a tenth of the steps.
 
     Args:
         examples: the training photos.
@@ -108,20 +146,30 @@ def fit(
         start: an earlier fit to start from, such as one with more weight decay; None: zeros.
         watch: called after each step.
         most_steps: stop after so many steps, before the optimum.
+        tolerance: stop when no slope of the mean loss is larger.
     """
     from scipy.optimize import minimize
 
     depth, classes = len(examples.shift), next(examples.chunks())[1].shape[1]
     decay = weight_decay / examples.photos
     passes, known = 0, {}  # mean loss and accuracy by the bytes of the weights, to know those of the accepted step
+    gains = 1 / np.sqrt(_CURVATURE * examples.variances + decay)
+
+    def condition(values: np.ndarray, gains: np.ndarray = gains) -> np.ndarray:
+        """Multiply [n features, n classes] by the gain along each direction; its own transpose."""
+        if examples.directions is None:
+            return gains[:-1, np.newaxis] * values
+        along = (examples.directions.T @ values.astype(np.float32)) * (gains[:-1] - gains[-1])[:, np.newaxis]
+        return gains[-1] * values + examples.directions @ along.astype(np.float32)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal passes
         weights = flat.reshape(depth + 1, classes)
-        kernel, bias = weights[:-1].astype(np.float32), weights[-1].astype(np.float32)
+        kernel = condition(weights[:-1])
+        kernel32, bias = kernel.astype(np.float32), weights[-1].astype(np.float32)
         loss, hits, count, slopes = 0.0, 0, 0, np.zeros_like(weights)
         for x, y in examples.chunks():
-            logs = log_softmax(x @ kernel + bias)
+            logs = log_softmax(x @ kernel32 + bias)
             loss -= float((y * logs).sum(dtype=np.float64))
             hits, count = hits + int((logs.argmax(axis=1) == y.argmax(axis=1)).sum()), count + len(y)
             by_logits = y.sum(axis=1, keepdims=True) * np.exp(logs) - y
@@ -130,22 +178,24 @@ def fit(
         passes += 1
         loss, slopes = loss / examples.photos, slopes / examples.photos
         known[flat.tobytes()] = loss, hits / count
-        slopes[:-1] += decay * weights[:-1]
-        return loss + decay / 2 * float((weights[:-1] ** 2).sum()), slopes.ravel()
+        slopes[:-1] = condition(slopes[:-1] + decay * kernel)
+        return loss + decay / 2 * float((kernel**2).sum()), slopes.ravel()
 
     def result(flat: np.ndarray) -> Fit:
         weights = flat.reshape(depth + 1, classes)
-        kernel = weights[:-1] / examples.scale[:, np.newaxis]
+        kernel = condition(weights[:-1]) / examples.scale[:, np.newaxis]
         return Fit(kernel, weights[-1] - examples.shift @ kernel, *known[flat.tobytes()], passes)
 
     def report(flat: np.ndarray) -> None:
-        watch(result(flat))
+        if watch:
+            watch(result(flat))
         known.clear()
 
     weights = np.zeros((depth + 1, classes))
     if start is not None:
-        weights[:-1], weights[-1] = start.kernel * examples.scale[:, None], start.bias + examples.shift @ start.kernel
-    options = {"maxiter": most_steps, "gtol": _TOLERANCE, "ftol": 1e-9, "maxcor": _MEMORY}
+        weights[:-1] = condition(start.kernel * examples.scale[:, np.newaxis], 1 / gains)
+        weights[-1] = start.bias + examples.shift @ start.kernel
+    options = {"maxiter": most_steps, "gtol": tolerance, "ftol": tolerance / 1e4, "maxcor": _MEMORY}
     found = minimize(objective, weights.ravel(), method="L-BFGS-B", jac=True, callback=report, options=options)
     objective(found.x)  # so that the loss of the result is known
     return result(found.x)

@@ -25,15 +25,17 @@ class Trained(NamedTuple):
     Attributes:
         head: the head, with its temperature.
         history: the rows of history.csv.
+        features: `last` or `depths`.
+        weight_decay: of the fit; 0 for Adam.
         trials: a row of TRIAL_COLUMNS per choice that was tried on folds of the training photos; empty for Adam.
-        chosen: the best of them, or None.
         temperature_interval: 95 %, see `calibration.fit_temperature`.
     """
 
     head: Head
     history: list[dict]
+    features: str
+    weight_decay: float
     trials: list[dict]
-    chosen: dict | None
     temperature_interval: tuple[float, float]
 
 
@@ -92,54 +94,46 @@ def train_head(
     """
     is_table = hasattr(features, "of")  # an array has only one kind of features
     names = [name for name in FEATURES if config.features in (name, "auto")] if is_table else ["last"]
+    train = {name: features.of(FEATURES[name]) if is_table else features for name in names}
+    val = {name: val_features.of(FEATURES[name]) if is_table else val_features for name in names}
     if config.optimizer == "adam":
-        name = names[0]
-        if is_table:
-            features, val_features = (table.of(FEATURES[name]) for table in (features, val_features))
+        name, decay, trials, unseen = names[0], 0.0, [], None
         weights = class_weights(labels, len(class_names), config)
-        kernel, bias, history = adam.train(features, labels, val_features, val_labels, weights, config)
-        head = Head(kernel, bias, list(class_names), FEATURES[name])
-        return _calibrated(
-            head, history, [], None, val_features, val_labels, np.empty((0, len(class_names))), labels[:0]
-        )
+        kernel, bias, history = adam.train(train[name], labels, val[name], val_labels, weights, config)
+    else:
+        targets = targets_of(labels, len(class_names), config)
+        groups = groups or [str(i) for i in range(len(labels))]
+        trials, unseen_of = _try_on_folds(train, labels, targets, groups, config.seed)
+        best = min(trials, key=lambda trial: trial["cross_entropy"], default=None)
+        name, decay = (best["features"], best["weight_decay"]) if best else (names[0], folds.USUAL_DECAY)
+        unseen = unseen_of.get((name, decay))
+        kernel, bias, history = _fit(train[name], targets, val[name], val_labels, decay, config.epochs)
+    head = Head(kernel, bias, list(class_names), FEATURES[name])
 
-    targets = targets_of(labels, len(class_names), config)
-    tables = {name: features.of(FEATURES[name]) if is_table else features for name in names}
-    trials, shares = _try_on_folds(tables, labels, targets, groups or [str(i) for i in range(len(labels))], config.seed)
-    chosen = min(trials, key=lambda trial: trial["cross_entropy"], default=None)
-    name, decay = (chosen["features"], chosen["weight_decay"]) if chosen else (names[0], folds.USUAL_DECAY)
-    out_of_fold = shares[name, decay] if chosen else np.zeros((len(labels), len(class_names)))
-    if is_table:
-        val_features = val_features.of(FEATURES[name])
-    examples = regression.Examples.of(tables[name], targets, widths_of(tables[name]))
+    logits, true = head.logits_of(val[name]), val_labels
+    if unseen is not None:  # photos that were predicted by heads that had not seen them help, too
+        used = unseen.any(axis=1)
+        logits, true = np.concatenate([logits, np.log(unseen[used] + 1e-300)]), np.concatenate([true, labels[used]])
+    temperature, interval = fit_temperature(logits, true)
+    return Trained(dataclasses.replace(head, temperature=temperature), history, name, decay, trials, interval)
+
+
+def _fit(table, targets: np.ndarray, val_table, val_labels: np.ndarray, decay: float, steps: int) -> tuple:
+    """Fit all training photos; return kernel, bias and history, with the validation loss after each step."""
     history, started = [], time.perf_counter()
 
     def watch(fit: regression.Fit) -> None:
-        head = Head(fit.kernel.astype(np.float32), fit.bias.astype(np.float32), list(class_names), FEATURES[name])
-        shares = head.classify(val_features)
-        val = losses(val_labels, shares).mean(), (shares.argmax(axis=1) == val_labels).mean()
-        numbers = [
-            fit.loss,
-            fit.accuracy,
-            *map(float, val),
-            time.perf_counter() - started - sum(r["seconds"] for r in history),
-        ]
-        history.append(dict(zip(adam.HISTORY_COLUMNS, [len(history) + 1, *numbers], strict=True)))
+        chunks = range(0, len(val_labels), CHUNK_PHOTOS)
+        logits = [val_table[i : i + CHUNK_PHOTOS, 0] @ fit.kernel + fit.bias for i in chunks]
+        logs = regression.log_softmax(np.concatenate(logits))
+        loss, right = -logs[np.arange(len(logs)), val_labels].mean(), (logs.argmax(axis=1) == val_labels).mean()
+        seconds = time.perf_counter() - started - sum(row["seconds"] for row in history)
+        numbers = [len(history) + 1, fit.loss, fit.accuracy, float(loss), float(right), seconds]
+        history.append(dict(zip(adam.HISTORY_COLUMNS, numbers, strict=True)))
 
-    fit = regression.fit(examples, decay, None, watch, config.epochs)
-    head = Head(fit.kernel.astype(np.float32), fit.bias.astype(np.float32), list(class_names), FEATURES[name])
-    used = out_of_fold.any(axis=1)
-    return _calibrated(
-        head, history, trials, chosen, val_features, val_labels, np.log(out_of_fold[used] + 1e-300), labels[used]
-    )
-
-
-def _calibrated(head: Head, history, trials, chosen, val_features, val_labels, other_logits, other_labels) -> Trained:
-    """Add a temperature that fits the validation photos and others that the head's weights were not trained on."""
-    val_logits = [head.logits(val_features[i : i + CHUNK_PHOTOS, 0]) for i in range(0, len(val_labels), CHUNK_PHOTOS)]
-    logits, labels = np.concatenate([*val_logits, other_logits]), np.concatenate([val_labels, other_labels])
-    temperature, interval = fit_temperature(logits, labels)
-    return Trained(dataclasses.replace(head, temperature=temperature), history, trials, chosen, interval)
+    examples = regression.Examples.of(table, targets, widths_of(table))
+    fit = regression.fit(examples, decay, watch=watch, most_steps=steps)
+    return fit.kernel.astype(np.float32), fit.bias.astype(np.float32), history
 
 
 def widths_of(table) -> tuple[int, ...]:
