@@ -42,7 +42,14 @@ class Examples:
     variances: np.ndarray
 
     @classmethod
-    def of(cls, table, targets: np.ndarray, widths: tuple[int, ...], rows: np.ndarray | None = None) -> "Examples":
+    def of(
+        cls,
+        table,
+        targets: np.ndarray,
+        widths: tuple[int, ...],
+        rows: np.ndarray | None = None,
+        directions: int = _DIRECTIONS,
+    ) -> "Examples":
         """Read or stream the features of photos.
 
         Args:
@@ -51,6 +58,7 @@ class Examples:
                 of its views has an equal part of it.
             widths: the number of features of each depth, in order.
             rows: int [k], which photos to use; None: all.
+            directions: the most main directions to find.
         """
         _, views, depth = table.shape
         rows = np.arange(len(targets)) if rows is None else rows
@@ -78,24 +86,23 @@ class Examples:
 
         chunks = functools.partial(iter, list(scaled())) if held else scaled
         sample = [x[:: -(-photos * views // _SAMPLE)] for x, _ in chunks()]
-        return cls(chunks, photos, shift, scale, *_main_directions(np.concatenate(sample), _DIRECTIONS))
+        return cls(chunks, photos, shift, scale, *_main_directions(np.concatenate(sample), directions))
 
-    def projected(self, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Project the scaled features, held in memory, on their main directions, so that many fits are fast.
+    def projected(self) -> tuple[np.ndarray, np.ndarray]:
+        """Project the scaled features on their main directions, so that many fits are fast.
 
         Returns:
-            Features, float32 [rows, k], and targets, float32 [rows, n classes], one row per view of a photo, and the
-            variances, see `of_projected`.
+            Features, float32 [rows, k], and targets, float32 [rows, n classes], one row per view of a photo.
         """
-        x, y = (np.concatenate(parts) for parts in zip(*self.chunks(), strict=True))
-        directions, variances = _main_directions(x[:: -(-len(x) // _SAMPLE)], most)
-        return x @ directions, y, variances
+        parts = [(x @ self.directions, y) for x, y in self.chunks()]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
-    @classmethod
-    def of_projected(cls, x: np.ndarray, y: np.ndarray, variances: np.ndarray, photos: int) -> "Examples":
+    def of_projected(self, x: np.ndarray, y: np.ndarray, photos: int) -> "Examples":
         """Use rows of `projected`; kernel and bias of a fit then apply to projected features."""
         depth = x.shape[1]
-        return cls(functools.partial(iter, [(x, y)]), photos, np.zeros(depth), np.ones(depth), None, variances)
+        return Examples(
+            functools.partial(iter, [(x, y)]), photos, np.zeros(depth), np.ones(depth), None, self.variances
+        )
 
 
 def _main_directions(sample: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
