@@ -10,23 +10,23 @@ from bears_tl.config import RunConfig, check_checkpoint, check_edits, deciding, 
 from bears_tl.errors import InputError
 from bears_tl.files import is_taken, read_json, write_bytes, write_json
 from bears_tl.judging import paired
-from bears_tl.judging.metrics import judge
-from bears_tl.judging.predictions import class_names_of, labels_of, probabilities_of
+from bears_tl.judging.calibration import judge_calibration
 from bears_tl.origin import Origin
-from bears_tl.pipeline import stages
+from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import STAGES, Run
 
 BASE = "base"
 EXAMPLE = "expected key=value pairs, such as 'epochs=10 patience=10'"
 COLUMNS = [
     "trial", "seeds", "photos", "errors", "accuracy", "low", "high", "only_base_right", "only_trial_right", "p_value",
-    "val_loss", "val_loss_change", "change_low", "change_high", "test_loss", "epochs", "features_seconds",
+    "val_loss", "val_loss_change", "change_low", "change_high", "test_loss", "test_ece", "epochs", "features_seconds",
     "train_seconds",
 ]  # fmt: skip
 STUDY = paired.Study(
     loss="validation loss",
     facts={
         "test_loss": paired.Fact("test loss", ".4f", statistics.fmean),
+        "test_ece": paired.Fact("test ECE", ".3f", statistics.fmean),
         "epochs": paired.Fact("epochs", "g", statistics.median),
         "features_seconds": paired.Fact("features, s", ".1f", statistics.median),
         "train_seconds": paired.Fact("training, s", ".1f", statistics.median),
@@ -196,15 +196,16 @@ def _is_trained(run: Run) -> bool:
 
 
 def _outcome(run: Run) -> paired.Outcome:
-    history, predictions = run.table("history.csv"), run.table("predictions.csv")
-    tests = [row for row in predictions if row["split"] == "test"]
-    class_names, seconds = class_names_of(tests), run.seconds()
-    judged = judge(labels_of(tests, class_names), probabilities_of(tests, class_names), class_names)
+    history, predictions = run.table("history.csv"), artifacts.predictions(run)
+    tests, vals = predictions.of_split("test"), predictions.of_split("val")
+    judged, val = (judge_calibration(part.labels(), part.probabilities) for part in (tests, vals))
+    seconds = run.seconds()
     return paired.Outcome(
-        hits={row["path"]: row["predicted"] == row["class_name"] for row in tests},
-        losses={"val": min(float(row["val_loss"]) for row in history)},  # the loss of the weights that were kept
+        hits={row["path"]: row["predicted"] == row["class_name"] for row in tests.rows},
+        losses={"val": val["cross_entropy"]},
         facts={
             "test_loss": judged["cross_entropy"],
+            "test_ece": judged["ece"],
             "epochs": len(history),
             "features_seconds": seconds["features"],
             "train_seconds": seconds["train"],
