@@ -123,13 +123,13 @@ class RunConfig:
     features: str = _setting(
         "head",
         "auto",
-        "last: of the last block; depths: of four blocks; auto: what does better on folds of the training photos",
+        "last: of the last block; depths: of four blocks; auto: the better of the two on folds",
         choices=FEATURES,
     )
     optimizer: str = _setting(
         "head",
         "lbfgs",
-        "lbfgs: the best weights, with a weight decay chosen on folds; adam: small steps, with early stopping",
+        "lbfgs: the optimum, with weight decay chosen on folds; adam: small steps, early stopping",
         choices=OPTIMIZERS,
     )
     epochs: int = _setting("head", 200, "largest number of epochs", 1, 100_000)

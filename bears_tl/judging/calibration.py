@@ -12,9 +12,10 @@ _LIKELY = 1.920729  # half of the 95 % point of the chi-squared distribution wit
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, tuple[float, float]]:
     """Find the temperature with the lowest cross-entropy (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
-    It changes no prediction, because it divides all logits of a photo. The 95 % interval has all temperatures whose
-    log-likelihood is at most 1.92 below the best (likelihood ratio, Wilks 1938). Where no photo is wrong, the best
-    temperature is the lowest allowed, and the interval shows that the photos say little.
+    It changes no prediction, because it divides all logits of a photo. Where all of n photos are right, no probability
+    would be too high, so the labels are smoothed as if one of n + 2 were wrong (Platt 1999, Probabilistic Outputs for
+    Support Vector Machines). The 95 % interval has all temperatures whose log-likelihood is at most 1.92 below the best
+    (likelihood ratio, Wilks 1938).
 
     Args:
         logits: float [n, n classes], of photos that the weights were not trained on.
@@ -39,8 +40,13 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, tupl
 
 
 def _total_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Compute the cross-entropy to smoothed labels, summed over photos."""
+    count, classes = logits.shape
     shifted = logits - logits.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]).sum())
+    of_label = shifted[np.arange(count), labels]
+    others = (shifted.sum(axis=1) - of_label) / max(classes - 1, 1)
+    wrong = 1 / (count + 2)
+    return float((np.log(np.exp(shifted).sum(axis=1)) - (1 - wrong) * of_label - wrong * others).sum())
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict]:

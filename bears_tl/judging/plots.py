@@ -200,6 +200,35 @@ def learning_curves(history: list[dict], note: str = "") -> Figure:
     return finish(figure, "Loss and accuracy during training", shown, note)
 
 
+def fold_trials(trials: list[dict], note: str = "") -> Figure:
+    """Draw the loss on held-out folds against weight decay, one line per kind of features.
+
+    Args:
+        trials: features, weight_decay and cross_entropy (in nats) of each, see `trainer.TRIAL_COLUMNS`.
+        note: a line below, in red.
+    """
+    figure, ((axis,),) = new_figure(figsize=(7, 3.5))
+    for name, colour in (("last", GREY), ("depths", BLUE)):
+        rows = sorted((row for row in trials if row["features"] == name), key=lambda row: row["weight_decay"])
+        points = [row["weight_decay"] for row in rows], [row["cross_entropy"] for row in rows]
+        axis.plot(*points, "o-", color=colour, markersize=4, label=name) if rows else None
+    shown = "no choice was tried"
+    if trials:
+        best = min(trials, key=lambda row: row["cross_entropy"])
+        place = best["weight_decay"], best["cross_entropy"]
+        axis.plot(*place, "o", markersize=12, color=ORANGE, fillstyle="none", markeredgewidth=2, label="chosen")
+        axis.legend(frameon=False)
+        shown = (
+            f"the lowest loss is {place[1]:.4f} nats, with features {best['features']} and weight decay {place[0]:g}"
+        )
+    axis.set_xscale("log")
+    axis.invert_xaxis()
+    axis.set_yscale("log")
+    axis.set_xlabel("weight decay, from strong to weak")
+    axis.set_ylabel("loss on held-out folds, nats")
+    return finish(figure, "Choosing features and weight decay", shown, note)
+
+
 def learning_rate_range(
     learning_rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, suggestions: dict[str, float], note: str = ""
 ) -> Figure:
