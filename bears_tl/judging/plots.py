@@ -219,11 +219,13 @@ def fold_trials(trials: list[dict], note: str = "") -> Figure:
         axis.plot(*place, "o", markersize=12, color=ORANGE, fillstyle="none", markeredgewidth=2, label="chosen")
         axis.legend(frameon=False)
         shown = (
-            f"the lowest loss is {place[1]:.4f} nats, with features {best['features']} and weight decay {place[0]:g}"
+            f"the lowest loss, {place[1]:.4f} nats, has the features {best['features']} and weight decay {place[0]:g}"
         )
+    decays = sorted({row["weight_decay"] for row in trials})
     axis.set_xscale("log")
+    axis.set_xticks(decays, [f"{decay:g}" for decay in decays])
+    axis.set_xticks([], minor=True)
     axis.invert_xaxis()
-    axis.set_yscale("log")
     axis.set_xlabel("weight decay, from strong to weak")
     axis.set_ylabel("loss on held-out folds, nats")
     return finish(figure, "Choosing features and weight decay", shown, note)
