@@ -90,8 +90,8 @@ assert head.parameters == (count + 1) * classes
 # ## Which features, how much weight decay
 #
 # With more features than photos, a head can learn every training photo by heart. *Weight decay* keeps its weights
-# small. How small is best, and whether the earlier blocks help, is tried on the training photos alone. They are divided into
-# five folds, and each fold is predicted by a head trained on the other four. Near-duplicates share a fold.
+# small. How small is best, and whether the earlier blocks help, is tried on the training photos alone. They are divided
+# into five folds, and each fold is predicted by a head trained on the other four. Near-duplicates share a fold.
 
 # %%
 figure = plots.fold_trials(current_run.facts("train")["trials"], current_run.notice())

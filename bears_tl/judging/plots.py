@@ -218,9 +218,7 @@ def fold_trials(trials: list[dict], note: str = "") -> Figure:
         place = best["weight_decay"], best["cross_entropy"]
         axis.plot(*place, "o", markersize=12, color=ORANGE, fillstyle="none", markeredgewidth=2, label="chosen")
         axis.legend(frameon=False)
-        shown = (
-            f"the lowest loss, {place[1]:.4f} nats, has the features {best['features']} and weight decay {place[0]:g}"
-        )
+        shown = f"the lowest loss, {place[1]:.4f} nats, has features {best['features']}, weight decay {place[0]:g}"
     decays = sorted({row["weight_decay"] for row in trials})
     axis.set_xscale("log")
     axis.set_xticks(decays, [f"{decay:g}" for decay in decays])
