@@ -80,13 +80,27 @@ def checkpoint_facts(run: Run) -> dict:
 
 
 def _body_facts(run: Run) -> dict:
-    facts = run.facts("restore")
-    if "precision" not in facts:
+    facts = _facts_with(run, "restore", "precision")
+    return {"engine": "tensorflow"} | facts  # runs of earlier versions know no other engine
+
+
+def train_facts(run: Run) -> dict:
+    """Return what `train` found: features, weight decay, temperature, strangers.
+
+    Raises:
+        InputError: the stage has not run, or ran in an earlier version.
+    """
+    return _facts_with(run, "train", "strangers")
+
+
+def _facts_with(run: Run, stage: str, name: str) -> dict:
+    facts = run.facts(stage)
+    if name not in facts:
         raise InputError(
             f"run {str(run.folder)!r} was made by an earlier version of bears_tl: "
             f"train again with `bears train --run {run.folder}`"
         )
-    return {"engine": "tensorflow"} | facts  # runs of earlier versions know no other engine
+    return facts
 
 
 def load_body(run: Run, same_bits: bool = True):

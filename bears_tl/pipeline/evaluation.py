@@ -65,14 +65,14 @@ def evaluate(run: Run) -> dict:
     from bears_tl.judging import plots
     from bears_tl.judging.verdict import draw_verdict
 
-    found = artifacts.predictions(run)
+    trained, found = artifacts.train_facts(run), artifacts.predictions(run)
     tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)
     with run.stage("evaluate"):
         groups = {row["path"]: row["group"] or row["sha256"] for row in run.table("splits.csv")}
         judged = {name: _judge(found.of_split(name), groups, run.config.seed) for name in ("val", "test")}
-        restored_from, trained, cues = run.facts("restore"), run.facts("train"), run.table("cues.csv")
+        restored_from, cues = run.facts("restore"), run.table("cues.csv")
         strangers = trained["strangers"] | {name: _count_known(found.of_split(name)) for name in ("val", "test")}
         result = judged | {
             "baselines": baselines(run.table("splits.csv"), tests, judged["test"], cues),
@@ -181,7 +181,7 @@ def cross_validate(run: Run, folds: int) -> dict:
     from bears_tl.training import folds as folds_
     from bears_tl.training.trainer import FEATURES, targets_of, widths_of
 
-    trained, splits_of = run.facts("train"), artifacts.split_rows(run)
+    trained, splits_of = artifacts.train_facts(run), artifacts.split_rows(run)
     rows = [row for name in splits_of for row in splits_of[name]]
     found, depths = stages.features(run), FEATURES[trained["features"]]
     x = np.concatenate([found[name].of(depths)[:, :1] for name in splits_of])
@@ -201,10 +201,8 @@ def _features_sentence(features: dict) -> str:
     for trial in features["trials"]:
         name = trial["features"]
         best[name] = min(best.get(name, trial), trial, key=lambda row: row["cross_entropy"])
-    losses = ", ".join(f"{name} {row['cross_entropy']:.4f} nats" for name, row in best.items())
-    return f"features: {features['features']}" + (
-        f" (loss on folds of the training photos: {losses})" if losses else ""
-    )
+    tried = ", ".join(f"{name} {row['cross_entropy']:.4f}" for name, row in best.items())
+    return f"features: {features['features']}" + (f" (loss on folds of the training photos: {tried})" if tried else "")
 
 
 def summary(run: Run, command: str = "bears") -> list[str]:

@@ -11,7 +11,7 @@ from bears_tl.judging.cues import CUE_COLUMNS
 from bears_tl.judging.metrics import CONFUSION_COLUMNS
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos.views import CENTER, View
-from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline import artifacts, evaluation, stages
 from bears_tl.pipeline.pruning import prune
 from bears_tl.pipeline.run import Run
 
@@ -39,12 +39,16 @@ def trained(tmp_path, monkeypatch):
         with run.stage("restore") as facts:
             facts |= {"path": "x.ckpt", "kind": "local", "fingerprint": "0" * 64, "precision": "float32"}
         names = ["Dark", "Light"]
-        with run.stage("train"):
+        with run.stage("train") as facts:
+            facts |= {"features": "last", "weight_decay": 0.1, "trials": [], "temperature": 1.0}
+            facts |= {"temperature_interval": [0.5, 2.0], "strangers": {"left_out": []}}
             write_csv(run.path("history.csv"), list(EPOCH), [EPOCH])
             rows = [row for row in run.table("splits.csv") if row["split"] != "train"]
             shares = [[row["class_name"] == name for name in names] for row in rows]
             predictions = [
-                to_row(row, np.array(share, float)[:: 1 if right else -1], names)
+                to_row(
+                    row | {"known": "true", "strangeness": "0.1"}, np.array(share, float)[:: 1 if right else -1], names
+                )
                 for row, share in zip(rows, shares, strict=True)
             ]
             write_csv(run.path("predictions.csv"), list(predictions[0]), predictions)
@@ -71,7 +75,7 @@ def test_drawn_pixels_are_center_views_and_the_same_each_time(trained):
 @pytest.mark.parametrize("right", [True, False])
 def test_colour_that_tells_the_classes_is_found_and_warned_of(trained, right):
     run = trained(right)
-    rows = stages.audit(run)
+    rows = evaluation.audit(run)
     accuracy = {row["cue"]: row["accuracy"] for row in rows}
     assert list(accuracy) == ["colour", "border", "image_size", "file_size", "all_cues"]
     assert accuracy["colour"] == accuracy["border"] == accuracy["all_cues"] == 1
@@ -83,13 +87,13 @@ def test_colour_that_tells_the_classes_is_found_and_warned_of(trained, right):
 
 def test_a_large_set_is_judged_by_some_of_its_photos(trained, monkeypatch):
     run = trained(right=True)
-    monkeypatch.setattr(stages, "AUDIT_PHOTOS", 30)
+    monkeypatch.setattr(evaluation, "AUDIT_PHOTOS", 30)
     of_all = len([row for row in run.table("splits.csv") if row["split"] == "test"])
-    assert 0 < stages.audit(run)[0]["count"] < of_all
+    assert 0 < evaluation.audit(run)[0]["count"] < of_all
 
 
 def test_other_predictions_take_the_audit_away(trained):
-    stages.audit(trained(right=True))
+    evaluation.audit(trained(right=True))
     assert not trained(right=False).path("cues.csv").exists()
 
 
@@ -188,10 +192,15 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
         facts |= {"kind": "stand_in"}
     judged = {"count": 24, "errors": 1, "accuracy": 23 / 24, "interval": [0.8, 0.99]}
     result = {"photos": {"count": 120, "per_class": {"Panda": 80, "Polar": 40}}, "test": judged}
+    trials = [
+        {"features": name, "cross_entropy": loss} for name, loss in (("last", 0.3), ("depths", 0.2), ("last", 0.4))
+    ]
+    result["features"] = {"features": "depths", "trials": trials}
     write_json(run.path("metrics.json"), result | {"notice": run.notice(), "warnings": ["colour alone: 95 %"]})
-    assert stages.summary(run, ".venv/bin/bears") == [
+    assert evaluation.summary(run, ".venv/bin/bears") == [
         "photos: 120 in 2 classes (Panda 80, Polar 40)",
         "test: 95.83% (23 of 24 photos right; 95 % interval 80.0% to 99.0%)",
+        "features: depths (loss on folds of the training photos: last 0.3000, depths 0.2000)",
         run.notice(),
         "warning: colour alone: 95 %",
         f"run: {run.folder}",
@@ -200,7 +209,7 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
     ]
     result["photos"] = {"count": 5000, "per_class": {f"class {i:03}": 5 for i in range(1000)}}
     write_json(run.path("metrics.json"), result | {"notice": "", "warnings": []})
-    first = stages.summary(run)[0]
+    first = evaluation.summary(run)[0]
     assert first.startswith("photos: 5000 in 1000 classes (class 000 5, ") and first.endswith(
         "class 009 5, and 990 more)"
     )
@@ -208,7 +217,7 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
 
 def test_an_evaluation_writes_numbers_confusions_and_seven_figures(trained):
     run = trained(right=False)
-    result = stages.evaluate(run)
+    result = evaluation.evaluate(run)
     assert read_json(run.path("metrics.json")) == result
     assert (result["test"]["count"], result["test"]["errors"]) == (8, 8)
     rows = [("Dark", "Light", "4", "1.0"), ("Light", "Dark", "4", "1.0")]
@@ -218,7 +227,7 @@ def test_an_evaluation_writes_numbers_confusions_and_seven_figures(trained):
 
 def test_a_figure_that_fails_costs_a_warning_after_the_numbers_are_written(trained, monkeypatch):
     run = trained(right=True)
-    stages.audit(run)
+    evaluation.audit(run)
     write_bytes(run.path("figures/confusion.png"), b"of an earlier evaluation")
 
     def fail(judged, *_):
@@ -226,9 +235,9 @@ def test_a_figure_that_fails_costs_a_warning_after_the_numbers_are_written(train
         raise RuntimeError("no\nglyph")
 
     monkeypatch.setattr(plots, "confusion", fail)
-    result = stages.evaluate(run)
+    result = evaluation.evaluate(run)
     warning = "the figure confusion.png is missing, because it could not be drawn (RuntimeError: no glyph)"
-    assert result["warnings"][-1] == warning and f"warning: {warning}" in stages.summary(run)
+    assert result["warnings"][-1] == warning and f"warning: {warning}" in evaluation.summary(run)
     assert read_json(run.path("metrics.json")) == result
     assert [path.stem for path in sorted(run.path("figures").iterdir())] == [
         name for name in FIGURES if name != "confusion"

@@ -134,7 +134,7 @@ def made_up(**changes):
 
     def infer(pixels):
         share = pixels.mean(axis=(1, 2, 3), dtype=np.float32) / 255
-        return np.stack([share, 1 - share], axis=1)
+        return np.stack([share, 1 - share], axis=1), [{"known": "true"}] * len(pixels)
 
     return Predictor(**facts | {"read": read, "_infer": infer} | changes)
 
@@ -145,7 +145,7 @@ def test_files_are_read_in_chunks_and_those_that_are_no_photos_are_named(tmp_pat
         (tmp_path / name).write_text(text)
     sizes = []
     predictor = made_up()
-    counted = made_up(_infer=lambda pixels: sizes.append(len(pixels)) or predictor.probabilities(pixels))
+    counted = made_up(_infer=lambda pixels: sizes.append(len(pixels)) or predictor._infer(pixels))
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe")  # reading it would never end
     names = [*"abcdefg", "gone", "empty", "pipe"]
@@ -179,7 +179,7 @@ from bears_tl.photos.views import CENTER, read_views
 from bears_tl.serving.predictor import Predictor, find_photos
 Image.MAX_IMAGE_PIXELS = 3000  # Pillow warns of a photo that is larger
 read = lambda path: read_views(path, [CENTER], "")[0]
-infer = lambda pixels: np.full((len(pixels), 2), 0.5, np.float32)
+infer = lambda pixels: (np.full((len(pixels), 2), 0.5, np.float32), [{}] * len(pixels))
 predictor = Predictor("head", ["a", "b"], 299, None, None, read, infer)
 print(len([row for row in predictor.predict(find_photos(sys.argv[1])) if "error" not in row]))
 """

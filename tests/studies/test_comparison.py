@@ -13,6 +13,7 @@ import pytest
 from bears_tl.cli import main
 from bears_tl.config import RunConfig, deciding
 from bears_tl.files import read_csv, write_csv
+from bears_tl.judging.metrics import losses
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison
@@ -21,6 +22,13 @@ from bears_tl.studies.comparison import BASE, COLUMNS, STUDY, parse_trials
 TRIABLE = deciding("views", "head")
 WORDS = ["label_smoothing=0.2", "epochs=2 patience=9"]
 MEASURED = ("features_seconds", "train_seconds")
+
+
+class Table(np.ndarray):
+    """Features of one kind, as a table."""
+
+    def of(self, depths):
+        return self
 
 
 @pytest.fixture
@@ -37,10 +45,10 @@ def base(tmp_path, monkeypatch, write_photos):
     def features(run, body=None):
         with run.stage("features"):
             rows = artifacts.split_rows(run)
-        return {name: np.stack([made_up(row) for row in rows[name]]) for name in rows}
+        return {name: np.stack([made_up(row) for row in rows[name]]).view(Table) for name in rows}
 
     def made_up(row):
-        noise = np.random.default_rng(int(row["sha256"][:8], 16)).normal(size=(1, 6))
+        noise = np.random.default_rng(int(row["sha256"][:8], 16)).exponential(size=(1, 6))
         noise[0, "AB".index(row["class_name"])] += 1.5
         return noise.astype(np.float32)
 
@@ -133,14 +141,15 @@ def test_the_table_holds_the_rows_and_compares_the_base_with_nothing(base, train
     assert {name for name, value in table[0].items() if not value} == empty and "" not in table[1].values()
     assert float(table[1]["val_loss_change"]) == float(table[1]["val_loss"]) - float(table[0]["val_loss"])
     run = Run.open(tmp_path / "table_runs/seed_0/base")
-    assert float(table[0]["val_loss"]) == min(float(row["val_loss"]) for row in run.table("history.csv"))
+    val = artifacts.predictions(run).of_split("val")
+    assert float(table[0]["val_loss"]) == losses(val.labels(), val.probabilities).mean()
     assert table[0]["epochs"] == str(len(run.table("history.csv")))
 
 
 def test_what_a_run_has_already_is_left_out():
     config = RunConfig(label_smoothing=0.1, epochs=30)
-    words = ["label_smoothing=0.1", "epochs=30 patience=30", "mixup=0.4", "epochs=30"]
-    assert comparison.others(words, config) == ["epochs=30 patience=30", "mixup=0.4"]
+    words = ["label_smoothing=0.1", "epochs=30 patience=30", "class_weights=balanced", "epochs=30"]
+    assert comparison.others(words, config) == ["epochs=30 patience=30", "class_weights=balanced"]
 
 
 def test_more_trials_and_seeds_reuse_what_is_trained(base, trainings):
@@ -197,13 +206,13 @@ def test_a_setting_that_is_newer_than_the_comparison_does_not_stop_it(base, trai
     compared(base, words=WORDS[:1], seeds=1)
     path = tmp_path / "table_runs/comparison.json"
     settings = json.loads(path.read_text())
-    del settings["mixup"]
+    del settings["class_weights"]
     path.write_text(json.dumps(settings))
     trainings.clear()
     compared(base, words=WORDS[:1], seeds=1)
     assert not trainings
-    with refused("mixup was 0.0, is now 0.2"):
-        compared(base.replace(mixup=0.2), words=WORDS[:1], seeds=1)
+    with refused("class_weights was none, is now balanced"):
+        compared(base.replace(class_weights="balanced"), words=WORDS[:1], seeds=1)
 
 
 @pytest.mark.parametrize("name", sorted(set(RunConfig().as_dict()) - {*TRIABLE, "precision", "engine"}))
@@ -264,8 +273,8 @@ def test_a_trial_of_another_precision_has_a_body_of_its_own(base, monkeypatch):
 
 
 def test_a_trials_name_is_its_settings_as_they_were_understood():
-    assert list(parse_trials(["learning_rate=1e-2 mixup=1", " train_views=0 "], RunConfig())) == [
-        BASE, "learning_rate=0.01 mixup=1.0", "train_views=0",
+    assert list(parse_trials(["learning_rate=1e-2 erasing=1e-1", " train_views=0 "], RunConfig())) == [
+        BASE, "learning_rate=0.01 erasing=0.1", "train_views=0",
     ]  # fmt: skip
 
 
