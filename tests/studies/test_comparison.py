@@ -211,7 +211,7 @@ def test_a_setting_that_is_newer_than_the_comparison_does_not_stop_it(base, trai
     trainings.clear()
     compared(base, words=WORDS[:1], seeds=1)
     assert not trainings
-    with refused("class_weights was none, is now balanced"):
+    with refused("class_weights was 'none', is now 'balanced'"):
         compared(base.replace(class_weights="balanced"), words=WORDS[:1], seeds=1)
 
 
