@@ -7,6 +7,7 @@ import pytest
 
 from bears_tl.judging.metrics import (
     CONFUSION_COLUMNS,
+    bootstrap_interval,
     confusion_matrix,
     confusion_table,
     confusions,
@@ -83,6 +84,8 @@ def test_judge_gives_every_figure_with_its_count():
     assert [per_class[name]["count"] for name in CLASSES] == [3, 2, 3]
     assert [per_class[name]["recall"] for name in CLASSES] == [2 / 3, 1, 0]
     assert [per_class[name]["precision"] for name in CLASSES] == [2 / 4, 2 / 4, None]
+    assert judged["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert [per_class[name]["f1"] for name in CLASSES] == pytest.approx([2 * 2 / 7, 2 * 2 / 6, 0])
     assert per_class["Grizzly"]["recall_interval"] == list(wilson_interval(2, 3))
     assert per_class["Grizzly"]["precision_interval"] == list(wilson_interval(2, 4))
 
@@ -101,7 +104,7 @@ def test_a_class_without_photos_has_no_recall():
 def test_no_photos_at_all_have_no_accuracy():
     judged = judge(np.empty(0, int), np.empty((0, 3)), CLASSES)
     assert (judged["count"], judged["errors"], judged["accuracy"], judged["cross_entropy"]) == (0, 0, None, None)
-    assert judged["interval"] == [0, 1]
+    assert judged["interval"] == [0, 1] and judged["balanced_accuracy"] is None
 
 
 def test_a_probability_of_zero_costs_much_but_not_infinitely_much():
@@ -139,3 +142,21 @@ def test_the_table_of_confusions_has_four_columns_whatever_the_names_hold():
     lines = confusion_table(rows).split("\n")
     assert [line.count("|") for line in lines] == [5, 5, 5]
     assert lines[2].endswith("| 2 | 66.7% |")
+
+
+def test_the_bootstrap_of_photos_that_differ_agrees_with_wilson():
+    hits = np.arange(400) % 10 > 0
+    low, high = bootstrap_interval(hits, [str(i) for i in range(400)], 0)
+    assert (low, high) == pytest.approx(wilson_interval(360, 400), abs=0.01)
+    assert (low, high) == bootstrap_interval(hits, [str(i) for i in range(400)], 0)
+
+
+def test_copies_of_photos_do_not_narrow_the_bootstrap():
+    hits, names = np.arange(100) % 10 > 0, [str(i) for i in range(100)]
+    once, copied = (bootstrap_interval(np.tile(hits, n), names * n, 0) for n in (1, 4))
+    assert copied == pytest.approx(once, abs=0.015)
+
+
+def test_the_bootstrap_of_nothing_is_everything_and_without_mistakes_it_sees_none():
+    assert bootstrap_interval(np.empty(0, bool), [], 0) == (0, 1)
+    assert bootstrap_interval(np.ones(5, bool), list("abcde"), 0) == (1, 1)

@@ -6,7 +6,7 @@ import pytest
 
 from bears_tl.files import read_csv
 from bears_tl.judging.metrics import wilson_interval
-from bears_tl.judging.paired import READING, Fact, Outcome, Study, compare, read, table, write
+from bears_tl.judging.paired import READING, Fact, Outcome, Study, compare, duel, read, table, write
 
 FACTS = {"test_loss": Fact("test loss", ".4f", fmean), "epochs": Fact("epochs", "g", median)}
 COMPARED = ("only_base_right", "only_variant_right", "p_value", "loss_change", "change_low", "change_high")
@@ -111,3 +111,16 @@ def test_what_is_written_has_its_own_columns_and_reads_back_to_the_same_table(tm
     assert list(base) == STUDY.columns and (variant["trial"], float(variant["val_loss"])) == ("epochs=3", 0.175)
     assert table(read(tmp_path / "there/t.csv", STUDY), STUDY) == table(rows, STUDY)
     assert (tmp_path / "there/t.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ([True] * 30, [True] * 15 + [False] * 15, "mine is better (15 photos only mine has right, 0 only yours"),
+        ([False] * 12 + [True] * 9, [True] * 21, "yours is better (0 photos only mine has right, 12 only yours"),
+        ([True, False, True], [False, True, True], "too few to say which is better"),
+        ([True, False], [True, False], "both are right on the same photos"),
+    ],
+)
+def test_a_duel_names_the_better_one_only_if_the_photos_show_it(first, second, said):
+    assert said in duel(first, second, ("mine", "yours"))

@@ -1,10 +1,13 @@
 """Stages that no other file tests: views of training, the audit of cues, evaluation, runs of an earlier version."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from bears_tl.config import RunConfig
+from bears_tl.errors import LimitError
 from bears_tl.files import read_csv, read_json, write_bytes, write_csv, write_json
 from bears_tl.judging import plots
 from bears_tl.judging.cues import CUE_COLUMNS
@@ -242,3 +245,34 @@ def test_a_figure_that_fails_costs_a_warning_after_the_numbers_are_written(train
     assert [path.stem for path in sorted(run.path("figures").iterdir())] == [
         name for name in FIGURES if name != "confusion"
     ]
+
+
+def test_an_evaluation_compares_runs_by_the_photos_that_both_tested(trained, refused):
+    run = trained(right=True)
+    assert "both are right on the same photos" in evaluation.compare(run, run)
+    other = Run(run.config.replace(run=f"{run.folder}_2"))
+    shutil.copytree(run.folder, other.folder)
+    rows = read_csv(other.path("predictions.csv"), [])
+    write_csv(other.path("predictions.csv"), list(rows[0]), [row | {"predicted": "Dark"} for row in rows])
+    assert "on 8 photos" in evaluation.compare(run, other).lower()
+    rows = [row | {"split": "val"} for row in rows]
+    write_csv(other.path("predictions.csv"), list(rows[0]), rows)
+    with refused("no test photo in common", "same seed"):
+        evaluation.compare(run, other)
+
+
+def test_a_run_that_falls_short_of_a_limit_is_evaluated_and_then_refused(trained):
+    run = Run(trained(right=True).config.replace(min_accuracy=0.9))
+    result = evaluation.evaluate(run)
+    assert result["test"]["accuracy"] == 1 and not result["gate"][0]["passed"]  # 8 photos cannot show it
+    with pytest.raises(LimitError, match="below min_accuracy 0.9") as raised:
+        evaluation.check_limits(result)
+    assert raised.value.exit_status == 4
+
+
+def test_what_an_earlier_version_trained_is_refused_in_one_line(trained, refused):
+    run = trained(right=True)
+    with run.stage("train") as facts:
+        facts |= {"parameters": 6}
+    with refused("earlier version", "bears train --run"):
+        evaluation.evaluate(run)
