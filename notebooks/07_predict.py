@@ -83,7 +83,8 @@ for row in answers:
 rows = [row for row in answers if "error" not in row]
 assert rows, "none of these files is a readable photo"
 pixels = [predictor.read(row["path"]) for row in rows]
-titles = [f"{visible(os.path.basename(row['path']))}\n{visible(row['predicted'])}" for row in rows]
+notes = {"true": "", "false": "not like the training photos? "}
+titles = [f"{visible(os.path.basename(row['path']))}\n{notes[row['known']]}{visible(row['predicted'])}" for row in rows]
 shares = probabilities_of(rows, predictor.class_names)
 figure = plots.predictions(pixels, titles, shares, predictor.class_names, current_run.notice(), "Your photos")
 
@@ -91,9 +92,18 @@ figure = plots.predictions(pixels, titles, shares, predictor.class_names, curren
 # **What to see.** Below each photo is one bar per class, as above. Files that could not be read are named above the
 # figure.
 #
-# The model must choose a known class: a cat gets a bear's name, often with high confidence. The probabilities tell you
-# which class fits best, not whether any class fits.
-#
+# The probabilities tell you which class fits best, not whether any class fits: a cat gets a bear's name, often with high
+# confidence. So each photo is also compared with the training photos. Its *strangeness* is the mean cosine distance to
+# the five nearest of them. About 5 % of photos that do show a known class are taken for strangers, by design.
+
+# %%
+limit = current_run.facts("train")["strangers"]["threshold"]
+for row in rows:
+    answer = "like the training photos" if row["known"] == "true" else "not like the training photos"
+    print(f"{visible(os.path.basename(row['path']))}: strangeness {float(row['strangeness']):.3f}, {answer}")
+print(f"A photo is known up to {limit:.3f}.")
+
+# %% [markdown]
 # On the command line, `bears predict FILE --run RUN` does the same for any number of photos. After notebook 08,
 # `--model mixed_7c` and `--model scratch` use the models that it trained.
 #
