@@ -92,9 +92,9 @@ figure = plots.predictions(pixels, titles, shares, predictor.class_names, curren
 # **What to see.** Below each photo is one bar per class, as above. Files that could not be read are named above the
 # figure.
 #
-# The probabilities tell you which class fits best, not whether any class fits: a cat gets a bear's name, often with high
-# confidence. So each photo is also compared with the training photos. Its *strangeness* is the mean cosine distance to
-# the five nearest of them. About 5 % of photos that do show a known class are taken for strangers, by design.
+# The probabilities tell you which class fits best, not whether any class fits: a cat gets a bear's name, often with
+# high confidence. So each photo is also compared with the training photos. Its *strangeness* is the mean cosine
+# distance to the five nearest of them. About 5 % of photos that do show a known class are taken for strangers.
 
 # %%
 limit = current_run.facts("train")["strangers"]["threshold"]
