@@ -4,8 +4,8 @@
 # **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [05_train](05_train.ipynb) with the same
 # `run`, or run `make train`.
 #
-# **You will learn** how to report an accuracy with its uncertainty, which classes are confused, and how to check
-# whether simple cues such as colour explain the result.
+# **You will learn** how to report an accuracy with its uncertainty, what to compare it with, whether a probability means
+# what it says, which classes are confused, and how to check whether simple cues such as colour explain the result.
 #
 # The test photos played no part in training or in deciding when to stop. An accuracy measured on few photos is
 # uncertain. So we report it with the number of photos and a 95 % interval: the accuracies that such a count does not
@@ -39,12 +39,13 @@ from IPython.display import Markdown
 from bears_tl.judging import metrics, plots
 from bears_tl.judging.names import shorten
 from bears_tl.judging.predictions import count_errors
-from bears_tl.pipeline import artifacts, stages
+from bears_tl.judging.reliability import draw_reliability
+from bears_tl.pipeline import artifacts, evaluation
 from bears_tl.pipeline.run import Run
 
 # %%
 current_run = Run.open_or_start(run)
-result = stages.evaluate(current_run)
+result = evaluation.evaluate(current_run)
 print("test:", metrics.sentence(result["test"]))
 print("val: ", metrics.sentence(result["val"]))
 print(result["notice"])
@@ -63,6 +64,23 @@ Markdown(
 # A small test cannot prove much: even without a single error, the interval reaches clearly below 100 %. The article
 # of 2019 reported 98.92 % without an interval. It averaged the accuracies of ten batches, four with 19 photos and six
 # with 18, and cropped the test photos at random.
+#
+# Near-duplicates in the test are not independent. The *bootstrap* draws whole groups of them with replacement, 2,000
+# times, and gives another interval. And an accuracy says little alone, so some much simpler ways stand beside it.
+
+# %%
+low, high = test["bootstrap_interval"]
+print(f"bootstrap interval: {low:.1%} to {high:.1%}")
+print(f"balanced accuracy (the mean over classes): {test['balanced_accuracy']:.1%}")
+for row in result["baselines"]:
+    low, high = row["interval"]
+    print(f"{row['name']:>12}: {row['accuracy']:.1%} ({low:.1%} to {high:.1%}), {row['verdict']}")
+
+# %% [markdown]
+# **What to see.** `majority` always answers with the most frequent class; the others look at one simple cue, see below.
+# "Clearly below" means that the intervals do not overlap. "Too few to say" means that these test photos cannot show that
+# the network is better than that. On the painted sample even a body with random weights gets almost everything right:
+# the bears differ in colour, and random layers let colour through. So a high number alone proves nothing.
 #
 # ## Which classes are confused
 
@@ -91,6 +109,30 @@ for class_name in class_names[:30]:  # metrics.json has all
         share, (low, high) = values[quantity], values[f"{quantity}_interval"]
         text = "no photo predicted" if share is None else f"{share:.1%} ({low:.1%} to {high:.1%})"
         print(f"{shorten(class_name, 24):>12} {quantity:>9}: {text}")
+    print(f"{shorten(class_name, 24):>12}        F1: {values['f1'] or 0:.1%}")
+
+# %% [markdown]
+# ## Does a probability mean what it says?
+#
+# Of all photos with a probability of 90 %, nine in ten should be right. Networks are often too sure. So all logits are
+# divided by a *temperature*, found on photos that the head was not trained on. It changes no prediction.
+
+# %%
+before = result["calibration"]["before"]["test"]
+figure = draw_reliability(before, test, result["notice"])
+
+# %% [markdown]
+# **What to see.** On the light diagonal, confidence and accuracy agree. Below it, the classifier is too sure; above it,
+# not sure enough. The thin lines are 95 % intervals: with few photos in a bin, a point may lie anywhere on its line. The
+# bars below count the photos. The *calibration error* is the mean distance from the diagonal, over photos.
+
+# %%
+low, high = result["calibration"]["interval"]
+Markdown(
+    f"The temperature of this run is {result['calibration']['temperature']:.2f} (95 % interval {low:.2f} to {high:.2f}; "
+    f"above 1: too sure before). The calibration error of the test is {before['ece']:.3f} before and {test['ece']:.3f} "
+    "after it."
+)
 
 # %% [markdown]
 # ## The most difficult test photos
@@ -137,7 +179,7 @@ for split in ("test", "val"):
     assert count_errors(rows) == result[split]["errors"]
 
 # %% [markdown]
-# **What we learned.** An accuracy needs its number of photos and its interval. We also know which photos are difficult
-# and how far simple cues get. Everything is saved in `metrics.json` and `figures/` of the run.
+# **What we learned.** An accuracy needs its number of photos, its interval, and something simple to compare it with. A
+# probability needs a check, too. We also know which photos are difficult and how far simple cues get. Everything is saved in `metrics.json` and `figures/` of the run.
 #
 # Next: [07_predict](07_predict.ipynb) classifies photos of your own.

@@ -63,6 +63,7 @@ def evaluate(run: Run) -> dict:
         The content of metrics.json.
     """
     from bears_tl.judging import plots
+    from bears_tl.judging.reliability import draw_reliability
     from bears_tl.judging.verdict import draw_verdict
 
     trained, found = artifacts.train_facts(run), artifacts.predictions(run)
@@ -96,6 +97,7 @@ def evaluate(run: Run) -> dict:
             "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
             "confusion": lambda: plots.confusion(test, class_names, notice),
             "cues": lambda: plots.cue_accuracies(cues, notice),
+            "reliability": lambda: draw_reliability(result["calibration"]["before"]["test"], test, notice),
             "splits": lambda: plots.count_bars(splits.count_splits(run.table("splits.csv"))),
             "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),

@@ -18,7 +18,7 @@ from bears_tl.pipeline import artifacts, evaluation, stages
 from bears_tl.pipeline.pruning import prune
 from bears_tl.pipeline.run import Run
 
-FIGURES = ["confusion", "cues", "learning_curves", "six_random", "splits", "verdict", "worst"]
+FIGURES = ["confusion", "cues", "learning_curves", "reliability", "six_random", "splits", "verdict", "worst"]
 EPOCH = dict.fromkeys(("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"), 1)
 
 
@@ -218,7 +218,7 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
     )
 
 
-def test_an_evaluation_writes_numbers_confusions_and_seven_figures(trained):
+def test_an_evaluation_writes_numbers_confusions_and_eight_figures(trained):
     run = trained(right=False)
     result = evaluation.evaluate(run)
     assert read_json(run.path("metrics.json")) == result
