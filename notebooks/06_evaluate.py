@@ -4,8 +4,9 @@
 # **Before you start:** run the notebooks from [01_fetch](01_fetch.ipynb) to [05_train](05_train.ipynb) with the same
 # `run`, or run `make train`.
 #
-# **You will learn** how to report an accuracy with its uncertainty, what to compare it with, whether a probability means
-# what it says, which classes are confused, and how to check whether simple cues such as colour explain the result.
+# **You will learn** how to report an accuracy with its uncertainty, what to compare it with, whether a probability
+# means what it says, which classes are confused, and how to check whether simple cues such as colour explain the
+# result.
 #
 # The test photos played no part in training or in deciding when to stop. An accuracy measured on few photos is
 # uncertain. So we report it with the number of photos and a 95 % interval: the accuracies that such a count does not
@@ -32,6 +33,9 @@ elif "google.colab" in sys.modules and not os.path.isfile("bears_tl/cli.py"):
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder that 05_train wrote to
+min_accuracy = 0.0  # the lower end of the test accuracy's 95 % interval must reach this; 0: no limit
+max_ece = 1.0  # the expected calibration error of the test must not exceed this; 1: no limit
+max_stranger_share = 1.0  # the upper end of the interval of the share of unknown test photos; 1: no limit
 
 # %%
 from IPython.display import Markdown
@@ -44,13 +48,16 @@ from bears_tl.pipeline import artifacts, evaluation
 from bears_tl.pipeline.run import Run
 
 # %%
-current_run = Run.open_or_start(run)
+limits = {"min_accuracy": min_accuracy, "max_ece": max_ece, "max_stranger_share": max_stranger_share}
+current_run = Run.open_or_start(run, **limits)
 result = evaluation.evaluate(current_run)
 print("test:", metrics.sentence(result["test"]))
 print("val: ", metrics.sentence(result["val"]))
 print(result["notice"])
 for warning in result["warnings"]:
     print("warning:", warning)
+for limit in result["gate"]:
+    print("limit:", limit["name"], limit["limit"], "is met" if limit["passed"] else "is not met")
 
 # %%
 test = result["test"]
@@ -78,9 +85,9 @@ for row in result["baselines"]:
 
 # %% [markdown]
 # **What to see.** `majority` always answers with the most frequent class; the others look at one simple cue, see below.
-# "Clearly below" means that the intervals do not overlap. "Too few to say" means that these test photos cannot show that
-# the network is better than that. On the painted sample even a body with random weights gets almost everything right:
-# the bears differ in colour, and random layers let colour through. So a high number alone proves nothing.
+# "Clearly below" means that the intervals do not overlap. "Too few to say" means that these test photos cannot show
+# that the network is better than that. On the painted sample even a body with random weights gets almost everything
+# right: the bears differ in colour, and random layers let colour through. So a high number alone proves nothing.
 #
 # ## Which classes are confused
 
@@ -123,14 +130,14 @@ figure = draw_reliability(before, test, result["notice"])
 
 # %% [markdown]
 # **What to see.** On the light diagonal, confidence and accuracy agree. Below it, the classifier is too sure; above it,
-# not sure enough. The thin lines are 95 % intervals: with few photos in a bin, a point may lie anywhere on its line. The
-# bars below count the photos. The *calibration error* is the mean distance from the diagonal, over photos.
+# not sure enough. The thin lines are 95 % intervals: with few photos in a bin, a point may lie anywhere on its line.
+# The bars below count the photos. The *calibration error* is the mean distance from the diagonal, over photos.
 
 # %%
 low, high = result["calibration"]["interval"]
 Markdown(
-    f"The temperature of this run is {result['calibration']['temperature']:.2f} (95 % interval {low:.2f} to {high:.2f}; "
-    f"above 1: too sure before). The calibration error of the test is {before['ece']:.3f} before and {test['ece']:.3f} "
+    f"The temperature of this run is {result['calibration']['temperature']:.2f} (95 % interval {low:.2f} to "
+    f"{high:.2f}; above 1: too sure before). The calibration error of the test is {before['ece']:.3f} before and {test['ece']:.3f} "
     "after it."
 )
 
@@ -180,6 +187,7 @@ for split in ("test", "val"):
 
 # %% [markdown]
 # **What we learned.** An accuracy needs its number of photos, its interval, and something simple to compare it with. A
-# probability needs a check, too. We also know which photos are difficult and how far simple cues get. Everything is saved in `metrics.json` and `figures/` of the run.
+# probability needs a check, too. We also know which photos are difficult and how far simple cues get. Everything is
+# saved in `metrics.json` and `figures/` of the run.
 #
 # Next: [07_predict](07_predict.ipynb) classifies photos of your own.
