@@ -137,8 +137,8 @@ figure = draw_reliability(before, test, result["notice"])
 low, high = result["calibration"]["interval"]
 Markdown(
     f"The temperature of this run is {result['calibration']['temperature']:.2f} (95 % interval {low:.2f} to "
-    f"{high:.2f}; above 1: too sure before). The calibration error of the test is {before['ece']:.3f} before and {test['ece']:.3f} "
-    "after it."
+    f"{high:.2f}; above 1: too sure before). The calibration error of the test is {before['ece']:.3f} before and "
+    f"{test['ece']:.3f} after it."
 )
 
 # %% [markdown]
