@@ -11,7 +11,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from bears_tl.judging import plots
+from bears_tl.judging import plots, study_plots
 from bears_tl.judging.metrics import judge
 
 NOTE = "STAND-IN BODY: a note that is long enough to be broken into lines. " * 3
@@ -47,7 +47,7 @@ def cues(count):
 
 
 def ranges(count):
-    return plots.learning_rate_range(
+    return study_plots.learning_rate_range(
         np.geomspace(1e-7, 10, count), np.ones(count), np.ones(count), {"steepest": 0.01, "a tenth": 0.1}, NOTE
     )
 
@@ -66,7 +66,7 @@ FIGURES = {
     "learning_curves": lambda n: plots.learning_curves(history(n - 1), NOTE),
     "cue_accuracies": lambda n: plots.cue_accuracies(cues(n), NOTE),
     "learning_rate_range": ranges,
-    "paired_changes": lambda n: plots.paired_changes([BASE, *(n - 1) * [VARIANT]], "validation loss", NOTE),
+    "paired_changes": lambda n: study_plots.paired_changes([BASE, *(n - 1) * [VARIANT]], "validation loss", NOTE),
     "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
     "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
 }
@@ -217,7 +217,7 @@ def test_each_cue_has_its_share_and_the_body_its_line():
 
 @pytest.mark.parametrize("count", [0, 1, 8])
 def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
-    figure = plots.paired_changes([BASE, *count * [VARIANT], UNPAIRED], "test loss", "a note")
+    figure = study_plots.paired_changes([BASE, *count * [VARIANT], UNPAIRED], "test loss", "a note")
     photos, change = figure.axes
     labels = [label.get_text() for label in photos.get_yticklabels()]
     expected = "train_views center\n3 of 9 wrong, p = 0.03"
@@ -235,7 +235,7 @@ def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
 
 
 def test_a_base_without_variants_is_drawn():
-    plt.close(plots.paired_changes([BASE], "test loss"))
+    plt.close(study_plots.paired_changes([BASE], "test loss"))
 
 
 def test_counts_stand_on_their_bars():
@@ -263,7 +263,7 @@ def test_what_transfer_buys_is_drawn_for_one_size_and_for_many(tmp_path, sizes, 
         for _ in range(seeds)
         for road, share in (("transfer", 1.0), ("scratch", scratch))
     ]
-    plots.save(plots.transfer_gain(rows, 3, NOTE), tmp_path / "a.png")
+    plots.save(study_plots.transfer_gain(rows, 3, NOTE), tmp_path / "a.png")
     assert min(Image.open(tmp_path / "a.png").size) > 100 and not plt.get_fignums()
 
 
