@@ -291,16 +291,21 @@ def audit(run: Run) -> list[dict]:
     return found
 
 
-def evaluate(run: Run) -> dict:
+def evaluate(run: Run, body=None) -> dict:
     """Evaluate predictions.csv; write metrics.json, confusions.csv and figures/. Run the audit if cues.csv is missing.
 
     A figure that cannot be drawn costs a warning, not the numbers.
+
+    Args:
+        run: a trained run.
+        body: the restored body; if None, it is loaded for the figure of reasons.
 
     Returns:
         The content of metrics.json.
     """
     from bears_tl.judging import metrics, plots
     from bears_tl.judging.verdict import draw_verdict
+    from bears_tl.pipeline import reasons
 
     found = artifacts.predictions(run)
     tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
@@ -331,6 +336,7 @@ def evaluate(run: Run) -> dict:
             "cues": lambda: plots.cue_accuracies(cues, notice),
             "splits": lambda: plots.count_bars(splits_.count_splits(run.table("splits.csv"))),
             "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
+            "reasons": lambda: reasons.draw_predictions(run, tests.worst(6), body),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
         }
         failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
@@ -377,7 +383,7 @@ def _run_all(run: Run, say) -> dict:
     say(f"head: {head.parameters} parameters, {len(history)} epochs")
     if before not in (None, run.result("train")) and any(run.path("notebooks").glob("*.ipynb")):
         say(f"{run.path('notebooks')}: these notebooks show an earlier training; run them again with `make train`")
-    result = evaluate(run)
+    result = evaluate(run, body)
     say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
     for line in summary(run):
         say(line)
