@@ -102,7 +102,7 @@ def photo_grid(
         side_inches: width of one photo, and largest height.
     """
     rows = -(-len(photos) // columns)
-    titles = [_fit(text, int(12.5 * side_inches)) for text in titles]
+    titles = [fit(text, int(12.5 * side_inches)) for text in titles]
     lines = max(text.count("\n") + bool(text) for text in titles)
     shapes = [np.shape(photo) for photo in photos]
     height = side_inches * float(np.clip(max(shape[0] / shape[1] for shape in shapes), 0.4, 1))
@@ -291,7 +291,7 @@ def predictions(
     """
     columns = min(6, len(photos))
     rows = -(-len(photos) // columns)
-    titles = [_fit(text, TITLE_COLUMNS) for text in titles]
+    titles = [fit(text, TITLE_COLUMNS) for text in titles]
     lines = max(text.count("\n") for text in titles)
     chosen = [_chosen(shares, None if labels is None else labels[i]) for i, shares in enumerate(probabilities)]
     most = max(map(len, chosen))
@@ -360,7 +360,7 @@ def finish(figure: NotebookFigure, title: str, shown: str, note: str = "") -> Fi
     return figure
 
 
-def _fit(text: str, columns: int) -> str:
+def fit(text: str, columns: int) -> str:
     """Shorten each line of a title."""
     return "\n".join(shorten(line, columns) for line in text.split("\n"))
 

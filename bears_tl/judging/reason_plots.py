@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 
-from bears_tl.judging.plots import BLUE, ORANGE, finish, new_figure
+from bears_tl.judging.plots import BLUE, ORANGE, TITLE_COLUMNS, finish, fit, new_figure
 
 # Places that say nothing show the grey photo; the more one says, the less of the photo shows through.
 _COLOURS = [to_rgba(BLUE, 0.8), to_rgba("white", 0), to_rgba(ORANGE, 0.8)]
@@ -42,7 +42,7 @@ def reasons(
     for row, photo, text, values, beside in zip(axes, photos, titles, maps, nearest, strict=True):
         for axis, (pixels, name) in zip(row, [(photo, text), (photo.mean(axis=2), _MAP), *beside], strict=False):
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=255)
-            axis.set_title(name, fontsize=8)
+            axis.set_title(fit(name, TITLE_COLUMNS), fontsize=8)
         height, width, _ = photo.shape
         limit = float(np.abs(values).max()) or 1.0
         place = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "interpolation": "bilinear"}

@@ -7,7 +7,7 @@ import numpy as np
 from bears_tl.batches import batches_of
 from bears_tl.errors import InputError
 from bears_tl.inception.architecture import DEPTHS
-from bears_tl.judging.names import shorten
+from bears_tl.judging.names import visible
 from bears_tl.judging.predictions import Predictions
 from bears_tl.photos.views import CENTER, View
 from bears_tl.pipeline import artifacts
@@ -143,11 +143,11 @@ def _cached(run: Run, rows: list[dict], view: View, depths: tuple[str, ...]):
 
 def draw(run: Run, photos: np.ndarray, titles: list[str], maps: np.ndarray, alike: list[list[dict]], title: str = ""):
     """Draw photos, their maps from `explain` and their training photos from `nearest`, one photo per row."""
-    from bears_tl.judging import plots, reason_plots
+    from bears_tl.judging import reason_plots
 
     beside = [
         [
-            (pixels, f"{shorten(row['class_name'], plots.TITLE_COLUMNS)}\ncosine {row['similarity']:.2f}")
+            (pixels, f"{visible(row['class_name'])}\ncosine {row['similarity']:.2f}")
             for pixels, row in zip(artifacts.pixels(run, rows), rows, strict=True)
         ]
         for rows in alike

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from bears_tl.judging import plots, study_plots
+from bears_tl.judging import plots, reason_plots, study_plots
 from bears_tl.judging.metrics import judge
 
 NOTE = "STAND-IN BODY: a note that is long enough to be broken into lines. " * 3
@@ -52,6 +52,14 @@ def ranges(count):
     )
 
 
+def reasons(titles, maps=None, beside=3):
+    """Draw as many photos as there are titles, each with fewer and fewer training photos beside it."""
+    shown = photos(len(titles))
+    nearest = [list(zip(photos(k), names(k), strict=True)) for k in (max(beside - i, 0) for i in range(len(shown)))]
+    maps = np.random.default_rng(0).normal(0, 9, (len(shown), 17, 17)) if maps is None else maps
+    return reason_plots.reasons(shown, titles, maps, nearest, NOTE, "Why?")
+
+
 BASE = {"variant": "base", "photos": 9, "errors": 1, "p_value": "", "loss_change": ""}
 VARIANT = {
     "variant": "train_views", "position": "center", "photos": "9", "errors": "3", "p_value": "0.03",
@@ -68,6 +76,7 @@ FIGURES = {
     "learning_rate_range": ranges,
     "paired_changes": lambda n: study_plots.paired_changes([BASE, *(n - 1) * [VARIANT]], "validation loss", NOTE),
     "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
+    "reasons": lambda n: reasons(names(n)[-2:], beside=8),
     "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
 }
 
@@ -205,6 +214,23 @@ def test_predictions_show_every_class_with_its_share():
     figure = plots.predictions(photos(2), ["one", "two"], np.array([[0.25, 0.75], [1.0, 0.0]]), ["a", "b"])
     texts = [[text.get_text() for text in axis.texts] for axis in figure.axes]
     assert [text for text in texts if text] == [["a 25.0%", "b 75.0%"], ["a 100.0%", "b 0.0%"]]
+    plt.close(figure)
+
+
+def test_a_class_map_lies_over_its_photo_with_a_scale_in_logits_and_the_alt_text_says_where_most_comes_from():
+    maps = np.zeros((3, 8, 8))
+    maps[0, 0, 7], maps[0, 7, 0], maps[1, 4, 4] = 2.5, -5, 40  # a photo's own scale; nothing speaks in the last one
+    figure = reasons(["one", "two", "three"], maps)
+    for i, (photo, limit) in enumerate(zip(photos(3), (5, 40, 1), strict=True)):
+        below, above = figure.axes[5 * i + 1].images
+        assert below.get_extent() == above.get_extent() and above.get_clim() == (-limit, limit)
+        np.testing.assert_array_equal(below.get_array(), photo.mean(axis=2))
+        np.testing.assert_array_equal(above.get_array(), maps[i])
+        assert above.cmap(0.5)[3] < 0.01 and above.cmap(0.0)[3] == above.cmap(1.0)[3] > 0.5  # 0 hides no photo
+        (bar,) = figure.axes[5 * i + 1].child_axes
+        assert [text.get_text() for text in bar.get_yticklabels()] == [f"-{limit}", "0", f"{limit}"]
+    said = "one: most comes from the top right; most alike: $, $$, $10_$20. two: most comes from the centre"
+    assert said in figure.alt
     plt.close(figure)
 
 
