@@ -11,7 +11,7 @@ from bears_tl.judging.plots import BLUE, ORANGE, TITLE_COLUMNS, finish, fit, new
 # Places that say nothing show the grey photo; the more one says, the less of the photo shows through.
 _COLOURS = [to_rgba(BLUE, 0.8), to_rgba("white", 0), to_rgba(ORANGE, 0.8)]
 _AGAINST_TO_FOR = LinearSegmentedColormap.from_list("against to for", _COLOURS)
-_MAP = "orange: for it, blue: against it\nlogit, less the classes' mean"
+_MAP = "orange: for, blue: against\nlogit, less the classes' mean"
 
 
 def reasons(
@@ -54,7 +54,7 @@ def reasons(
         + ", ".join(" ".join(name.split()) for _, name in beside)
         for text, values, beside in zip(titles, maps, nearest, strict=True)
     ]
-    shown = f"{len(photos)} photos, each with its class map and the training photos most alike. " + ". ".join(shown)
+    shown = "Photos with their class maps and the training photos most alike. " + ". ".join(shown)
     return finish(figure, title, textwrap.shorten(shown, 1200), note)
 
 
