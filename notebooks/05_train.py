@@ -50,7 +50,7 @@ class_weights = "none"  # balanced: every class has the same total weight in tra
 import numpy as np
 from IPython.display import Markdown
 
-from bears_tl.judging import plots
+from bears_tl.judging import plots, study_plots
 from bears_tl.pipeline import artifacts, stages
 from bears_tl.pipeline.run import Run
 
@@ -138,7 +138,7 @@ Markdown(
 tested = stages.find_learning_rate(current_run, tables)
 suggestions = {"steepest fall": tested.steepest, "a tenth of the minimum's rate": tested.tenth_of_minimum}
 note = current_run.notice()
-figure = plots.learning_rate_range(tested.learning_rates, tested.losses, tested.smoothed, suggestions, note)
+figure = study_plots.learning_rate_range(tested.learning_rates, tested.losses, tested.smoothed, suggestions, note)
 
 # %% [markdown]
 # **What to see.** On the left, the steps are too small to change the loss. Then the loss falls. Further right, it

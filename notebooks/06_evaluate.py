@@ -44,7 +44,7 @@ from bears_tl.judging import metrics, plots
 from bears_tl.judging.names import shorten
 from bears_tl.judging.predictions import count_errors
 from bears_tl.judging.reliability import draw_reliability
-from bears_tl.pipeline import artifacts, evaluation
+from bears_tl.pipeline import artifacts, evaluation, reasons
 from bears_tl.pipeline.run import Run
 
 # %%
@@ -154,6 +154,16 @@ figure = artifacts.prediction_figure(current_run, hardest, title)
 # **What to see.** The photos are sorted by the probability of their true class, lowest first. Mistakes come first,
 # followed by the right predictions with the lowest confidence. Difficult photos often show the animal small, cropped or
 # in unusual light. A wrong label shows up here as well.
+#
+# Why did they get these classes?
+
+# %%
+if current_run.path("figures/reasons.png").is_file():  # else a warning above says why not
+    figure = reasons.draw_predictions(current_run, hardest, title="Where the classes come from, and similar photos")
+
+# %% [markdown]
+# **What to see.** In the second column, orange places speak for the predicted class and blue ones against it. Beside it
+# are the training photos with the most similar features, and their classes. 07_predict explains both.
 
 # %% [markdown]
 # ## Is colour alone enough?

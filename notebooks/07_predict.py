@@ -32,10 +32,13 @@ seed = 0  # seed of every random choice
 # %%
 from itertools import islice
 
+import numpy as np
+
+from bears_tl.files import sha256_of
 from bears_tl.judging import plots
 from bears_tl.judging.names import visible
 from bears_tl.judging.predictions import ROUNDING, probabilities_of
-from bears_tl.pipeline import artifacts
+from bears_tl.pipeline import artifacts, reasons
 from bears_tl.pipeline.run import Run
 from bears_tl.serving.predictor import Predictor, find_photos
 
@@ -104,6 +107,35 @@ for row in rows:
 print(f"A photo is known up to {limit:.3f}.")
 
 # %% [markdown]
+# ## Why?
+#
+# A feature is the mean of a map over the places of a photo, and the head is linear. So the logit of a class is the mean
+# of a map, too, plus a constant. This *class activation map* says how much each place adds to the logit. It is computed
+# only here, on demand. Softmax ignores what all logits share, so the mean map of all classes is subtracted.
+
+# %%
+views = np.stack(pixels)
+maps = predictor.explain(views)
+hashes = [sha256_of(row["path"]) for row in rows]
+alike = reasons.nearest(current_run, predictor.features(views), hashes)
+figure = reasons.draw(current_run, views, titles, maps, alike, "Where the class comes from, and similar photos")
+
+# %%
+for row, near in zip(rows, alike, strict=True):
+    same = sum(photo["class_name"] == row["predicted"] for photo in near)
+    name, predicted = visible(os.path.basename(row["path"])), visible(row["predicted"])
+    print(f"{name}: {predicted}, like {same} of the {len(near)} most similar training photos")
+
+# %% [markdown]
+# **What to see.** In the second column, orange places speak for the predicted class and blue ones against it; places
+# that show the grey photo do not matter. Is the orange on the subject, or on something beside it? A class that comes
+# from the background may be wrong on other backgrounds. A map has 8 or 17 places per side, and each depends on more of
+# the photo than it covers. So do not trust the borders of the colours.
+#
+# The other columns show the training photos with the most similar features, by their cosine (1 at most). The lines
+# below the figure count how many of them have the predicted class. If none does, or if none looks like your photo, do
+# not rely on the answer.
+#
 # On the command line, `bears predict FILE --run RUN` does the same for any number of photos. After notebook 08,
 # `--model mixed_7c` and `--model scratch` use the models that it trained.
 #

@@ -45,7 +45,7 @@ fine_tune_patience = 3  # stop a rung after this many epochs without a lower val
 from IPython.display import Markdown
 
 from bears_tl.files import read_json
-from bears_tl.judging import metrics, plots
+from bears_tl.judging import metrics, plots, study_plots
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import comparison, ladder, learning_curves, scratch
 
@@ -76,7 +76,7 @@ trained_values = [row["trained_values"] for row in rows]
 assert trained_values == sorted(trained_values)  # every rung trains more than the one before
 
 # %%
-figure = plots.ladder(rows, current_run.notice())
+figure = study_plots.ladder(rows, current_run.notice())
 
 # %% [markdown]
 # **What to see.** Each rung has its accuracy on validation and test photos, with 95 % intervals. From left to right,
@@ -102,7 +102,7 @@ tried = comparison.compare(config, trials, seeds, folder / "settings.csv", runs,
 Markdown((folder / "settings.md").read_text(encoding="utf-8"))
 
 # %%
-figure = plots.paired_changes(tried, comparison.STUDY.loss, current_run.notice())
+figure = study_plots.paired_changes(tried, comparison.STUDY.loss, current_run.notice())
 
 # %% [markdown]
 # **What to see.** Left: test photos that only the base or only the variant classifies correctly. A setting that matters
@@ -151,7 +151,7 @@ assert len(curves) == 2 * seeds * len({row["photos_per_class"] for row in curves
 
 # %%
 classes = len(result["test"]["per_class"])
-figure = plots.transfer_gain(curves, classes, current_run.notice())
+figure = study_plots.transfer_gain(curves, classes, current_run.notice())
 
 # %% [markdown]
 # **What to see.** The vertical distance between the curves is the gain from transfer learning. To see how many photos

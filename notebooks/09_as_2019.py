@@ -63,7 +63,7 @@ from bears_tl.article import claims, reproduction, switches
 from bears_tl.article import plots as plots_2019
 from bears_tl.article.modes import refuse_two_modes
 from bears_tl.errors import InputError
-from bears_tl.judging import paired, plots
+from bears_tl.judging import paired, study_plots
 from bears_tl.judging.metrics import wilson_interval
 from bears_tl.pipeline.run import Run
 
@@ -126,7 +126,7 @@ assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
 Markdown(paired.table(rows, switches.STUDY))
 
 # %%
-figure = plots.paired_changes(rows, switches.STUDY.loss, current_run.notice())
+figure = study_plots.paired_changes(rows, switches.STUDY.loss, current_run.notice())
 
 # %% [markdown]
 # **What to see.** The base is the procedure of 2019; a variant changes one switch. Left: test photos that only one of

@@ -172,12 +172,12 @@ def write(to: Path, rows: list[dict], study: Study, head: list[str], note: str =
     Returns:
         The content of NAME.md.
     """
-    from bears_tl.judging import plots
+    from bears_tl.judging import plots, study_plots
 
     text = "\n".join([*head, *([note] if note else []), "", table(rows, study)])
     write_csv(to, study.columns, [{name: row[study.keys.get(name, name)] for name in study.columns} for row in rows])
     write_bytes(to.with_suffix(".md"), text.encode())
-    plots.save(plots.paired_changes(rows, study.loss, note), to.with_suffix(".png"))
+    plots.save(study_plots.paired_changes(rows, study.loss, note), to.with_suffix(".png"))
     return text
 
 

@@ -177,10 +177,17 @@ def prediction_figure(run: Run, found: Predictions, title: str = "Test photos wi
     """Draw photos with their true and predicted class, and one bar per class, or per probable class of many."""
     from bears_tl.judging import plots
 
+    photos, titles, names = pixels(run, found.rows), prediction_titles(found), found.class_names
+    return plots.predictions(photos, titles, found.probabilities, names, run.notice(), title, found.labels())
+
+
+def prediction_titles(found: Predictions) -> list[str]:
+    """Return the true and the predicted class of each photo, on a line each, for above the photo."""
+    from bears_tl.judging import plots
+
     titles = []
     for row in found.rows:
         wrong = "" if row["predicted"] == row["class_name"] else " (wrong)"
         predicted = shorten(row["predicted"], plots.TITLE_COLUMNS - len(f"predicted: {wrong}"))
         titles.append(f"true: {shorten(row['class_name'], 21)}\npredicted: {predicted}{wrong}")
-    photos, names = pixels(run, found.rows), found.class_names
-    return plots.predictions(photos, titles, found.probabilities, names, run.notice(), title, found.labels())
+    return titles

@@ -14,7 +14,7 @@ from bears_tl.judging.limits import sentence as limits_sentence
 from bears_tl.judging.predictions import Predictions, labels_of
 from bears_tl.photos import splits
 from bears_tl.photos.facts import FactCache
-from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline import artifacts, reasons, stages
 from bears_tl.pipeline.run import Run
 
 AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
@@ -54,10 +54,14 @@ def audit(run: Run) -> list[dict]:
     return found
 
 
-def evaluate(run: Run) -> dict:
+def evaluate(run: Run, body=None) -> dict:
     """Evaluate predictions.csv; write metrics.json, confusions.csv and figures/. Run the audit if cues.csv is missing.
 
     A figure that cannot be drawn costs a warning, not the numbers.
+
+    Args:
+        run: a trained run.
+        body: the restored body; if None, it is loaded for the figure of reasons.
 
     Returns:
         The content of metrics.json.
@@ -100,6 +104,7 @@ def evaluate(run: Run) -> dict:
             "reliability": lambda: draw_reliability(result["calibration"]["before"]["test"], test, notice),
             "splits": lambda: plots.count_bars(splits.count_splits(run.table("splits.csv"))),
             "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
+            "reasons": lambda: reasons.draw_predictions(run, tests.worst(6), body),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
         }
         failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]

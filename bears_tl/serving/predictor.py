@@ -15,7 +15,7 @@ from bears_tl.errors import InputError, reason_of
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos import thumbnails, views
 from bears_tl.photos.clutter import is_clutter, is_own_folder
-from bears_tl.pipeline import artifacts
+from bears_tl.pipeline import artifacts, reasons
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import ladder
 from bears_tl.threads import map_ahead
@@ -86,6 +86,8 @@ class Predictor:
     weights: Path
     read: Callable[[str | Path | BinaryIO], np.ndarray]
     _infer: Callable[[np.ndarray], tuple[np.ndarray, list[dict]]]
+    _features: Callable[[np.ndarray], np.ndarray] | None = None
+    _explain: Callable[[np.ndarray], np.ndarray] | None = None
 
     @classmethod
     def load(cls, run: Run, model: str = "head") -> "Predictor":
@@ -128,10 +130,45 @@ class Predictor:
         Raises:
             ValueError: `pixels` has another shape or dtype.
         """
+        pixels = self._checked(pixels)
+        return self._infer(pixels)[0] if len(pixels) else np.empty((0, len(self.class_names)), np.float32)
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the features that the head uses, for `reasons.nearest`: float16 [n, n features], 0 or more.
+
+        Raises:
+            InputError: the model is not `head`.
+            ValueError: see `probabilities`.
+        """
+        return self._of_head(self._features)(self._checked(pixels))
+
+    def explain(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute what each place of a view adds to the logit of its predicted class, see `reasons.explain`.
+
+        Only this computes maps; `probabilities` and `predict` do not.
+
+        Args:
+            pixels: uint8 [n, 299, 299, 3] in [0, 255], as returned by `read`.
+
+        Returns:
+            float64 [n, side, side] in logits, above 0 where the photo speaks for the class.
+
+        Raises:
+            InputError: the model is not `head`.
+            ValueError: see `probabilities`.
+        """
+        return self._of_head(self._explain)(self._checked(pixels))
+
+    def _of_head(self, function: Callable | None) -> Callable:
+        if function is None:
+            raise InputError(f"the model {self.model!r} has no class maps: load the model 'head'")
+        return function
+
+    def _checked(self, pixels: np.ndarray) -> np.ndarray:
         pixels, side = np.asarray(pixels), self.image_size_px
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise ValueError(f"expected uint8 [n, {side}, {side}, 3], not {pixels.dtype} {list(pixels.shape)}")
-        return self._infer(pixels)[0] if len(pixels) else np.empty((0, len(self.class_names)), np.float32)
+        return pixels
 
     def predict(self, paths: Iterable[str | Path]) -> Iterator[dict]:
         """Classify photo files while threads read the next ones; memory does not grow with their number.
@@ -172,11 +209,16 @@ def _load_head(run: Run) -> Predictor:
     head, strangers = Head.load(path), Strangers.load(run.existing("strangers.npz"))
     body = artifacts.load_body(run, same_bits=False)
 
-    def infer(pixels):
-        features = body.features(pixels)
-        return head.probabilities(features[:, columns(head.depths)]), strangers.answer(features[:, columns(LAST)])
+    def features(pixels):
+        return body.features(pixels)[:, columns(head.depths)]
 
-    return Predictor("head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path, _reader(run), infer)
+    def infer(pixels):
+        pooled = body.features(pixels)
+        return head.probabilities(pooled[:, columns(head.depths)]), strangers.answer(pooled[:, columns(LAST)])
+
+    explain = functools.partial(reasons.explain, head, body)
+    facts = "head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path
+    return Predictor(*facts, _reader(run), infer, features, explain)
 
 
 def _load_rung(run: Run, model: str, rung: str) -> Predictor:

@@ -36,7 +36,7 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
     Raises:
         InputError: an unknown rung, a run that is not trained, or a damaged saved state.
     """
-    from bears_tl.judging import plots
+    from bears_tl.judging import plots, study_plots
 
     run.check("train")
     body = artifacts.checkpoint_facts(run)
@@ -50,7 +50,7 @@ def climb(run: Run, rungs: list[str] | None = None, say=print) -> list[dict]:
             say(f"{rung}: {trained}, kept epoch {row['kept_epoch']}; {_test_sentence(row)}")
             done = [row for rung in RUNGS if (row := result(run, rung))]
             write_csv(run.path("ladder.csv"), LADDER_COLUMNS, done)
-            plots.save(plots.ladder(done, run.notice()), run.path("ladder.png"))
+            plots.save(study_plots.ladder(done, run.notice()), run.path("ladder.png"))
         facts |= {"rungs": [row["rung"] for row in done]}
     return done
 

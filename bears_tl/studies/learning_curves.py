@@ -51,7 +51,7 @@ def measure(
     Raises:
         InputError: what `scratch` refuses, a size that is too small, or no seeds.
     """
-    from bears_tl.judging import plots
+    from bears_tl.judging import plots, study_plots
     from bears_tl.photos.thumbnails import Thumbnails
 
     run.check("train")
@@ -81,7 +81,9 @@ def measure(
             wrong = f"{row['test_errors']} of {row['test_count']} test photos wrong"
             say(f"{size}, seed {key['seed']}, {key['road']}: {wrong}, {row['epochs']} epochs")
         found = [find(key) for key in requested]
-        plots.save(plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png"))
+        plots.save(
+            study_plots.transfer_gain(found, len(_class_names(run)), run.notice()), run.path("what_transfer_buys.png")
+        )
         facts |= {"rows": len(done)}
     return found
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from bears_tl.judging import plots
+from bears_tl.judging import plots, reason_plots, study_plots
 from bears_tl.judging.metrics import judge
 
 NOTE = "STAND-IN BODY: a note that is long enough to be broken into lines. " * 3
@@ -47,9 +47,17 @@ def cues(count):
 
 
 def ranges(count):
-    return plots.learning_rate_range(
+    return study_plots.learning_rate_range(
         np.geomspace(1e-7, 10, count), np.ones(count), np.ones(count), {"steepest": 0.01, "a tenth": 0.1}, NOTE
     )
+
+
+def reasons(titles, maps=None, beside=3):
+    """Draw as many photos as there are titles, each with fewer and fewer training photos beside it."""
+    shown = photos(len(titles))
+    nearest = [list(zip(photos(k), names(k), strict=True)) for k in (max(beside - i, 0) for i in range(len(shown)))]
+    maps = np.random.default_rng(0).normal(0, 9, (len(shown), 17, 17)) if maps is None else maps
+    return reason_plots.reasons(shown, titles, maps, nearest, NOTE, "Why?")
 
 
 BASE = {"variant": "base", "photos": 9, "errors": 1, "p_value": "", "loss_change": ""}
@@ -66,8 +74,9 @@ FIGURES = {
     "learning_curves": lambda n: plots.learning_curves(history(n - 1), NOTE),
     "cue_accuracies": lambda n: plots.cue_accuracies(cues(n), NOTE),
     "learning_rate_range": ranges,
-    "paired_changes": lambda n: plots.paired_changes([BASE, *(n - 1) * [VARIANT]], "validation loss", NOTE),
+    "paired_changes": lambda n: study_plots.paired_changes([BASE, *(n - 1) * [VARIANT]], "validation loss", NOTE),
     "confusion": lambda n: plots.confusion(judged(n), names(n), NOTE),
+    "reasons": lambda n: reasons(names(n)[-2:], beside=8),
     "predictions": lambda n: plots.predictions(photos(2), names(2), np.full((2, n), 1 / n), names(n)),
 }
 
@@ -208,6 +217,23 @@ def test_predictions_show_every_class_with_its_share():
     plt.close(figure)
 
 
+def test_a_class_map_lies_over_its_photo_with_a_scale_in_logits_and_the_alt_text_says_where_most_comes_from():
+    maps = np.zeros((3, 8, 8))
+    maps[0, 0, 7], maps[0, 7, 0], maps[1, 4, 4] = 2.5, -5, 40  # a photo's own scale; nothing speaks in the last one
+    figure = reasons(["one", "two", "three"], maps)
+    for i, (photo, limit) in enumerate(zip(photos(3), (5, 40, 1), strict=True)):
+        below, above = figure.axes[5 * i + 1].images
+        assert below.get_extent() == above.get_extent() and above.get_clim() == (-limit, limit)
+        np.testing.assert_array_equal(below.get_array(), photo.mean(axis=2))
+        np.testing.assert_array_equal(above.get_array(), maps[i])
+        assert above.cmap(0.5)[3] < 0.01 and above.cmap(0.0)[3] == above.cmap(1.0)[3] > 0.5  # 0 hides no photo
+        (bar,) = figure.axes[5 * i + 1].child_axes
+        assert [text.get_text() for text in bar.get_yticklabels()] == [f"-{limit}", "0", f"{limit}"]
+    said = "one: most comes from the top right; most alike: $, $$, $10_$20. two: most comes from the centre"
+    assert said in figure.alt
+    plt.close(figure)
+
+
 def test_each_cue_has_its_share_and_the_body_its_line():
     figure = plots.cue_accuracies(cues(2))
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cue 0  50.0%", "cue 1  50.0%"]
@@ -217,7 +243,7 @@ def test_each_cue_has_its_share_and_the_body_its_line():
 
 @pytest.mark.parametrize("count", [0, 1, 8])
 def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
-    figure = plots.paired_changes([BASE, *count * [VARIANT], UNPAIRED], "test loss", "a note")
+    figure = study_plots.paired_changes([BASE, *count * [VARIANT], UNPAIRED], "test loss", "a note")
     photos, change = figure.axes
     labels = [label.get_text() for label in photos.get_yticklabels()]
     expected = "train_views center\n3 of 9 wrong, p = 0.03"
@@ -235,7 +261,7 @@ def test_each_variant_has_its_photos_and_its_loss_beside_the_base(count):
 
 
 def test_a_base_without_variants_is_drawn():
-    plt.close(plots.paired_changes([BASE], "test loss"))
+    plt.close(study_plots.paired_changes([BASE], "test loss"))
 
 
 def test_counts_stand_on_their_bars():
@@ -263,7 +289,7 @@ def test_what_transfer_buys_is_drawn_for_one_size_and_for_many(tmp_path, sizes, 
         for _ in range(seeds)
         for road, share in (("transfer", 1.0), ("scratch", scratch))
     ]
-    plots.save(plots.transfer_gain(rows, 3, NOTE), tmp_path / "a.png")
+    plots.save(study_plots.transfer_gain(rows, 3, NOTE), tmp_path / "a.png")
     assert min(Image.open(tmp_path / "a.png").size) > 100 and not plt.get_fignums()
 
 

@@ -13,12 +13,14 @@ from PIL import Image
 
 from bears_tl.cli import main
 from bears_tl.files import read_csv
+from bears_tl.inception.body import Body
 from bears_tl.judging.predictions import probabilities_of
 from bears_tl.photos.thumbnails import IMAGE_SIZE_PX
 from bears_tl.pipeline.run import Run
 from bears_tl.serving import predictor as predictor_
 from bears_tl.serving.predictor import Predictor, find_photos
 from bears_tl.studies import ladder, scratch
+from bears_tl.training.head import Head
 
 NAMES = ["Grizzly", "Panda", "Polar"]
 TABLES = {
@@ -71,6 +73,34 @@ def test_photos_and_pixels_get_the_probabilities_of_the_test_alone_and_together(
         precision = Run.open(folder).facts("restore")["precision"] if model == "head" else "float32"
         assert predictor.body["kind"] == "stand_in" and predictor.body["precision"] == precision
         assert predictor.image_size_px == 299
+
+
+@pytest.mark.slow
+def test_maps_are_computed_only_to_explain(workspace, folder, monkeypatch):
+    asked, maps = [], Body.maps
+    monkeypatch.setattr(Body, "maps", lambda *words: asked.append(words) or maps(*words))
+    predictor = Predictor.load(Run.open(folder))
+    paths = sorted(workspace.photos.rglob("*.jpg"))[:3]
+    pixels = np.stack([predictor.read(path) for path in paths])
+    rows = list(predictor.predict(paths))
+    features = predictor.features(pixels)
+    head = Head.load(folder / "head.npz")
+    np.testing.assert_array_equal(head.probabilities(features), probabilities_of(rows, NAMES))
+    assert not asked
+    found = predictor.explain(pixels)
+    assert len(asked) == 1 and found.dtype == np.float64 and found.shape[0] == 3 and found.shape[1] == found.shape[2]
+    logits, bias = head.logits(features), head.bias - head.bias.mean()
+    expected = logits.max(axis=1) - logits.mean(axis=1) - bias[logits.argmax(axis=1)]
+    np.testing.assert_allclose(found.mean(axis=(1, 2)), expected, rtol=0.01, atol=0.01)
+    assert len(predictor.explain(pixels[:0])) == 0
+
+
+@pytest.mark.parametrize("question", ["explain", "features"])
+def test_a_model_without_class_maps_says_which_one_has_them(question, refused):
+    with refused("'scratch'", "'head'"):
+        getattr(made_up(model="scratch"), question)(np.zeros((1, 8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"expected uint8 \[n, 8, 8, 3\]"):
+        getattr(made_up(_features=len, _explain=len), question)(np.zeros((1, 9, 8, 3), np.uint8))
 
 
 @pytest.mark.slow
