@@ -164,7 +164,7 @@ def load_model(path: str | Path, fingerprint: str, cache: Path) -> tuple[Path, l
 
 
 def is_kept(fingerprint: str, cache: Path) -> bool:
-    """Return whether the IR of a checkpoint is in the cache. To make it takes TensorFlow and a quarter of a minute."""
+    """Return whether the IR of a checkpoint is in the cache; `load_model` would make it with TensorFlow."""
     try:
         return _receipt(fingerprint, cache).is_file()
     except EngineError:
