@@ -155,14 +155,26 @@ def load_model(path: str | Path, fingerprint: str, cache: Path) -> tuple[Path, l
         EngineError: OpenVINO cannot be used, its features differ from TensorFlow's, or the folder cannot be written.
         InputError: the file is not a checkpoint of Inception v3.
     """
-    release = load_openvino().__version__.partition("-")[0]
-    version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{release}"
-    receipt = cache / "bodies" / f"{fingerprint[:16]}-{version}.json"
+    receipt = _receipt(fingerprint, cache)
     known = find_or_make(
         receipt, fingerprint, "the conversion of the body for OpenVINO",
         lambda: _convert(path, fingerprint, cache, receipt),
     )  # fmt: skip
     return receipt.with_suffix(".xml"), known["precisions"]
+
+
+def is_kept(fingerprint: str, cache: Path) -> bool:
+    """Return whether the IR of a checkpoint is in the cache; `load_model` would make it with TensorFlow."""
+    try:
+        return _receipt(fingerprint, cache).is_file()
+    except EngineError:
+        return False
+
+
+def _receipt(fingerprint: str, cache: Path) -> Path:
+    release = load_openvino().__version__.partition("-")[0]
+    version = f"{architecture.VERSION}.{architecture.GRAPH_VERSION}-openvino-{release}"
+    return cache / "bodies" / f"{fingerprint[:16]}-{version}.json"
 
 
 def find_or_make(receipt: Path, fingerprint: str, subject: str, make: Callable[[], dict]) -> dict:

@@ -127,6 +127,23 @@ def load_body(run: Run, same_bits: bool = True):
     return body
 
 
+def load_kept_body(run: Run):
+    """Load the body, but do not make its OpenVINO model for that; see `load_body`.
+
+    Raises:
+        InputError: the model is not in the cache, or as above.
+    """
+    from bears_tl.inception import openvino_engine
+
+    facts = _body_facts(run)
+    if facts["engine"] == openvino_engine.NAME and not openvino_engine.is_kept(facts["fingerprint"], cache_folder()):
+        raise InputError(
+            f"OpenVINO's model of the body is not in {str(cache_folder())!r}: "
+            f"make it with `bears predict PHOTO --run {run.folder}`, then run this again"
+        )
+    return load_body(run, same_bits=False)
+
+
 def feature_cache(run: Run):
     """Open the feature cache of the run's body."""
     from bears_tl.features.cache import FeatureCache

@@ -173,5 +173,5 @@ def draw_predictions(run: Run, found: Predictions, body=None, title: str = "Why 
     alike = nearest(run, table[:, 0], hashes)  # before the body: what is missing is said without loading it
     photos = np.stack(artifacts.pixels(run, found.rows))
     classes = np.array([found.class_names.index(row["predicted"]) for row in found.rows])
-    maps = explain(head, body or artifacts.load_body(run, same_bits=False), photos, classes)
+    maps = explain(head, body or artifacts.load_kept_body(run), photos, classes)
     return draw(run, photos, artifacts.prediction_titles(found), maps, alike, title)

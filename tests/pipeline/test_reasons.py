@@ -139,10 +139,20 @@ def test_the_nearest_are_those_with_the_highest_cosine_and_never_the_photo_itsel
 @pytest.mark.slow
 def test_features_that_are_not_cached_are_refused_before_the_body_is_loaded(run, tmp_path, monkeypatch, refused):
     monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr(artifacts, "load_body", None)
+    monkeypatch.setattr(artifacts, "load_kept_body", None)
     tests = artifacts.predictions(run).of_split("test").worst(2)
     with refused("missing from the cache", f"bears features --run {run.folder}"):
         reasons.draw_predictions(run, tests)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_kept_is_not_made_for_a_figure(run, tmp_path, monkeypatch, refused):
+    cache = artifacts.cache_folder()
+    shutil.copytree(cache, tmp_path / "cache", ignore=shutil.ignore_patterns("bodies"))
+    monkeypatch.setenv("BEARS_TL_CACHE", str(tmp_path / "cache"))
+    with refused("OpenVINO's model", str(tmp_path / "cache"), "bears predict"):
+        reasons.draw_predictions(run, artifacts.predictions(run).of_split("test").worst(1))
+    assert not list(tmp_path.glob("cache/bodies/*"))
 
 
 @pytest.mark.slow

@@ -76,9 +76,10 @@ def test_photos_and_pixels_get_the_probabilities_of_the_test_alone_and_together(
 
 
 @pytest.mark.slow
-def test_maps_are_computed_only_to_explain(workspace, folder, monkeypatch):
-    asked, maps = [], Body.maps
+def test_maps_are_computed_only_to_explain(workspace, monkeypatch):
+    asked, maps, folder = [], Body.maps, workspace.folder / "runs/trained"
     monkeypatch.setattr(Body, "maps", lambda *words: asked.append(words) or maps(*words))
+    monkeypatch.setenv("BEARS_TL_CACHE", str(workspace.folder / "cache"))
     predictor = Predictor.load(Run.open(folder))
     paths = sorted(workspace.photos.rglob("*.jpg"))[:3]
     pixels = np.stack([predictor.read(path) for path in paths])
