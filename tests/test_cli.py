@@ -113,7 +113,8 @@ def test_a_bad_photo_among_good_ones_is_named_and_the_others_are_classified(work
 
 
 def test_a_cpu_head_is_small_and_has_one_parameter_more_than_features_a_class(run):
-    assert Head.load(run / "head.npz").parameters == 6147
+    head = Head.load(run / "head.npz")
+    assert head.parameters == 3 * (len(head.kernel) + 1) and len(head.kernel) in (2048, 6144)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ from bears_tl.config import (
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RANGES = {
+    "min_accuracy": (0.0, 1.0),
+    "max_ece": (0.0, 1.0),
+    "max_stranger_share": (0.0, 1.0),
     "seed": (0, 2**31 - 1),
     "test_fraction": (0.01, 0.8),
     "val_fraction": (0.01, 0.8),

@@ -1,4 +1,4 @@
-"""Evaluate a run: metrics.json and figures; compare it with another run, or judge it on folds of all its photos."""
+"""Evaluate a run: metrics.json and figures."""
 
 from bears_tl.commands.options import add_run, path
 

@@ -155,20 +155,26 @@ def features(run: Run, body=None, ray: bool = False, address: str | None = None,
         Split to bears_tl.features.extract.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], center
         view only. Rows are in the order of `split_rows`.
     """
+    with run.stage("features") as facts:
+        if ray:
+            _fill_by_cluster(run, artifacts.feature_cache(run), photos_url or artifacts.photo_folder(run), address)
+        found = read_features(run, body, photos_url)
+        views = artifacts.split_views(run)
+        facts |= {"views": {name: [str(view) for view in views[name]] for name in views}}
+    return found
+
+
+def read_features(run: Run, body=None, photos_url: str | None = None) -> dict:
+    """Do the work of `features` without recording a stage; see there."""
     from bears_tl.features.extract import extract
 
     folder, views = photos_url or artifacts.photo_folder(run), artifacts.split_views(run)
     load_body = functools.cache(lambda: body or artifacts.load_body(run))  # at most once, and only if needed
-    with run.stage("features") as facts:
-        cache = artifacts.feature_cache(run)
-        if ray:
-            _fill_by_cluster(run, cache, folder, address)
-        found = {
-            name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
-            for name, rows in artifacts.split_rows(run).items()
-        }
-        facts |= {"views": {name: [str(view) for view in views[name]] for name in views}}
-    return found
+    cache = artifacts.feature_cache(run)
+    return {
+        name: extract(load_body, folder, rows, views[name], cache, f"Features of {name}")
+        for name, rows in artifacts.split_rows(run).items()
+    }
 
 
 def _fill_by_cluster(run: Run, cache, folder: str | Path, address: str | None) -> None:
@@ -237,14 +243,14 @@ def fit_head(run: Run, config, found: dict | None = None):
     Args:
         run: a run whose photos are split and whose checkpoint is restored.
         config: the settings to train with.
-        found: the result of `features`; computed if None.
+        found: the result of `features`; read if None.
 
     Returns:
         bears_tl.training.trainer.Trained.
     """
     from bears_tl.training.trainer import train_head
 
-    rows, found = artifacts.split_rows(run), found or features(run)
+    rows, found = artifacts.split_rows(run), found or read_features(run)
     class_names = sorted({row["class_name"] for row in rows["train"]})
     labels = [labels_of(rows[name], class_names) for name in ("train", "val")]
     groups = [row["group"] or row["sha256"] for row in rows["train"]]

@@ -49,7 +49,7 @@ def train(run: Run, seconds: float | None = None, epochs: int | None = None) -> 
         InputError: the run is not trained, a class has too few photos, or seconds or epochs are out of range.
     """
     from bears_tl.photos.thumbnails import Thumbnails
-    from bears_tl.training.head import HISTORY_COLUMNS
+    from bears_tl.training.adam import HISTORY_COLUMNS
     from bears_tl.training.scratch import train_scratch
 
     run.check("train")
