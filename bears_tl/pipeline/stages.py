@@ -152,7 +152,7 @@ def features(run: Run, body=None, ray: bool = False, address: str | None = None,
         photos_url: the address of a copy of the photo folder to read from, such as s3://bucket/folder.
 
     Returns:
-        Split to bears_tl.features.extract.FeatureTable: train [n, n views, 2048]; val and test [n, 1, 2048], center
+        Split to bears_tl.features.extract.FeatureTable: train [n, n views, 6144]; val and test [n, 1, 6144], center
         view only. Rows are in the order of `split_rows`.
     """
     with run.stage("features") as facts:
