@@ -118,13 +118,13 @@ views = np.stack(pixels)
 maps = predictor.explain(views)
 hashes = [sha256_of(row["path"]) for row in rows]
 alike = reasons.nearest(current_run, predictor.features(views), hashes)
-figure = reasons.draw(current_run, views, titles, maps, alike, "Where the class comes from, and similar photos")
 
 # %%
 for row, near in zip(rows, alike, strict=True):
     same = sum(photo["class_name"] == row["predicted"] for photo in near)
     name, predicted = visible(os.path.basename(row["path"])), visible(row["predicted"])
     print(f"{name}: {predicted}, like {same} of the {len(near)} most similar training photos")
+figure = reasons.draw(current_run, views, titles, maps, alike, "Where the class comes from, and similar photos")
 
 # %% [markdown]
 # **What to see.** In the second column, orange places speak for the predicted class and blue ones against it; places
@@ -133,7 +133,7 @@ for row, near in zip(rows, alike, strict=True):
 # the photo than it covers. So do not trust the borders of the colours.
 #
 # The other columns show the training photos with the most similar features, by their cosine (1 at most). The lines
-# below the figure count how many of them have the predicted class. If none does, or if none looks like your photo, do
+# above the figure count how many of them have the predicted class. If none does, or if none looks like your photo, do
 # not rely on the answer.
 #
 # On the command line, `bears predict FILE --run RUN` does the same for any number of photos. After notebook 08,
