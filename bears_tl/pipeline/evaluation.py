@@ -104,7 +104,7 @@ def evaluate(run: Run, body=None) -> dict:
             "reliability": lambda: draw_reliability(result["calibration"]["before"]["test"], test, notice),
             "splits": lambda: plots.count_bars(splits.count_splits(run.table("splits.csv"))),
             "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
-            "reasons": lambda: reasons.draw_predictions(run, tests.worst(6), body),
+            "reasons": lambda: reasons.draw_predictions(run, tests.worst(3), body),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
         }
         failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]

@@ -44,7 +44,7 @@ import sys, numpy as np
 from pathlib import Path
 from bears_tl.inception.body import Body
 body = Body.open("nowhere", "{"f" * 64}", "auto", Path({str(cache)!r}))
-assert body.features(np.zeros((1, 299, 299, 3), np.uint8)).shape == (1, 2048)
+assert body.features(np.zeros((1, 299, 299, 3), np.uint8)).shape == (1, 6144)
 assert body.engine == "openvino" and "tensorflow" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
