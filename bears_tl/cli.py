@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line.
 
     Returns:
-        Exit status: 0, 2 for bad input, 3 for something not reachable, 130 when interrupted.
+        Exit status: 0, 2 for bad input, 3 for something not reachable, 4 for a limit that is not met, 130 when
+        interrupted.
     """
     if arguments is None:
         restart_in_utf8()

@@ -4,12 +4,12 @@ from bears_tl.config import RunConfig
 from bears_tl.judging.metrics import wilson_interval
 
 
-def judge_limits(test: dict, strangers: dict | None, config: RunConfig) -> list[dict]:
+def judge_limits(test: dict, strangers: dict, config: RunConfig) -> list[dict]:
     """Compare a test with the limits in the settings, always by the unfavourable end of an interval.
 
     Args:
         test: the test part of metrics.json.
-        strangers: the test part of `strangers` in metrics.json: count and accepted; None: not known.
+        strangers: the test part of `strangers` in metrics.json: count and accepted.
         config: min_accuracy, max_ece and max_stranger_share are used; those that limit nothing are left out.
 
     Returns:
@@ -25,8 +25,7 @@ def judge_limits(test: dict, strangers: dict | None, config: RunConfig) -> list[
         passed = test["ece"] is not None and test["ece"] <= config.max_ece
         rows.append(_row("max_ece", config.max_ece, test["ece"], None, None, passed))
     if config.max_stranger_share < 1:
-        count = strangers["count"] if strangers else 0
-        refused = count - strangers["accepted"] if strangers else 0
+        count, refused = strangers["count"], strangers["count"] - strangers["accepted"]
         low, high = wilson_interval(refused, count)
         value = refused / count if count else None
         rows.append(

@@ -71,6 +71,10 @@ class Predictions:
         """Return the probability of each photo's true class: float32 [n] in [0, 1]."""
         return self.probabilities[np.arange(len(self)), self.labels()]
 
+    def count_known(self) -> int:
+        """Count the photos that are like the training photos."""
+        return sum(row["known"] == "true" for row in self.rows)
+
     def worst(self, count: int) -> "Predictions":
         """Return the `count` photos with the lowest probability of the true class, lowest first."""
         return self.take(np.argsort(self.of_true_class(), kind="stable")[:count])

@@ -181,8 +181,8 @@ def predictions(run: Run) -> Predictions:
 
 def share_of_unknown(run: Run, split: str) -> float:
     """Return the share of the photos of a split that are not like the training photos, in [0, 1]."""
-    rows = predictions(run).of_split(split).rows
-    return sum(row["known"] == "false" for row in rows) / max(len(rows), 1)
+    found = predictions(run).of_split(split)
+    return 1 - found.count_known() / len(found) if len(found) else 0.0
 
 
 def draw_predictions(run: Run, found: Predictions, count: int) -> Predictions:

@@ -12,7 +12,7 @@ from bears_tl.judging.baselines import baselines
 from bears_tl.judging.limits import judge_limits
 from bears_tl.judging.limits import sentence as limits_sentence
 from bears_tl.judging.predictions import Predictions, labels_of
-from bears_tl.photos import splits
+from bears_tl.photos import splits as splits_
 from bears_tl.photos.facts import FactCache
 from bears_tl.pipeline import artifacts, reasons, stages
 from bears_tl.pipeline.run import Run
@@ -75,21 +75,22 @@ def evaluate(run: Run, body=None) -> dict:
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)
     with run.stage("evaluate"):
-        groups = {row["path"]: row["group"] or row["sha256"] for row in run.table("splits.csv")}
-        judged = {name: _judge(found.of_split(name), groups, run.config.seed) for name in ("val", "test")}
+        rows, parts = run.table("splits.csv"), {name: found.of_split(name) for name in ("val", "test")}
+        groups = {row["path"]: row["group"] for row in rows}
+        judged = {name: _judge(part, groups, run.config.seed) for name, part in parts.items()}
         restored_from, cues = run.facts("restore"), run.table("cues.csv")
-        strangers = trained["strangers"] | {name: _count_known(found.of_split(name)) for name in ("val", "test")}
+        known = {name: {"count": len(part), "accepted": part.count_known()} for name, part in parts.items()}
         result = judged | {
-            "baselines": baselines(run.table("splits.csv"), tests, judged["test"], cues),
-            "calibration": _before_calibration(found, trained),
+            "baselines": baselines(rows, tests, judged["test"], cues),
+            "calibration": _before_calibration(parts, trained),
             "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
             "class_names": class_names,
             "features": {name: trained[name] for name in ("features", "weight_decay", "trials")},
-            "gate": judge_limits(judged["test"], strangers["test"], run.config),
+            "gate": judge_limits(judged["test"], known["test"], run.config),
             "notice": notice,
             "photos": run.facts("intake"),
             "seconds": run.seconds(),
-            "strangers": strangers,
+            "strangers": trained["strangers"] | known,
             "warnings": run.facts("audit")["warnings"],
         }
         write_json(run.path("metrics.json"), result)
@@ -102,7 +103,7 @@ def evaluate(run: Run, body=None) -> dict:
             "confusion": lambda: plots.confusion(test, class_names, notice),
             "cues": lambda: plots.cue_accuracies(cues, notice),
             "reliability": lambda: draw_reliability(result["calibration"]["before"]["test"], test, notice),
-            "splits": lambda: plots.count_bars(splits.count_splits(run.table("splits.csv"))),
+            "splits": lambda: plots.count_bars(splits_.count_splits(rows)),
             "worst": lambda: artifacts.prediction_figure(run, tests.worst(6)),
             "reasons": lambda: reasons.draw_predictions(run, tests.worst(3), body),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
@@ -122,19 +123,14 @@ def _judge(part: Predictions, groups: dict[str, str], seed: int) -> dict:
     return judged | calibration.judge_calibration(labels, part.probabilities)
 
 
-def _before_calibration(found: Predictions, trained: dict) -> dict:
+def _before_calibration(parts: dict[str, Predictions], trained: dict) -> dict:
     """Judge the calibration without the temperature."""
     before = {}
-    for name in ("val", "test"):
-        part = found.of_split(name)
+    for name, part in parts.items():
         shares = np.maximum(part.probabilities.astype(np.float64), 1e-45) ** trained["temperature"]
         shares /= shares.sum(axis=1, keepdims=True)
         before[name] = calibration.judge_calibration(part.labels(), shares)
     return {"temperature": trained["temperature"], "interval": trained["temperature_interval"], "before": before}
-
-
-def _count_known(part: Predictions) -> dict:
-    return {"count": len(part), "accepted": sum(row["known"] == "true" for row in part.rows)}
 
 
 def check_limits(result: dict) -> None:
@@ -190,11 +186,11 @@ def cross_validate(run: Run, folds: int) -> dict:
 
     trained, splits_of = artifacts.train_facts(run), artifacts.split_rows(run)
     rows = [row for name in splits_of for row in splits_of[name]]
-    found, depths = stages.features(run), FEATURES[trained["features"]]
+    found, depths = stages.read_features(run), FEATURES[trained["features"]]
     x = np.concatenate([found[name].of(depths)[:, :1] for name in splits_of])
     class_names = sorted({row["class_name"] for row in rows})
     labels = labels_of(rows, class_names)
-    fold = folds_.assign([row["group"] or row["sha256"] for row in rows], labels, run.config.seed, folds)
+    fold = folds_.assign([row["group"] for row in rows], labels, run.config.seed, folds)
     if fold is None:
         raise InputError("a class has a single photo or scene, so it cannot be divided into folds: add photos to it")
     targets, widths = targets_of(labels, len(class_names), run.config), widths_of(found["train"].of(depths))

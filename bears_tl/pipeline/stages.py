@@ -217,7 +217,7 @@ def train(run: Run, found: dict | None = None):
         last = {name: table.of(LAST) for name, table in found.items()}
         found = {name: table.of(head.depths) for name, table in found.items()}
         labels = {name: labels_of(rows[name], class_names) for name in ("train", "val")}
-        fold = assign([row["group"] or row["sha256"] for row in rows["train"]], labels["train"], run.config.seed)
+        fold = assign([row["group"] for row in rows["train"]], labels["train"], run.config.seed)
         strangers = learn(last["train"], labels["train"], fold, last["val"], run.config.seed)
         head.save(run.path("head.npz"))
         write_csv(run.path("history.csv"), HISTORY_COLUMNS, history)
@@ -253,7 +253,7 @@ def fit_head(run: Run, config, found: dict | None = None):
     rows, found = artifacts.split_rows(run), found or read_features(run)
     class_names = sorted({row["class_name"] for row in rows["train"]})
     labels = [labels_of(rows[name], class_names) for name in ("train", "val")]
-    groups = [row["group"] or row["sha256"] for row in rows["train"]]
+    groups = [row["group"] for row in rows["train"]]
     return train_head(found["train"], labels[0], found["val"], labels[1], class_names, config, groups)
 
 

@@ -145,7 +145,7 @@ def _train_head(run: Run, train: list[dict], rows: dict[str, list[dict]], class_
         for name in photos
     }
     labels = [labels_of(photos[name], class_names) for name in ("train", "val")]
-    groups = [row["group"] or row["sha256"] for row in train]
+    groups = [row["group"] for row in train]
     trained = train_head(found["train"], labels[0], found["val"], labels[1], class_names, config, groups)
     return trained.head, trained.history, {name: table.of(trained.head.depths) for name, table in found.items()}
 

@@ -45,10 +45,8 @@ class Training:
         """
         self.kernel, self.bias = np.zeros((depth, classes), np.float32), np.zeros(classes, np.float32)
         self.learning_rate = learning_rate
-        even = np.full((classes, classes), label_smoothing / classes)
-        targets = even + (1 - label_smoothing) * np.eye(classes)
         self._weights = np.ones(classes, np.float32) if class_weights is None else class_weights.astype(np.float32)
-        self._targets = (targets * self._weights[:, None]).astype(np.float32)  # of each class, weighted
+        self._targets = class_targets(self._weights, label_smoothing).astype(np.float32)
         self._moments = [(np.zeros_like(values), np.zeros_like(values)) for values in (self.kernel, self.bias)]
         self._steps = 0
 
@@ -96,6 +94,20 @@ class Training:
             mean += (gradient - mean) * np.float32(1 - self._DECAY)
             square += (gradient**2 - square) * np.float32(1 - self._SQUARE_DECAY)
             values -= rate * mean / (np.sqrt(square) + np.float32(self._EPSILON))
+
+
+def class_targets(weights: np.ndarray, label_smoothing: float) -> np.ndarray:
+    """Return what the log-probabilities of a photo of each class are multiplied by: smoothed labels, weighted.
+
+    Args:
+        weights: float32 [n classes], what the losses of each class are multiplied by.
+        label_smoothing: see `Training`.
+
+    Returns:
+        float64 [n classes, n classes], 0 or more: a row per class of the photo.
+    """
+    even = label_smoothing / len(weights)
+    return (even + (1 - label_smoothing) * np.eye(len(weights))) * weights[:, np.newaxis]
 
 
 def draw_mixes(rng: np.random.Generator, count: int, batch_size: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,8 @@ from bears_tl.judging.metrics import losses
 from bears_tl.training import regression
 
 FOLDS = 5
-FIRST_DECAY = 0.1
+FIRST_DECAY = 0.1  # also used where there are too few photos to choose one
 WEAKER, STRONGER = (0.03, 0.01, 0.003, 0.001), (0.3, 1.0, 3.0, 10.0)
-USUAL_DECAY = 0.1  # where there are too few photos to choose one
 _DIRECTIONS = 1024  # the features are reduced to; on 1,400 photos of flowers this moved the loss by 0.0004 at most
 _TOLERANCE = 1e-4
 
@@ -26,8 +25,7 @@ def assign(groups: list[str], labels: np.ndarray, seed: int, most: int = FOLDS) 
         most: the number of folds; fewer if a class has fewer groups.
 
     Returns:
-        int64 [n] in [0, most). None if a class has a single group: it
-        would be missing in the training without it.
+        int64 [n] in [0, most). None if a class has a single group: it would be missing in the training without it.
     """
     members = defaultdict(list)
     for i, group in enumerate(groups):

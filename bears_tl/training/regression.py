@@ -123,14 +123,12 @@ class Fit:
         bias: float64 [n classes].
         loss: the mean loss of the training photos, in nats, without weight decay.
         accuracy: the share of the training views that are classified as their likeliest target, in [0, 1].
-        passes: over all training photos.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     loss: float
     accuracy: float
-    passes: int
 
 
 def fit(
@@ -159,7 +157,7 @@ def fit(
 
     depth, classes = len(examples.shift), next(examples.chunks())[1].shape[1]
     decay = weight_decay / examples.photos
-    passes, known = 0, {}  # mean loss and accuracy by the bytes of the weights, to know those of the accepted step
+    known = {}  # mean loss and accuracy by the bytes of the weights, to know those of the accepted step
     gains = 1 / np.sqrt(_CURVATURE * examples.variances + decay)
 
     def condition(values: np.ndarray, gains: np.ndarray = gains) -> np.ndarray:
@@ -170,7 +168,6 @@ def fit(
         return gains[-1] * values + examples.directions @ along.astype(np.float32)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal passes
         weights = flat.reshape(depth + 1, classes)
         kernel = condition(weights[:-1])
         kernel32, bias = kernel.astype(np.float32), weights[-1].astype(np.float32)
@@ -182,7 +179,6 @@ def fit(
             by_logits = y.sum(axis=1, keepdims=True) * np.exp(logs) - y
             slopes[:-1] += x.T @ by_logits
             slopes[-1] += by_logits.sum(axis=0, dtype=np.float64)
-        passes += 1
         loss, slopes = loss / examples.photos, slopes / examples.photos
         known[flat.tobytes()] = loss, hits / count
         slopes[:-1] = condition(slopes[:-1] + decay * kernel)
@@ -191,7 +187,7 @@ def fit(
     def result(flat: np.ndarray) -> Fit:
         weights = flat.reshape(depth + 1, classes)
         kernel = condition(weights[:-1]) / examples.scale[:, np.newaxis]
-        return Fit(kernel, weights[-1] - examples.shift @ kernel, *known[flat.tobytes()], passes)
+        return Fit(kernel, weights[-1] - examples.shift @ kernel, *known[flat.tobytes()])
 
     def report(flat: np.ndarray) -> None:
         if watch:

@@ -59,8 +59,7 @@ def targets_of(labels: np.ndarray, classes: int, config: RunConfig) -> np.ndarra
     Returns:
         float64 [n, classes], 0 or more.
     """
-    of_class = config.label_smoothing / classes + (1 - config.label_smoothing) * np.eye(classes)
-    return (of_class * class_weights(labels, classes, config)[:, np.newaxis])[labels]
+    return adam.class_targets(class_weights(labels, classes, config), config.label_smoothing)[labels]
 
 
 def class_weights(labels: np.ndarray, classes: int, config: RunConfig) -> np.ndarray:
@@ -105,7 +104,7 @@ def train_head(
         groups = groups or [str(i) for i in range(len(labels))]
         trials, unseen_of = _try_on_folds(train, labels, targets, groups, config.seed)
         best = min(trials, key=lambda trial: trial["cross_entropy"], default=None)
-        name, decay = (best["features"], best["weight_decay"]) if best else (names[0], folds.USUAL_DECAY)
+        name, decay = (best["features"], best["weight_decay"]) if best else (names[0], folds.FIRST_DECAY)
         unseen = unseen_of.get((name, decay))
         kernel, bias, history = _fit(train[name], targets, val[name], val_labels, decay, config.epochs)
     head = Head(kernel, bias, list(class_names), FEATURES[name])

@@ -24,10 +24,9 @@ def test_known_photos_are_accepted_as_promised_over_a_thousand_draws():
 
 
 @pytest.mark.parametrize(("count", "rank"), [(19, 19), (20, 20), (39, 38), (100, 96)])
-def test_the_threshold_is_the_conformal_quantile_of_mapie(count, rank):
+def test_the_threshold_is_the_conformal_quantile_of_numpy(count, rank):
     scores = np.random.default_rng(count).permutation(count) / count
     assert conformal_threshold(scores) == np.sort(scores)[rank - 1]
-    # The same quantile as NumPy's, which MAPIE uses
     level = np.ceil((count + 1) * 0.95) / count
     assert conformal_threshold(scores) == np.quantile(scores, min(level, 1), method="inverted_cdf")
 
