@@ -39,8 +39,8 @@ def test_a_run_leaves_the_files_of_the_design(run):
     assert list(rows(run / "predictions.csv")[0])[:4] == ["path", "class_name", "split", "predicted"]
     assert (run / "quarantine.csv").read_text() == "path,class_name,reason,detail\n"
     assert {figure.name for figure in (run / "figures").iterdir()} == {
-        "confusion.png", "cues.png", "learning_curves.png", "reasons.png", "six_random.png", "splits.png",
-        "verdict.png", "worst.png",
+        "confusion.png", "cues.png", "learning_curves.png", "reasons.png", "reliability.png", "six_random.png",
+        "splits.png", "verdict.png", "worst.png",
     }  # fmt: skip
     assert not list(run.rglob("*.part"))
 

@@ -38,4 +38,4 @@ def draw_reliability(before: dict, after: dict, note: str = "") -> Figure:
     lower.set_yticks([count for count in 10 ** np.arange(6) if count <= largest])
     lower.set_ylabel("photos")
     lower.set_xlabel("confidence: the probability of the predicted class")
-    return finish(figure, "Is a probability of 90 % right in 90 % of cases?", "; ".join(shown), note)
+    return finish(figure, "Confidence and accuracy", "; ".join(shown), note)

@@ -48,7 +48,7 @@ def out_of_fold(
     """Predict each photo by a head that was trained on the other folds.
 
     Without `decays`, the search begins at FIRST_DECAY and goes on to weaker weight decays while the loss falls; if
-    already the first step raises it, to stronger ones. The loss has one valley, so this finds the best of all.
+    already the first step raises it, to stronger ones. The loss has one valley, so this finds the best of those listed.
 
     Args:
         table: [n, n views, n features], a `FeatureTable` or an array. A held-out photo is predicted in its first view.

@@ -10,6 +10,7 @@ import pytest
 from bears_tl.pipeline import stages
 from bears_tl.pipeline.run import Run
 from bears_tl.studies import ladder
+from bears_tl.training.head import Head
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +60,14 @@ def test_a_ladder_is_climbed_rung_by_rung_and_nothing_else_of_the_run_moves(run,
         assert float(row["test_interval_low"]) <= 1 - wrong / 6 <= float(row["test_interval_high"])
     start = rows(run.path("ladder/head/history.csv"))[0]
     probabilities = [row for row in rows(run.path("predictions.csv")) if row["split"] == "val"]
-    loss = -np.mean([np.log(float(row[f"probability_{row['class_name']}"])) for row in probabilities])
-    assert float(start["val_loss"]) == pytest.approx(loss, abs=0.02)  # the run's own head; its body may not be float32
+    # the run's own head, before its temperature; its body may not be float32
+    head = Head.load(run.path("head.npz"))
+    raw = [
+        [float(row[f"probability_{name}"]) ** head.temperature for name in head.class_names] for row in probabilities
+    ]
+    own = [head.class_names.index(row["class_name"]) for row in probabilities]
+    loss = -np.mean([np.log(row[label] / sum(row)) for row, label in zip(raw, own, strict=True)])
+    assert float(start["val_loss"]) == pytest.approx(loss, abs=0.02)
     assert run.facts("ladder") == {"rungs": ["head", "mixed_7c"]} and "metrics.json" in after
 
     # a finished rung is not trained again; the table keeps both rungs
