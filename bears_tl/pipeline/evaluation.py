@@ -1,4 +1,4 @@
-"""Judge a trained run: the audit of simple cues, metrics and figures, other runs, cross-validation."""
+"""Judge a trained run: the audit of simple cues, metrics, suspected labels, figures, other runs, cross-validation."""
 
 import contextlib
 import shlex
@@ -55,8 +55,9 @@ def audit(run: Run) -> list[dict]:
 
 
 def evaluate(run: Run, body=None) -> dict:
-    """Evaluate predictions.csv; write metrics.json, confusions.csv, labels.csv and figures/. Audit if cues.csv is missing.
+    """Evaluate predictions.csv; write metrics.json, confusions.csv, labels.csv and figures/.
 
+    The audit runs first if cues.csv is missing.
     A figure that cannot be drawn costs a warning, not the numbers. So do labels that cannot be checked.
 
     Args:
@@ -234,13 +235,17 @@ def summary(run: Run, command: str = "bears") -> list[str]:
     classes = [f"{name} {count}" for name, count in result["photos"]["per_class"].items()]
     more = [f"and {len(classes) - _CLASSES_SHOWN} more"] if len(classes) > _CLASSES_SHOWN else []
     named = ", ".join(classes[:_CLASSES_SHOWN] + more)
-    wrong = run.table("labels.csv") if run.path("labels.csv").is_file() else []
+    wrong = suspects.read_suspects(run)
     return [
         f"photos: {result['photos']['count']} in {len(classes)} classes ({named})",
         f"test: {metrics.sentence(result['test'])}",
         _features_sentence(result["features"]),
         *filter(None, [result["notice"]]),
-        *([f"labels: {len(wrong)} photos to look at in {run.path('labels.csv')}"] if wrong else []),
+        *(
+            [f"labels: {len(wrong)} photo{'s' * (len(wrong) > 1)} to look at, see {run.path('labels.csv')}"]
+            if wrong
+            else []
+        ),
         *(f"warning: {warning}" for warning in result["warnings"]),
         f"run: {run.folder}",
         f"next: open {run.path('figures') / 'verdict.png'}; classify photos with "

@@ -1,10 +1,13 @@
 """Look for wrong labels among all photos of a run, from its cached features."""
 
+import collections
+
 import numpy as np
 
 from bears_tl.errors import InputError
 from bears_tl.files import write_csv
 from bears_tl.inception.architecture import DEPTHS, LAST
+from bears_tl.judging.names import in_markdown, shorten
 from bears_tl.judging.predictions import labels_of
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
@@ -42,6 +45,77 @@ def find_suspects(run: Run) -> list[dict]:
     found = labels.list_suspects(rows, class_names, shares, strangeness, threshold)
     write_csv(run.path("labels.csv"), labels.LABEL_COLUMNS, found)
     return found
+
+
+def read_suspects(run: Run) -> list[dict]:
+    """Read labels.csv; empty before the run is evaluated."""
+    return run.table("labels.csv") if run.path("labels.csv").is_file() else []
+
+
+def doubt(suspect: dict) -> str:
+    """Say in a few words what speaks against the label in a row of labels.csv."""
+    if suspect["reason"] == "stranger":
+        return "looks like no other photo"
+    if suspect["reason"] == "near_duplicate":
+        return f"a near-duplicate is {suspect['suggested']}"
+    return f"looks like {suspect['suggested']} ({float(suspect['probability_suggested']):.0%})"
+
+
+def suspects_first(run: Run, count: int) -> list[dict]:
+    """Choose photos to look at: the most suspect ones, then others at random.
+
+    Args:
+        run: a run whose photos are taken in.
+        count: how many.
+
+    Returns:
+        Rows of photos.csv; those of suspects with `doubt` as well.
+    """
+    photos = {row["path"]: row for row in run.table("photos.csv")}
+    found = [row for row in read_suspects(run) if row["path"] in photos]
+    first = [photos[row["path"]] | {"doubt": doubt(row)} for row in found]
+    chosen = {row["path"] for row in first}
+    others = [row for row in artifacts.draw(run, list(photos.values()), len(photos)) if row["path"] not in chosen]
+    return (first + others)[:count]
+
+
+def sentence(run: Run) -> str:
+    """Say how many photos of a run look wrong, in all and by class."""
+    if not run.path("labels.csv").is_file():
+        return "The labels were not checked; a warning of the evaluation says why."
+    found, count = read_suspects(run), len(run.table("splits.csv"))
+    if not found:
+        return f"None of the {count} photos looks wrong."
+    of_class = collections.Counter(row["class_name"] for row in found)
+    reasons = collections.Counter(row["reason"] for row in found)
+    parts = [f"{in_markdown(name)} {number}" for name, number in of_class.most_common(10)]
+    more = f", and {len(of_class) - 10} classes more" if len(of_class) > 10 else ""
+    counts = (
+        (reasons["label"], "look like another class"),
+        (reasons["near_duplicate"], "have a near-duplicate in another class"),
+        (reasons["stranger"], "look like no other photo"),
+    )
+    why = ", ".join(f"{number} {text}" for number, text in counts if number)
+    return f"{len(found)} of {count} photos are worth a look: {why}. By class: {', '.join(parts)}{more}."
+
+
+def table(suspects: list[dict]) -> str:
+    """Format rows of labels.csv as a Markdown table."""
+    lines = ["| photo | split | label | what speaks against it | probability of the label |", "| - | - | - | - | - |"]
+    for row in suspects:
+        given = f"{float(row['probability_given']):.1%}" if row["probability_given"] else ""
+        cells = (in_markdown(row["path"]), row["split"], in_markdown(row["class_name"]), in_markdown(doubt(row)), given)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw_suspects(run: Run, suspects: list[dict]):
+    """Draw the photos of some rows of labels.csv, each with its label and the doubt about it."""
+    from bears_tl.judging import plots
+
+    titles = [f"label: {shorten(row['class_name'], 20)}\n{shorten(doubt(row), 27)}" for row in suspects]
+    title = f"The {len(suspects)} most suspect photos" if len(suspects) > 1 else "The most suspect photo"
+    return plots.photo_grid(artifacts.pixels(run, suspects), titles, columns=3, title=title, side_inches=2.6)
 
 
 def _first_views(run: Run, rows: list[dict]):
