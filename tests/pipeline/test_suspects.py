@@ -27,19 +27,28 @@ def relabel(run, path, class_name):
         write_csv(run.path(name), list(rows[0]), changed)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_wrong_label_of_any_split_is_listed_and_shown_before_other_photos(run, split):
-    path = next(row["path"] for row in run.table("splits.csv") if row["split"] == split and "Panda" in row["path"])
-    relabel(run, path, "Polar")
-    found = suspects.find_suspects(run)
-    assert suspects.find_suspects(run) == found and len(found) < 12  # of 24
-    kept = read_csv(run.path("labels.csv"), LABEL_COLUMNS)
-    (place,) = [i for i, row in enumerate(kept) if row["path"] == path]
-    assert (kept[place]["split"], kept[place]["class_name"], kept[place]["reason"]) == (split, "Polar", "label")
-    shown = suspects.suspects_first(run, 8)
-    assert len(shown) == len({row["path"] for row in shown}) == 8
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_wrong_labels_of_all_splits_are_found_from_their_own_features(run, split):
+    names, found = ["Grizzly", "Panda", "Polar"], []
+    for row in [row for row in run.table("splits.csv") if row["split"] == split][:6]:
+        relabel(run, row["path"], names[names.index(row["class_name"]) - 1])
+        of_photo = [each for each in suspects.find_suspects(run) if each["path"] == row["path"]]
+        found.append([(each["split"], each["suggested"]) for each in of_photo] == [(split, row["class_name"])])
+        relabel(run, row["path"], row["class_name"])
+    assert np.mean(found) >= 0.5  # with a body of random weights, and eight photos of a class
+
+
+def test_suspects_are_shown_before_other_photos(run):
+    photo = run.table("photos.csv")[0]
+    relabel(run, photo["path"], "Polar")
+    kept = suspects.find_suspects(run)
+    assert [list(map(str, row.values())) for row in kept] == [
+        list(row.values()) for row in read_csv(run.path("labels.csv"), LABEL_COLUMNS)
+    ]
+    shown = suspects.suspects_first(run, len(kept) + 2)
+    assert len(shown) == len({row["path"] for row in shown}) == len(kept) + 2
     assert [row["path"] for row in shown[: len(kept)]] == [row["path"] for row in kept]
-    assert shown[place]["doubt"].startswith(f"looks like {kept[place]['suggested']} (")
+    assert all("doubt" in row for row in shown[: len(kept)]) and "doubt" not in shown[-1]
     assert suspects.table(kept).count("\n") == len(kept) + 1
     assert len(suspects.draw_suspects(run, kept[:1]).axes) == 3
 
