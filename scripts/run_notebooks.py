@@ -193,7 +193,7 @@ def _summarize_beyond(run: Run) -> None:
 
 
 def _summarize(run: Run, seconds: float) -> None:
-    from bears_tl.pipeline.stages import summary
+    from bears_tl.pipeline.evaluation import summary
 
     print(f"{seconds:.0f} s")
     for note in run.notes():
