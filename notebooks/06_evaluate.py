@@ -159,7 +159,7 @@ figure = artifacts.prediction_figure(current_run, hardest, title)
 
 # %%
 if current_run.path("figures/reasons.png").is_file():  # else a warning above says why not
-    figure = reasons.draw_predictions(current_run, hardest, title="Where the classes come from, and similar photos")
+    figure = reasons.draw_predictions(current_run, hardest)
 
 # %% [markdown]
 # **What to see.** In the second column, orange places speak for the predicted class and blue ones against it. Beside it

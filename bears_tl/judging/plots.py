@@ -228,36 +228,6 @@ def fold_trials(trials: list[dict], note: str = "") -> Figure:
     return finish(figure, "Choosing features and weight decay", shown, note)
 
 
-def learning_rate_range(
-    learning_rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, suggestions: dict[str, float], note: str = ""
-) -> Figure:
-    """Draw a learning-rate range test: the loss over the rate, and the suggested rates.
-
-    Args:
-        learning_rates: float [k], rising.
-        losses: float [k], of each step.
-        smoothed: float [k].
-        suggestions: name of a rule to the learning rate that it suggests.
-        note: a line below, in red.
-    """
-    figure, ((axis,),) = new_figure(figsize=(6.5, 3.8))
-    axis.plot(learning_rates, losses, ".", color=GREY, markersize=4, label="loss of each step")
-    axis.plot(learning_rates, smoothed, color=BLUE, label="smoothed")
-    for (name, rate), style in zip(suggestions.items(), ("--", ":", "-."), strict=False):
-        axis.axvline(rate, color=ORANGE, linestyle=style, label=f"{name}: {rate:.2g}")
-    axis.set_xscale("log")
-    axis.set_ylim(0, 1.5 * smoothed[0])  # what lies above has diverged
-    axis.set_xlabel("learning rate, log scale")
-    axis.set_ylabel("cross-entropy (nats)")
-    axis.legend(frameon=False, fontsize=8, loc="lower left")
-    shown = (
-        f"Line chart for learning rates from {learning_rates[0]:.2g} to {learning_rates[-1]:.2g}. The smoothed loss "
-        f"is lowest at {learning_rates[int(np.argmin(smoothed))]:.2g}. Suggested: "
-        + ", ".join(f"{rate:.2g} ({name})" for name, rate in suggestions.items())
-    )
-    return finish(figure, "Range test: the loss as the learning rate rises", shown, note)
-
-
 def cue_accuracies(rows: list[dict], note: str = "") -> Figure:
     """Draw rows of cues.csv: the accuracy of each cue with its interval, and the body's as a line."""
     figure, ((axis,),) = new_figure(figsize=(6.5, 1.4 + 0.45 * len(rows)))

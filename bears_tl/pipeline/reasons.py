@@ -155,7 +155,9 @@ def draw(run: Run, photos: np.ndarray, titles: list[str], maps: np.ndarray, alik
     return reason_plots.reasons(photos, titles, maps, beside, run.notice(), title)
 
 
-def draw_predictions(run: Run, found: Predictions, body=None, title: str = "Why these predictions?"):
+def draw_predictions(
+    run: Run, found: Predictions, body=None, title: str = "Where the classes come from, and similar photos"
+):
     """Draw the reasons for predictions of val or test photos.
 
     Args:

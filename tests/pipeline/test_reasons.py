@@ -9,7 +9,7 @@ import pytest
 from bears_tl.files import read_json, write_json
 from bears_tl.inception.architecture import DEPTHS, LAST, columns
 from bears_tl.inception.body import Body
-from bears_tl.pipeline import artifacts, reasons, stages
+from bears_tl.pipeline import artifacts, evaluation, reasons, stages
 from bears_tl.pipeline.run import Run
 from bears_tl.training import regression
 from bears_tl.training.head import Head
@@ -161,6 +161,6 @@ def test_without_the_checkpoint_an_evaluation_lacks_one_figure_and_says_why(run)
     receipt["stages"]["restore"]["facts"]["path"] = "gone.ckpt"
     write_json(run.path("receipt.json"), receipt)
     assert figure.is_file()
-    *_, warning = stages.evaluate(Run.open(run.folder))["warnings"]
+    *_, warning = evaluation.evaluate(Run.open(run.folder))["warnings"]
     assert "the figure reasons.png is missing" in warning and "'gone.ckpt'" in warning and "\n" not in warning
     assert not figure.exists() and run.path("figures/worst.png").is_file()
