@@ -55,6 +55,7 @@ from bears_tl.photos.image import read_image
 from bears_tl.photos.views import CENTER, View, center_view, read_views, rising_strength
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
+from bears_tl.pipeline.suspects import suspects_first
 from bears_tl.serving.cleaner import Cleaner
 
 # %% [markdown]
@@ -152,20 +153,21 @@ assert np.array_equal(levels, center_view(original / 255)), "uint8 and float pho
 # ## Correct wrong labels
 #
 # Augmentation cannot repair a wrong label: a panda in the folder of polar bears is learned as a polar bear. The next
-# cell shows a dozen photos with their classes. If a class is wrong, choose the right one, write a few words about why,
-# and press *Save corrections*.
+# cell shows a dozen photos with their classes: first those of `labels.csv`, which notebook 06 writes, the most suspect
+# one first; then others at random. If a class is wrong, choose the right one, write a few words about why, and press
+# *Save corrections*.
 #
 # Nothing is written before you press the button, and no photo is moved or changed. A correction is one line in the
 # table that the setting `edits` names (`data/edits.csv` by default). Run notebook 01 again to apply the table. It
 # identifies photos by their content, so a correction still applies after a file is renamed.
 
 # %%
-Cleaner(current_run, artifacts.draw(current_run, current_run.table("photos.csv"), 12))
+Cleaner(current_run, suspects_first(current_run, 12))
 
 # %% [markdown]
 # **What to see.** These are whole photos, because you need to see a bear at the edge as well. In the painted sample all
-# labels are right: choose a wrong one, save it, and press *Undo*. To look through all photos, pass the whole table to
-# `Cleaner`, which shows twelve per page.
+# labels are right: choose a wrong one, save it, and press *Undo*. A line below a suspect says what speaks against its
+# label; it may be right all the same. To look through more photos, raise the 12: `Cleaner` shows twelve per page.
 #
 # **What we learned.** Every photo, whatever its size or format, becomes the same kind of array. Training and prediction
 # use the same code for it. Random views are repeatable, so their features can be cached.

@@ -44,7 +44,7 @@ from bears_tl.judging import metrics, plots
 from bears_tl.judging.names import shorten
 from bears_tl.judging.predictions import count_errors
 from bears_tl.judging.reliability import draw_reliability
-from bears_tl.pipeline import artifacts, evaluation, reasons
+from bears_tl.pipeline import artifacts, evaluation, reasons, suspects
 from bears_tl.pipeline.run import Run
 
 # %%
@@ -164,6 +164,30 @@ if current_run.path("figures/reasons.png").is_file():  # else a warning above sa
 # %% [markdown]
 # **What to see.** In the second column, orange places speak for the predicted class and blue ones against it. Beside it
 # are the training photos with the most similar features, and their classes. 07_predict explains both.
+
+# %% [markdown]
+# ## Are the labels right?
+#
+# A wrong label costs twice: it teaches a mistake, and it counts as one in the test. So every photo of the run, training
+# photos too, is predicted by heads that were trained without it. Photos that look like another class are in
+# `labels.csv`, and so are near-duplicates with different labels, and the one photo in a hundred that looks least like
+# all others.
+
+# %%
+doubtful = suspects.read_suspects(current_run)
+Markdown(suspects.sentence(current_run))
+
+# %%
+Markdown(suspects.table(doubtful[:10])) if doubtful else None
+
+# %%
+if doubtful:
+    figure = suspects.draw_suspects(current_run, doubtful[:6])
+
+# %% [markdown]
+# **What to see.** The most suspect photo comes first; photos that look like no other come last in `labels.csv`. Each
+# title has the label and what speaks against it. Decide by looking: is the label wrong, or only the photo difficult? A
+# low probability is a hint, not a proof. 02_augment shows the same photos first and saves your corrections.
 
 # %% [markdown]
 # ## Is colour alone enough?

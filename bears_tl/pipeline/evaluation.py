@@ -1,4 +1,4 @@
-"""Judge a trained run: the audit of simple cues, metrics and figures, other runs, cross-validation."""
+"""Judge a trained run: the audit of simple cues, metrics, suspected labels, figures, other runs, cross-validation."""
 
 import contextlib
 import shlex
@@ -14,7 +14,7 @@ from bears_tl.judging.limits import sentence as limits_sentence
 from bears_tl.judging.predictions import Predictions, labels_of
 from bears_tl.photos import splits as splits_
 from bears_tl.photos.facts import FactCache
-from bears_tl.pipeline import artifacts, reasons, stages
+from bears_tl.pipeline import artifacts, reasons, stages, suspects
 from bears_tl.pipeline.run import Run
 
 AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
@@ -55,9 +55,10 @@ def audit(run: Run) -> list[dict]:
 
 
 def evaluate(run: Run, body=None) -> dict:
-    """Evaluate predictions.csv; write metrics.json, confusions.csv and figures/. Run the audit if cues.csv is missing.
+    """Evaluate predictions.csv; write metrics.json, confusions.csv, labels.csv and figures/.
 
-    A figure that cannot be drawn costs a warning, not the numbers.
+    The audit runs first if cues.csv is missing.
+    A figure that cannot be drawn costs a warning, not the numbers. So do labels that cannot be checked.
 
     Args:
         run: a trained run.
@@ -108,11 +109,22 @@ def evaluate(run: Run, body=None) -> dict:
             "reasons": lambda: reasons.draw_predictions(run, tests.worst(3), body),
             "six_random": lambda: artifacts.prediction_figure(run, artifacts.draw_predictions(run, tests, 6)),
         }
-        failed = [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
+        failed = [_try_to_find_suspects(run)]
+        failed += [plots.try_to_save(draw, run.path("figures") / f"{name}.png") for name, draw in figures.items()]
         if any(failed):
             result["warnings"] = [*result["warnings"], *filter(None, failed)]
             write_json(run.path("metrics.json"), result)
     return result
+
+
+def _try_to_find_suspects(run: Run) -> str:
+    """Write labels.csv; return a warning, without labels.csv, if the features are gone from the cache."""
+    run.path("labels.csv").unlink(missing_ok=True)
+    try:
+        suspects.find_suspects(run)
+    except InputError as error:
+        return f"labels.csv is not written, because {error}"
+    return ""
 
 
 def _judge(part: Predictions, groups: dict[str, str], seed: int) -> dict:
@@ -219,11 +231,17 @@ def summary(run: Run, command: str = "bears") -> list[str]:
     classes = [f"{name} {count}" for name, count in result["photos"]["per_class"].items()]
     more = [f"and {len(classes) - _CLASSES_SHOWN} more"] if len(classes) > _CLASSES_SHOWN else []
     named = ", ".join(classes[:_CLASSES_SHOWN] + more)
+    wrong = suspects.read_suspects(run)
     return [
         f"photos: {result['photos']['count']} in {len(classes)} classes ({named})",
         f"test: {metrics.sentence(result['test'])}",
         _features_sentence(result["features"]),
         *filter(None, [result["notice"]]),
+        *(
+            [f"labels: {len(wrong)} photo{'s' * (len(wrong) > 1)} to look at, see {run.path('labels.csv')}"]
+            if wrong
+            else []
+        ),
         *(f"warning: {warning}" for warning in result["warnings"]),
         f"run: {run.folder}",
         f"next: open {run.path('figures') / 'verdict.png'}; classify photos with "

@@ -45,7 +45,8 @@ class Cleaner(widgets.VBox):
 
         Args:
             run: the run that the photos belong to.
-            rows: rows of photos.csv, or other rows with path and sha256.
+            rows: rows of photos.csv, or other rows with path and sha256. What speaks against a label (`doubt`) is shown
+                with it, see `suspects.suspects_first`; nothing is chosen for the reader.
         """
         self.run, self.rows, self.page = run, list(rows), 0
         self.chosen: dict[str, tuple[dict, str]] = {}  # sha256 -> row with the current label, and the chosen class
@@ -89,7 +90,8 @@ class Cleaner(widgets.VBox):
             self.cards = [_Card(self.class_names, self._choose) for _ in self.rows[:PHOTOS_PER_PAGE]]
         rows = self.rows[page * PHOTOS_PER_PAGE : (page + 1) * PHOTOS_PER_PAGE]
         folder, edits = artifacts.photo_folder(self.run), read_edits(self.run.config.edits)
-        found = [{"path": row["path"], "class_name": _folder_class(row), "sha256": row["sha256"]} for row in rows]
+        known = [{name: row.get(name, "") for name in ("path", "sha256", "doubt")} for row in rows]
+        found = [row | {"class_name": _folder_class(row)} for row in known]
         labelled = apply_edits(found, edits, set(self.class_names))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # intake already handled what Pillow warns of
@@ -172,7 +174,7 @@ class _Card(widgets.VBox):
             to: the chosen class.
         """
         corrected = f"corrected, its folder is {_folder_class(row)}" if row["class_name"] != _folder_class(row) else ""
-        self.row, self.picture, self.hint = row, picture, row.get("detail") or corrected
+        self.row, self.picture, self.hint = row, picture, row.get("detail") or corrected or row["doubt"]
         path, source = _escaped(row["path"]), base64.b64encode(picture).decode()
         missing = "the photo is gone or was changed: run 01_fetch again"  # shown instead of the thumbnail
         shown = f'<img alt="{path}" src="data:image/jpeg;base64,{source}" style="{_IMAGE}">' if picture else missing

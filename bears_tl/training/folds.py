@@ -1,6 +1,7 @@
 """Cross-validation on cached features: each photo is predicted by a head that was trained without it."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 import numpy as np
 
@@ -61,22 +62,11 @@ def out_of_fold(
     Returns:
         Weight decay to probabilities, float64 [n, n classes]; 0 for photos not used.
     """
-    used, views = np.flatnonzero(fold >= 0), table.shape[1]
-    examples = regression.Examples.of(table, targets, widths, used, _DIRECTIONS)
-    x, y = examples.projected()
-    first, of_photo = x[::views], fold[used]
-    of_row, fits, found = of_photo.repeat(views)[:, np.newaxis], {}, {}
+    used, predict, found = fold >= 0, predictor(table, targets, widths, fold), {}
 
     def loss_with(decay: float) -> float:
-        shares = np.zeros(targets.shape)
-        for number in range(fold.max() + 1):
-            # The targets of held-out photos are 0, so they have no part in the fit
-            others = examples.of_projected(x, y * (of_row != number), int((of_photo != number).sum()))
-            fits[number] = fit = regression.fit(others, decay, fits.get(number), tolerance=_TOLERANCE)
-            held_out = of_photo == number
-            shares[used[held_out]] = np.exp(regression.log_softmax(first[held_out] @ fit.kernel + fit.bias))
-        found[decay] = shares
-        return float(losses(labels[used], shares[used]).mean())
+        found[decay] = predict(targets, decay)
+        return float(losses(labels[used], found[decay][used]).mean())
 
     if len(decays):
         for decay in decays:
@@ -92,3 +82,36 @@ def out_of_fold(
         if len(found) > 2:
             break
     return found
+
+
+def predictor(table, targets: np.ndarray, widths: tuple[int, ...], fold: np.ndarray) -> Callable:
+    """Read and project features once, to predict the photos several times.
+
+    Args:
+        table: as in `out_of_fold`, likewise the others.
+        targets: float [n, n classes].
+        widths: the number of features of each depth, in order.
+        fold: int [n].
+
+    Returns:
+        A function of targets, float [n, n classes], and a weight decay. It returns probabilities, float64 [n, n
+        classes], of heads that were trained on the other folds; 0 for photos not used. Each fit starts from the one
+        before.
+    """
+    used, views = np.flatnonzero(fold >= 0), table.shape[1]
+    examples = regression.Examples.of(table, targets, widths, used, _DIRECTIONS)
+    x, _ = examples.projected()
+    first, of_photo, fits = x[::views], fold[used], {}
+
+    def predict(targets: np.ndarray, decay: float) -> np.ndarray:
+        shares = np.zeros(targets.shape)
+        for number in range(fold.max() + 1):
+            # The targets of held-out photos are 0, so they have no part in the fit
+            held_out = of_photo == number
+            y = np.where(held_out[:, np.newaxis], 0, targets[used] / views).astype(np.float32).repeat(views, axis=0)
+            others = examples.of_projected(x, y, int((~held_out).sum()))
+            fits[number] = fit = regression.fit(others, decay, fits.get(number), tolerance=_TOLERANCE)
+            shares[used[held_out]] = np.exp(regression.log_softmax(first[held_out] @ fit.kernel + fit.bias))
+        return shares
+
+    return predict

@@ -110,6 +110,28 @@ def learn(features, labels: np.ndarray, fold: np.ndarray | None, val_features, s
     return Strangers(rounded, conformal_threshold(np.concatenate([*scores, np.empty(0)])))
 
 
+def compare_folds(features, labels: np.ndarray, fold: np.ndarray, seed: int) -> np.ndarray:
+    """Compute the strangeness of photos among their own kind: each is compared with photos of the other folds.
+
+    Args:
+        features: last features, [n, n views, 2048], a `FeatureTable` or an array; the first view is used.
+        labels: int [n].
+        fold: int [n], the fold of each photo, see `folds.assign`.
+        seed: of the draw of photos to compare with.
+
+    Returns:
+        float64 [n] in [0, 1].
+    """
+    drawn, found = _draw(labels, seed), np.empty(len(labels))
+    examples = _normalized(_rounded(features[drawn, 0]))
+    for number in np.unique(fold):
+        others, held_out = examples[fold[drawn] != number], np.flatnonzero(fold == number)
+        for start in range(0, len(held_out), _CHUNK):
+            chunk = held_out[start : start + _CHUNK]
+            found[chunk] = _strangeness(others, _normalized(features[chunk, 0])) if len(others) else 0
+    return found
+
+
 def leave_classes_out(features, labels: np.ndarray, val_features, val_labels: np.ndarray, seed: int) -> list[dict]:
     """Leave each class out in turn, and see how well its photos are told from the validation photos of the others.
 

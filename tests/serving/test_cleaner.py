@@ -93,6 +93,17 @@ def test_a_viewer_without_widgets_gets_a_picture_of_the_page(run, cleaner, monke
     assert "image/png" not in Cleaner(run, [])._repr_mimebundle_()
 
 
+def test_a_doubt_is_shown_below_the_label_and_nothing_is_chosen(run):
+    rows = run.table("photos.csv")
+    cleaner = Cleaner(run, [rows[0] | {"doubt": "looks like Panda (87%)"}, *rows[1:]])
+    assert [card.choice.value for card in cleaner.cards] == [row["class_name"] for row in rows[:PHOTOS_PER_PAGE]]
+    assert "looks like Panda (87%)" in cleaner.cards[0].note.value and "looks" not in cleaner.cards[1].note.value
+    cleaner.save.click()
+    assert table(run) == []
+    cleaner.cards[0].choice.value = "Panda"
+    assert "looks" not in cleaner.cards[0].note.value
+
+
 def test_looking_writes_nothing(run, cleaner, tmp_path):
     before = tree(tmp_path)
     again = Cleaner(run, run.table("photos.csv"))
