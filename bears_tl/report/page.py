@@ -16,7 +16,8 @@ from bears_tl.pipeline.run import Run
 from bears_tl.report.contents import Contents
 from bears_tl.report.sections import SECTIONS
 
-_TEMPLATES = importlib.resources.files("bears_tl.report") / "templates"
+_TEMPLATES = importlib.resources.files("bears_tl.report")  # page.html, sections.html, report.css, report.js
+_NOTHING = "\N{EN DASH}"  # shown where there is no number
 
 
 def write(run: Run) -> Path:
@@ -80,7 +81,7 @@ def _hash(text: str) -> str:
 def _shown(value):
     """Make every text visible: no line break or control character, nothing that is not UTF-8; None is a dash."""
     if value is None:
-        return "–"
+        return _NOTHING
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
@@ -89,11 +90,11 @@ def _is_number(value) -> bool:
 
 
 def _percent(value, digits: int = 1) -> str:
-    return f"{value:.{digits}%}" if _is_number(value) else "–"
+    return f"{value:.{digits}%}" if _is_number(value) else _NOTHING
 
 
 def _number(value, digits: int = 4) -> str:
-    return f"{value:.{digits}g}" if _is_number(value) else "–"
+    return f"{value:.{digits}g}" if _is_number(value) else _NOTHING
 
 
 def _hundredths(value) -> float | None:

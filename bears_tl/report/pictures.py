@@ -21,7 +21,7 @@ _QUALITY = 70  # of its WebP; about 6 kB a photo
 
 
 def figure(draw: Callable[[], Figure]) -> dict:
-    """Draw a figure: source (a data: address), alt, width and height in px; or missing, the reason why there is none."""
+    """Draw a figure: source (a data: address), alt, width and height in px; or `missing`, why there is none."""
     others = plt.get_fignums()
     try:
         drawn = draw()
