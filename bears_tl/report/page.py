@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from bears_tl.errors import InputError, reason_of
 from bears_tl.files import write_bytes
-from bears_tl.judging.names import visible
+from bears_tl.judging.names import shorten, visible
 from bears_tl.pipeline.run import Run
 from bears_tl.report.contents import Contents
 from bears_tl.report.sections import SECTIONS
@@ -41,7 +41,7 @@ def make(run: Run) -> str:
     templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True
     )
-    templates.filters |= {"percent": _percent, "number": _number, "hundredths": _hundredths}
+    templates.filters |= {"percent": _percent, "number": _number, "hundredths": _hundredths, "short": _short}
     macros, contents = templates.get_template("sections.html").module, Contents(run)
     sections = [
         {"id": name, "title": title, "body": _section(getattr(macros, name), build, contents)}
@@ -83,6 +83,10 @@ def _shown(value):
     if value is None:
         return _NOTHING
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _short(name: str, columns: int = 48) -> str:
+    return shorten(name, columns)
 
 
 def _is_number(value) -> bool:

@@ -11,7 +11,7 @@ if (find("mistake-list")) {
   const list = find("mistake-list"), order = find("mistake-order"), chosen = find("mistake-class");
   const cards = [...list.children]; // the surest first, as written
   const names = new Set(cards.flatMap((card) => [card.dataset.class, card.dataset.predicted]));
-  for (const name of [...names].sort()) chosen.add(new Option(name, `=${name}`));
+  for (const name of [...names].sort()) chosen.add(new Option(name.length > 48 ? `${name.slice(0, 47)}…` : name, `=${name}`));
   const show = () => {
     const key = order.value, name = chosen.value.slice(1);
     const sorted = key === "confidence" ? cards : [...cards].sort((a, b) => a.dataset[key].localeCompare(b.dataset[key]));

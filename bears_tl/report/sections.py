@@ -179,7 +179,7 @@ def labels(contents: Contents) -> dict:
     """Show photos whose label may be wrong, the most suspect first."""
     path = contents.run.path("labels.csv")
     if not path.is_file():
-        return {"absent": True}
+        return {"absent": True, "run": str(contents.run.folder)}
     rows = read_csv(path, ["path", "class_name"])
     return {"absent": False, "count": len(rows), "rows": contents.cards(rows[:_SUSPECTED])}
 
