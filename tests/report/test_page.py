@@ -31,19 +31,21 @@ def copy(run, tmp_path, monkeypatch):
 def name_hostile(run):
     """Rename a class in all tables, to what would break out of a page."""
     quoted = '"' + HOSTILE.replace('"', '""') + '"'
-    (run.folder / "labels.csv").write_text(f"path,class_name,suggested,reason\nx.png,grizzly,{quoted},label\n")
+    (run.folder / "labels.csv").write_text(f"path,class_name,suggested,reason\nx.png,Grizzly,{quoted},label\n")
     for name in ("predictions.csv", "splits.csv", "photos.csv"):
         text = run.path(name).read_text()
-        text = text.replace("probability_grizzly", '"probability_' + HOSTILE.replace('"', '""') + '"')
-        run.path(name).write_text(text.replace(",grizzly", f",{quoted}"))
+        text = text.replace("probability_Grizzly", '"probability_' + HOSTILE.replace('"', '""') + '"')
+        run.path(name).write_text(text.replace(",Grizzly", f",{quoted}"))
     text = run.path("metrics.json").read_text()
-    assert '"grizzly"' in text and quoted in run.path("splits.csv").read_text()
+    assert '"Grizzly"' in text and quoted in run.path("splits.csv").read_text()
     metrics = read_json(run.path("metrics.json"))
 
     def renamed(value):
         if isinstance(value, dict):
             return {renamed(key): renamed(item) for key, item in value.items()}
-        return [renamed(item) for item in value] if isinstance(value, list) else HOSTILE if value == "grizzly" else value
+        return (
+            [renamed(item) for item in value] if isinstance(value, list) else HOSTILE if value == "Grizzly" else value
+        )
 
     write_json(run.path("metrics.json"), renamed(metrics))
 
@@ -128,7 +130,9 @@ def test_a_browser_shows_it_without_error_request_or_broken_picture(copy, width)
         shown.on("request", lambda request: request.url.startswith("data:") or asked.append(request.url))
         shown.goto(path.as_uri())
         assert (said, asked) == ([], [path.as_uri()])
-        assert shown.evaluate("document.images.length > 5 && [...document.images].every(it => it.naturalWidth && it.alt)")
+        assert shown.evaluate(
+            "document.images.length > 5 && [...document.images].every(it => it.naturalWidth && it.alt)"
+        )
         assert shown.evaluate("document.documentElement.scrollWidth") == width
         answered = []
         for threshold in ("0", "1"):
