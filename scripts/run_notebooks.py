@@ -194,6 +194,7 @@ def _summarize_beyond(run: Run) -> None:
 
 def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.pipeline.evaluation import summary
+    from bears_tl.report import page
 
     print(f"{seconds:.0f} s")
     for note in run.notes():
@@ -203,6 +204,7 @@ def _summarize(run: Run, seconds: float) -> None:
         return
     if run.notice() and run.config.checkpoint == "auto":
         print("If trained weights cannot be downloaded, put inception_v3_2016_08_28.tar.gz in checkpoints/.")
+    page.write(run)
     print("\n".join(summary(run, ".venv/bin/bears")))
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a run: metrics.json and figures."""
+"""Evaluate a run: metrics.json, figures and report.html."""
 
 from bears_tl.commands.options import add_run, path
 
@@ -18,11 +18,13 @@ def run(options) -> None:
     from bears_tl.judging.metrics import sentence
     from bears_tl.pipeline import evaluation
     from bears_tl.pipeline.run import Run
+    from bears_tl.report import page
 
     if options.folds is not None and not 2 <= options.folds <= 100:
         raise InputError(f"--folds {options.folds} is out of range, expected 2 to 100")
     run, other = Run.open(options.run), options.compare and Run.open(options.compare)
     result = evaluation.evaluate(run)
+    page.write(run)
     print(f"test: {sentence(result['test'])}")
     if options.folds:
         print(f"{options.folds} folds: {sentence(evaluation.cross_validate(run, options.folds))}")

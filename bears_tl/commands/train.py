@@ -1,4 +1,4 @@
-"""Run every stage, from photos to evaluated predictions."""
+"""Run every stage, from photos to evaluated predictions and a report."""
 
 from bears_tl.commands.options import add_run, add_set, path
 
@@ -15,6 +15,10 @@ def add(parser) -> None:
 def run(options) -> None:
     from bears_tl.pipeline import evaluation, stages
     from bears_tl.pipeline.run import Run, settings_from
+    from bears_tl.report import page
 
-    result = stages.run_all(Run(settings_from(options.config, options.set, options.run)))
+    run = Run(settings_from(options.config, options.set, options.run))
+    result = stages.run_all(run)
+    page.write(run)
+    print("\n".join(evaluation.summary(run)))
     evaluation.check_limits(result)

@@ -244,6 +244,6 @@ def summary(run: Run, command: str = "bears") -> list[str]:
         ),
         *(f"warning: {warning}" for warning in result["warnings"]),
         f"run: {run.folder}",
-        f"next: open {run.path('figures') / 'verdict.png'}; classify photos with "
+        f"next: open {run.path('report.html')}; classify photos with "
         f"`{command} predict FILE_OR_FOLDER --run {shlex.quote(str(run.folder))}`",
     ]

@@ -29,6 +29,7 @@ STAGES = {
     "train": ["head.npz", "strangers.npz", "history.csv", "predictions.csv"],
     "audit": ["cues.csv"],
     "evaluate": ["metrics.json", "confusions.csv", "labels.csv", "figures"],
+    "report": ["report.html"],  # also of a run that is not finished
 }
 # Further stages that depend on `train`; no other stage depends on them.
 ASIDE = {
@@ -46,6 +47,7 @@ _HOW_TO_RUN = {
     "train": ("05_train", "train"),
     "audit": ("06_evaluate", "evaluate"),
     "evaluate": ("06_evaluate", "evaluate"),
+    "report": ("06_evaluate", "report"),
     "ladder": ("08_beyond", "ladder"),
     "scratch": ("08_beyond", "scratch"),
     "learning_curves": ("08_beyond", "learning-curves"),

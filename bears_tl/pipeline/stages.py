@@ -317,6 +317,4 @@ def _run_all(run: Run, say) -> dict:
         say(f"{run.path('notebooks')}: these notebooks show an earlier training; run them again with `make train`")
     result = evaluation.evaluate(run, body)
     say(f"seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in run.seconds().items())}")
-    for line in evaluation.summary(run):
-        say(line)
     return result

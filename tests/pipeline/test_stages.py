@@ -207,7 +207,7 @@ def test_the_summary_of_a_run_names_photos_result_folder_and_what_to_open(tmp_pa
         run.notice(),
         "warning: colour alone: 95 %",
         f"run: {run.folder}",
-        f"next: open {run.folder}/figures/verdict.png; classify photos with "
+        f"next: open {run.folder}/report.html; classify photos with "
         f"`.venv/bin/bears predict FILE_OR_FOLDER --run '{run.folder}'`",
     ]
     result["photos"] = {"count": 5000, "per_class": {f"class {i:03}": 5 for i in range(1000)}}
