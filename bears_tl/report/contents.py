@@ -50,6 +50,10 @@ class Contents:
         """The warning that the body is the stand-in, or an empty string."""
         return self.run.notice() if self.facts("restore") else ""
 
+    def figure(self, name: str) -> dict:
+        """A figure that the evaluation drew, see `pictures.figure`."""
+        return pictures.figure(self.run.path("figures") / f"{name}.png")
+
     def cards(self, rows: Iterable[dict]) -> list[dict]:
         """Add to rows with a path `picture`: the photo as a data: address, empty if it cannot be read any more."""
         rows = list(rows)

@@ -2,15 +2,12 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
 from PIL import Image
 
-from bears_tl.errors import InputError, reason_of
-from bears_tl.judging import plots
+from bears_tl.errors import InputError
 from bears_tl.photos.storage import decode_photo
 from bears_tl.photos.thumbnails import thumbnail
 from bears_tl.photos.views import CENTER, render
@@ -20,19 +17,17 @@ SIDE_PX = 160  # of a photo in the page
 _QUALITY = 70  # of its WebP; about 6 kB a photo
 
 
-def figure(draw: Callable[[], Figure]) -> dict:
-    """Draw a figure: source (a data: address), alt, width and height in px; or `missing`, why there is none."""
-    others = plt.get_fignums()
+def figure(path: Path) -> dict:
+    """Read a figure of the run: source (a data: address), alt, width and height in px; or `missing`, why not."""
     try:
-        drawn = draw()
-        png = plots.to_png(drawn)
-        width, height = Image.open(io.BytesIO(png)).size
-        return {"source": _address("png", png), "alt": drawn.alt, "width": width, "height": height}
-    except Exception as error:  # a figure may fail in any way, and is worth less than the page
-        return {"missing": f"This figure could not be drawn ({type(error).__name__}: {reason_of(error)})."}
-    finally:
-        for number in set(plt.get_fignums()).difference(others):
-            plt.close(number)
+        png = path.read_bytes()
+        with Image.open(io.BytesIO(png)) as image:
+            width, height = image.size
+            alt = image.info.get("Description", "")
+    except (OSError, SyntaxError) as error:
+        why = "it was not drawn" if isinstance(error, FileNotFoundError) else "it cannot be read"
+        return {"missing": f"The figure {path.name} is missing: {why}."}
+    return {"source": _address("png", png), "alt": alt, "width": width, "height": height}
 
 
 def squares(folder: Path, photos: Iterable[dict], max_megapixels: float) -> dict[str, str]:

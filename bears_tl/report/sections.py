@@ -9,12 +9,8 @@ from bears_tl.config import RunConfig
 from bears_tl.files import read_csv
 from bears_tl.judging import metrics, plots
 from bears_tl.judging.predictions import Predictions
-from bears_tl.judging.reliability import draw_reliability
-from bears_tl.judging.verdict import draw_verdict
 from bears_tl.photos.splits import count_splits
-from bears_tl.pipeline import artifacts
 from bears_tl.report.contents import Contents, confidences
-from bears_tl.report.pictures import figure
 
 _MISTAKES, _UNSURE, _STRANGE, _SUSPECTED, _EXAMPLES, _FILES = 60, 12, 12, 40, 12, 50  # shown at most
 _THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the table; the slider has all
@@ -25,13 +21,11 @@ _BASELINES = {"majority": "always the most frequent class", "all_cues": "all sim
 def verdict(contents: Contents) -> dict:
     """Say in one sentence how good the run is."""
     result = contents.metrics
-    cues = contents.run.table("cues.csv")
-    tests = artifacts.predictions(contents.run).of_split("test")
     return {
         "sentence": sentence(result),
         "limits": result.get("gate", []),
         "warnings": result.get("warnings", []),
-        "figure": figure(lambda: draw_verdict(result["test"], tests, cues)),
+        "figure": contents.figure("verdict"),
     }
 
 
@@ -99,7 +93,7 @@ def confusion(contents: Contents) -> dict:
         "names": names,
         "count": test["count"],
         "rows": rows if few else [],
-        "figure": None if few else figure(lambda: plots.confusion(test, names)),
+        "figure": None if few else contents.figure("confusion"),
         "pairs": metrics.confusions(test, names)[:_FILES],
     }
 
@@ -149,14 +143,11 @@ def reliability(contents: Contents) -> dict:
         {"name": name, "before": calibration["before"].get(key, {}), "after": result[key]}
         for key, name in _SPLITS.items()
     ]
-    shown = next((row for row in rows if row["after"]["count"]), None)
-    drawn = shown and figure(lambda: draw_reliability(shown["before"], shown["after"]))
     return {
         "temperature": calibration["temperature"],
         "interval": calibration["interval"],
         "rows": rows,
-        "figure": drawn or {"missing": "There are no test or validation photos."},
-        "split": shown["name"] if shown else "",
+        "figure": contents.figure("reliability"),
     }
 
 
@@ -210,11 +201,10 @@ def _cue(row: dict) -> dict:
 def settings(contents: Contents) -> dict:
     """Show how long each stage took, how the training went, and all settings."""
     run, usual = contents.run, RunConfig().as_dict()
-    history = run.table("history.csv") if run.path("history.csv").is_file() else []
     features = contents.facts("train")
     return {
         "seconds": {name: seconds for name, seconds in run.seconds().items() if name != "report"},
-        "figure": figure(lambda: plots.learning_curves(history)) if history else None,
+        "figure": contents.figure("learning_curves") if contents.run.path("metrics.json").is_file() else None,
         "trials": features.get("trials", []),
         "chosen": (features.get("features"), features.get("weight_decay")),
         "settings": [(name, value, value != usual[name]) for name, value in run.config.as_dict().items()],
