@@ -5,10 +5,11 @@ import importlib
 import os
 import platform
 import sys
+import traceback
 from typing import NoReturn
 
 from bears_tl.config import did_you_mean
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.hardware import versions_of
 
 GROUPS = {  # title to verbs, in the order of `bears --help`; each verb has a file in bears_tl/commands
@@ -18,7 +19,7 @@ GROUPS = {  # title to verbs, in the order of `bears --help`; each verb has a fi
     "Studies": (
         "compare", "ladder", "scratch", "learning-curves", "as-2019", "benchmark",
     ),
-    "Upkeep": ("settings", "prune"),
+    "Upkeep": ("settings", "prune", "doctor"),
 }  # fmt: skip
 VERBS = tuple(verb for verbs in GROUPS.values() for verb in verbs)
 _EXAMPLE_VERBS = ("train", "compare", "settings")  # the example shown below each group
@@ -51,6 +52,25 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if not (package := _failed_import(error)):
+            raise
+        print(f"bears: {package} ({reason_of(error)}): `bears doctor` says how to mend it", file=sys.stderr)
+        return 2
+
+
+def _failed_import(error: Exception) -> str:
+    """Say which package could not be imported; "" if the error is of another kind.
+
+    Broken packages raise more than ImportError while they are imported: AttributeError, TypeError, RuntimeError.
+    """
+    if isinstance(error, ImportError):
+        return f"{(error.name or 'a package').partition('.')[0]} cannot be imported"
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if frame.f_code.co_name == "<module>" and package != "bears_tl":  # a module's own code runs when it is imported
+            return f"{package} cannot be imported"
+    return ""
 
 
 def restart_in_utf8() -> None:

@@ -38,7 +38,7 @@ def test_the_help_lists_every_verb_once_in_its_group_and_fits_a_terminal(capsys,
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_help_of_a_verb_ends_with_an_example_that_is_accepted(verb, capsys):
     last = help_of(capsys, verb).strip().splitlines()[-1]
-    assert last.startswith(f"Example: bears {verb} ")
+    assert f"{last} ".startswith(f"Example: bears {verb} ")
     assert make_parser().parse_args(shlex.split(last)[2:]).run_verb
 
 

@@ -1,0 +1,55 @@
+"""What bears_tl needs, and whether a version fits. The package `packaging` may be missing or broken, too."""
+
+import contextlib
+import importlib.metadata
+import platform
+import re
+import tomllib
+from pathlib import Path
+
+_SOURCE = Path(__file__).resolve().parents[2] / "pyproject.toml"
+_REQUIREMENT = re.compile(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*([^;]*)(?:;(.*))?")
+
+
+def canonical(name: str) -> str:
+    """Return the one spelling of a package's name: small letters and hyphens (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version: 2.21.0rc1 gives (2, 21, 0)."""
+    return tuple(int(number) for number in re.findall(r"\d+", re.match(r"[\d.]*", version)[0]))
+
+
+def required() -> dict[str, str]:
+    """Return what bears_tl needs on this machine, name to range; {} if neither source nor metadata are there."""
+    lines: list[str] = []
+    if _SOURCE.is_file():
+        lines = tomllib.loads(_SOURCE.read_text(encoding="utf-8"))["project"]["dependencies"]
+    else:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            lines = importlib.metadata.requires("bears_tl") or []
+    found = {}
+    for line in lines:
+        name, bounds, marker = _REQUIREMENT.match(line).groups(default="")
+        if "extra" not in marker and ("platform_machine" not in marker or platform.machine() in marker):
+            found[canonical(name)] = bounds.replace(" ", "").strip("()")
+    return found
+
+
+def fits(version: str, bounds: str) -> bool:
+    """Return whether a version is in a range such as `>=2.19,<2.22`."""
+    return all(_fits(release(version), bound) for bound in bounds.split(",") if bound)
+
+
+def _fits(version: tuple[int, ...], bound: str) -> bool:
+    sign, number = re.match(r"([<>=!~]+)(.*)", bound).groups()
+    other = release(number)
+    width = max(len(version), len(other))
+    one, two = (numbers + (0,) * (width - len(numbers)) for numbers in (version, other))
+    if sign == "==" and number.endswith("*"):
+        return version[: len(other)] == other
+    return {
+        ">=": one >= two, "<=": one <= two, ">": one > two, "<": one < two, "==": one == two, "!=": one != two,
+        "~=": one >= two and version[: len(other) - 1] == other[:-1],
+    }[sign]  # fmt: skip
