@@ -19,10 +19,10 @@ GROUPS = {  # title to verbs, in the order of `bears --help`; each verb has a fi
     "Studies": (
         "compare", "ladder", "scratch", "learning-curves", "as-2019", "benchmark",
     ),
-    "Upkeep": ("settings", "prune", "doctor"),
+    "Upkeep": ("runs", "verify", "settings", "prune", "doctor"),
 }  # fmt: skip
 VERBS = tuple(verb for verbs in GROUPS.values() for verb in verbs)
-_EXAMPLE_VERBS = ("train", "compare", "settings")  # the example shown below each group
+_EXAMPLE_VERBS = ("train", "compare", "verify")  # the example shown below each group
 
 
 def main(arguments: list[str] | None = None) -> int:

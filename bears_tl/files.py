@@ -107,10 +107,15 @@ def short_hash(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def to_json(value) -> bytes:
+    """Return the bytes that `write_json` writes: sorted keys, UTF-8."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "surrogateescape")
+
+
 def write_json(path: str | Path, value) -> None:
     """Write JSON with sorted keys, atomically."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+    write_bytes(path, to_json(value))
 
 
 def read_json(path: str | Path):

@@ -1,4 +1,4 @@
-"""Run every stage, from photos to evaluated predictions and a report."""
+"""Run every stage, from photos to a report."""
 
 from bears_tl.commands.options import add_run, add_set, path
 

@@ -71,33 +71,16 @@ def evaluate(run: Run, body=None) -> dict:
     from bears_tl.judging.reliability import draw_reliability
     from bears_tl.judging.verdict import draw_verdict
 
-    trained, found = artifacts.train_facts(run), artifacts.predictions(run)
-    tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
+    artifacts.train_facts(run), artifacts.predictions(run)  # raise if the run is not trained
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)
     with run.stage("evaluate"):
-        rows, parts = run.table("splits.csv"), {name: found.of_split(name) for name in ("val", "test")}
-        groups = {row["path"]: row["group"] for row in rows}
-        judged = {name: _judge(part, groups, run.config.seed) for name, part in parts.items()}
-        restored_from, cues = run.facts("restore"), run.table("cues.csv")
-        known = {name: {"count": len(part), "accepted": part.count_known()} for name, part in parts.items()}
-        result = judged | {
-            "baselines": baselines(rows, tests, judged["test"], cues),
-            "calibration": _before_calibration(parts, trained),
-            "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
-            "class_names": class_names,
-            "features": {name: trained[name] for name in ("features", "weight_decay", "trials")},
-            "gate": judge_limits(judged["test"], known["test"], run.config),
-            "notice": notice,
-            "photos": run.facts("intake"),
-            "seconds": run.seconds(),
-            "strangers": trained["strangers"] | known,
-            "warnings": run.facts("audit")["warnings"],
-        }
+        rows, tests, notice = run.table("splits.csv"), artifacts.predictions(run).of_split("test"), run.notice()
+        result, cues = measure(run), run.table("cues.csv")
+        class_names, test = result["class_names"], result["test"]
         write_json(run.path("metrics.json"), result)
-        confusions = metrics.confusions(judged["test"], class_names)
+        confusions = metrics.confusions(test, class_names)
         write_csv(run.path("confusions.csv"), metrics.CONFUSION_COLUMNS, confusions)
-        test = judged["test"]
         figures = {
             "verdict": lambda: draw_verdict(test, tests, cues, notice),
             "learning_curves": lambda: plots.learning_curves(run.table("history.csv"), notice),
@@ -115,6 +98,33 @@ def evaluate(run: Run, body=None) -> dict:
             result["warnings"] = [*result["warnings"], *filter(None, failed)]
             write_json(run.path("metrics.json"), result)
     return result
+
+
+def measure(run: Run) -> dict:
+    """Compute the content of metrics.json from predictions.csv and cues.csv; write nothing.
+
+    Raises:
+        InputError: the run is not trained or not audited, or a file is damaged.
+    """
+    trained, found = artifacts.train_facts(run), artifacts.predictions(run)
+    rows, parts = run.table("splits.csv"), {name: found.of_split(name) for name in ("val", "test")}
+    groups = {row["path"]: row["group"] for row in rows}
+    judged = {name: _judge(part, groups, run.config.seed) for name, part in parts.items()}
+    restored_from, cues = run.facts("restore"), run.table("cues.csv")
+    known = {name: {"count": len(part), "accepted": part.count_known()} for name, part in parts.items()}
+    return judged | {
+        "baselines": baselines(rows, parts["test"], judged["test"], cues),
+        "calibration": _before_calibration(parts, trained),
+        "checkpoint": {name: restored_from[name] for name in ("kind", "fingerprint")},
+        "class_names": found.class_names,
+        "features": {name: trained[name] for name in ("features", "weight_decay", "trials")},
+        "gate": judge_limits(judged["test"], known["test"], run.config),
+        "notice": run.notice(),
+        "photos": run.facts("intake"),
+        "seconds": run.seconds(),
+        "strangers": trained["strangers"] | known,
+        "warnings": run.facts("audit")["warnings"],
+    }
 
 
 def _try_to_find_suspects(run: Run) -> str:

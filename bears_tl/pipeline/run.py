@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import hashlib
 import os
 import platform
 import shutil
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bears_tl import config as settings
+from bears_tl.checkout import checkout
 from bears_tl.config import RunConfig
 from bears_tl.errors import InputError
-from bears_tl.files import is_taken, read_csv, read_json, sha256_of, short_hash, write_json
+from bears_tl.files import is_taken, read_csv, read_json, sha256_of, short_hash, to_json, write_json
 from bears_tl.hardware import machine, versions_of
 from bears_tl.lock import one_at_a_time
 from bears_tl.origin import Origin
@@ -56,7 +58,7 @@ STAND_IN_NOTICE = (
     "STAND-IN BODY: random weights, not trained. These results only show that the pipeline works; "
     "they say nothing about transfer learning."
 )
-_PACKAGES = ("bears_tl", "tensorflow", "keras", "numpy", "pillow", "scikit-image")
+_PACKAGES = ("bears_tl", "tensorflow", "keras", "numpy", "openvino", "pillow", "scipy", "scikit-image")
 
 
 class Run:
@@ -212,7 +214,7 @@ class Run:
     def _enter(self, name: str, facts: dict, seconds: float) -> None:
         """Record a stage; if its result has changed, remove the outputs that were made from the old one."""
         files = STAGES | ASIDE
-        hashes = {file: sha256_of(self.path(file)) for file in files[name] if self.path(file).is_file()}
+        hashes = {file: sha256_of(self.path(file)) for file in self._files_of(name)}
         receipt, entry = self.receipt(), {"facts": facts, "sha256": hashes, "seconds": seconds}
         entry["ended"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         if _result(receipt["stages"].get(name)) != _result(entry):
@@ -223,19 +225,34 @@ class Run:
                 for file in files[later]:
                     _remove(self.path(file))
         receipt["stages"][name] = entry
-        receipt |= {"machine": machine(), "versions": {"python": platform.python_version()} | versions_of(*_PACKAGES)}
-        write_json(self.path("receipt.json"), receipt)
+        receipt |= {"machine": machine(), "versions": versions_here(), "code": checkout()}
+        receipt["settings"] = self.config.as_dict()
+        write_json(self.path("receipt.json"), signed(receipt))
         self._known = self.receipt()["stages"]
         self.keep_settings()
+
+    def _files_of(self, stage: str) -> list[str]:
+        """List the files that a stage has written, also those in its folders; not what only resumes unfinished work."""
+        paths = [self.path(name) for name in (STAGES | ASIDE)[stage]]
+        paths += [inside for path in paths if path.is_dir() for inside in sorted(path.rglob("*"))]
+        names = [path.relative_to(self.folder) for path in paths if path.is_file() and not path.name.startswith(".")]
+        return [name.as_posix() for name in names if "borders" not in name.parts and name.name != "state.npz"]
 
     def keep_settings(self) -> None:
         """Write the settings to config.json: after each successful stage, and from a notebook that runs no stage."""
         write_json(self.path("config.json"), self.config.as_dict())
 
     def receipt(self) -> dict:
-        """Return the receipt; its `stages` are empty before the first stage has finished."""
+        """Return the receipt; its `stages` are empty before the first stage has finished.
+
+        Raises:
+            InputError: the file is not a receipt.
+        """
         path = self.path("receipt.json")
-        return read_json(path) if path.is_file() else {"stages": {}}
+        receipt = read_json(path) if path.is_file() else {"stages": {}}
+        if not isinstance(receipt, dict) or not isinstance(receipt.get("stages"), dict):
+            raise InputError(f"{str(path)!r} is not the receipt of a run: remove it and run `bears train` again")
+        return receipt
 
     def facts(self, stage: str) -> dict:
         """Return the facts of a finished stage.
@@ -289,6 +306,17 @@ class Run:
         """Return the seconds that each finished stage took."""
         stages = self.receipt()["stages"]
         return {name: stages[name]["seconds"] for name in STAGES if name in stages}
+
+
+def versions_here() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide the bits of a result."""
+    return {"python": platform.python_version()} | versions_of(*_PACKAGES)
+
+
+def signed(receipt: dict) -> dict:
+    """Return a receipt with the hash of everything else in it, which a changed byte would not fit."""
+    rest = {name: value for name, value in receipt.items() if name != "sha256"}
+    return rest | {"sha256": hashlib.sha256(to_json(rest)).hexdigest()}
 
 
 def settings_from(config: str | None, pairs: list[str], folder: str | None) -> RunConfig:
