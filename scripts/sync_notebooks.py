@@ -1,25 +1,55 @@
 """Write notebooks/NAME.ipynb from notebooks/NAME.py; `--check` only compares them. Edit only the .py files.
 
 The .ipynb files have no outputs, and their cell ids are positions, so the same source always gives the same bytes.
+The address of the repository in pyproject.toml is written into the first cells, and into badges for GitHub's.
 """
 
 import argparse
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SETTINGS = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["bears_tl"]
 METADATA = {
+    "accelerator": "GPU",
+    "colab": {"gpuType": "T4", "provenance": [], "runtime_attributes": {"runtime_version": SETTINGS["colab_runtime"]}},
+    "kaggle": {"accelerator": "nvidiaTeslaT4", "isGpuEnabled": True, "isInternetEnabled": True},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+BADGES = (  # image, page; both take what follows github.com/
+    ("Open in Colab", "https://colab.research.google.com/assets/colab-badge.svg",
+     "https://colab.research.google.com/github/{path}"),
+    ("Open in Kaggle", "https://kaggle.com/static/images/open-in-kaggle.svg",
+     "https://kaggle.com/kernels/welcome?src=https://github.com/{path}"),
+)  # fmt: skip
+
+
+def stamp(text: str, url: str) -> str:
+    """Write the repository's address into the first cell of a .py."""
+    return re.sub(r'^(    repository_url = ").*(")', lambda found: f"{found[1]}{url}{found[2]}", text, flags=re.M)
+
+
+def add_badges(markdown: str, name: str, url: str) -> str:
+    """Put badges below the title of a notebook, if the repository is on GitHub."""
+    if not (place := re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", url)):
+        return markdown
+    path = f"{place[1]}/blob/main/notebooks/{name}.ipynb"
+    badges = " ".join(f"[![{title}]({image})]({page.format(path=path)})" for title, image, page in BADGES)
+    title, _, rest = markdown.partition("\n")
+    return f"{title}\n\n{badges}\n{rest}"
 
 
 def to_ipynb(source: Path) -> str:
     """Convert a py:percent file to the text of its .ipynb."""
-    notebook = jupytext.read(source, fmt="py:percent")
+    url = SETTINGS["repository_url"]
+    notebook = jupytext.reads(stamp(source.read_text(encoding="utf-8"), url), fmt="py:percent")
+    notebook.cells[0].source = add_badges(notebook.cells[0].source, source.stem, url)
     cells = []
     for number, cell in enumerate(notebook.cells):
         metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
@@ -38,6 +68,12 @@ def main() -> int:
     differing = []
     for source in sorted(NOTEBOOKS.glob("*.py")):
         target, text = source.with_suffix(".ipynb"), to_ipynb(source)
+        before = source.read_text(encoding="utf-8")
+        stamped = stamp(before, SETTINGS["repository_url"])
+        if stamped != before:
+            differing.append(source.name)
+            if not options.check:
+                source.write_text(stamped, encoding="utf-8")
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             differing.append(target.name)
             if not options.check:
@@ -46,7 +82,7 @@ def main() -> int:
     for name in orphans:
         print(f"{name} has no matching .py: add the .py or delete the .ipynb", file=sys.stderr)
     for name in differing:
-        print(f"{name} {'differs from its .py: run `make notebooks`' if options.check else 'written'}")
+        print(f"{name} {'is not current: run `make notebooks`' if options.check else 'written'}")
     return int(bool(orphans or (options.check and differing)))
 
 

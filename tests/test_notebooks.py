@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -110,52 +111,91 @@ def test_links_to_notebooks_lead_somewhere(source):
 def test_the_setup_for_colab_has_the_same_words_everywhere(source):
     cells = jupytext.read(source, fmt="py:percent").cells
     (place,) = [number for number, cell in enumerate(cells) if "google.colab" in cell.source]
-    assert cells[place - 1].source == "*Setup for Colab. Elsewhere this only changes to the repository root.*"
+    assert (
+        cells[place - 1].source == "*Setup for Colab and Kaggle. Elsewhere this only changes to the repository root.*"
+    )
     assert cells[place].source == COLAB
 
 
-# Runs the first cell where Colab is made up: `git` and `pip` only write down what they are asked to do
+# Runs the first cell where Colab or Kaggle is made up: `git` and `%pip` only write down what they are asked to do
 FIRST_CELL = """
 import builtins, os, subprocess, sys, types
-sys.modules["google.colab"] = types.ModuleType("google.colab")
-builtins.input = lambda question: print("asked") or " https://x.org/bears "
+if not os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
+    sys.modules["google.colab"] = types.ModuleType("google.colab")
+builtins.input = lambda question: print("asked")
 fails = os.environ["FAILS"]
 def run(words, **_):
-    program = "git" if words[0] == "git" else words[2]
-    print(program, *words[3:] if program == "pip" else words[1:])
-    if program == "git" and fails != "git":
-        os.makedirs("bears_tl/notebooks"), os.makedirs("bears_tl/bears_tl")
-        open("bears_tl/bears_tl/cli.py", "w").close()
-    return types.SimpleNamespace(returncode=int(program == fails))
+    print(*words)
+    if fails != "git":
+        for folder in ("notebooks", "bears_tl/doctor"):
+            os.makedirs(f"bears_tl/{folder}")
+        for name in ("cli", "__init__", "doctor/__init__"):
+            open(f"bears_tl/bears_tl/{name}.py", "w").close()
+        with open("bears_tl/bears_tl/doctor/requirements.py", "w") as file:
+            file.write("import builtins\\nlacking = lambda: builtins.left")
+    return types.SimpleNamespace(returncode=int(fails == "git"))
 subprocess.run = run
+builtins.left = ["'openvino>=2025.0'"]
+def magic(name, line):
+    print(f"%{name} {line}")
+    if "openvino" in line and fails != "pip":
+        builtins.left = []
+sys.modules["IPython"] = types.ModuleType("IPython")
+sys.modules["IPython"].get_ipython = lambda: types.SimpleNamespace(run_line_magic=magic)
 try:
     exec(os.environ["CELL"])
 except RuntimeError as error:
     print(error)
 print("in", os.path.relpath(os.getcwd(), os.environ["CONTENT"]))
 """
-CLONE = ["asked", "git clone -q -- https://x.org/bears bears_tl"]
-INSTALL = "pip install -q ./bears_tl"
+URL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["bears_tl"]["repository_url"]
+CLONE = f"git clone -q --depth 1 -- {URL} bears_tl"
+INSTALL = ["%pip install -q --no-deps .", "%pip install -q 'openvino>=2025.0'"]
 
 
-def test_the_first_cell_finds_its_way_on_colab(tmp_path):
+@pytest.mark.parametrize("kaggle", ["", "Interactive"])
+def test_the_first_cell_finds_its_way_on_colab_and_kaggle_and_asks_nothing(tmp_path, kaggle):
     def first_cell(folder=tmp_path, fails=""):
         environment = os.environ | {"CELL": COLAB, "CONTENT": str(tmp_path), "FAILS": fails}
+        environment |= {"KAGGLE_KERNEL_RUN_TYPE": kaggle} if kaggle else {}
         done = subprocess.run(
             [sys.executable, "-c", FIRST_CELL], cwd=folder, env=environment, capture_output=True, text=True
         )
         assert not done.stderr
         return done.stdout.splitlines()
 
-    refused = "git could not clone 'https://x.org/bears': check the address, then run this cell again"
-    assert first_cell(fails="git") == [*CLONE, refused, "in ."]
-    broken = "pip could not install bears_tl (see above): run this cell again"
-    assert first_cell(fails="pip") == [*CLONE, INSTALL, broken, "in ."]
-    assert first_cell() == [INSTALL, "in bears_tl"]  # run again, or after a restart of the runtime
+    refused = f"git could not clone {URL!r}: check the address, then run this cell again"
+    assert first_cell(fails="git") == [CLONE, refused, "in ."]
+    broken = "pip could not install 'openvino>=2025.0' (see above): run this cell again"
+    assert first_cell(fails="pip") == [CLONE, *INSTALL, broken, "in ."]
+    assert first_cell() == [*INSTALL, "in bears_tl"]  # run again, or after a restart of the runtime
     assert first_cell(tmp_path / "bears_tl") == ["in bears_tl"]
     assert first_cell(tmp_path / "bears_tl/notebooks") == ["in bears_tl"]
-    shutil.rmtree(tmp_path / "bears_tl")
-    assert first_cell() == [*CLONE, INSTALL, "in bears_tl"]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_address_is_the_one_in_pyproject_and_its_badges_lead_to_this_notebook(source):
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    place = URL.removeprefix("https://github.com/") + f"/blob/main/notebooks/{source.stem}.ipynb"
+    first = notebook.cells[0].source
+    assert f"(https://colab.research.google.com/github/{place})" in first and f"github.com/{place})" in first
+    assert f'repository_url = "{URL}"' in source.read_text()
+    assert notebook.metadata["accelerator"] == "GPU" and "runtime_version" in str(notebook.metadata["colab"])
+
+
+def test_another_address_is_stamped_and_one_that_is_not_on_github_has_no_badges():
+    script = load("sync_notebooks")
+    assert (
+        script.stamp(f'    repository_url = "{URL}"  # x', "https://x.org/b")
+        == '    repository_url = "https://x.org/b"  # x'
+    )
+    assert script.add_badges("# Title\n\nText", "01_fetch", "https://x.org/b") == "# Title\n\nText"
+    assert (
+        script.add_badges("# Title\n\nText", "a", "https://github.com/me/b.git").count(
+            "me/b/blob/main/notebooks/a.ipynb"
+        )
+        == 2
+    )
 
 
 def test_elsewhere_the_first_cell_only_changes_to_the_root(tmp_path, monkeypatch):

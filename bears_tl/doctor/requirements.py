@@ -37,6 +37,21 @@ def required() -> dict[str, str]:
     return found
 
 
+def lacking() -> list[str]:
+    """Return what to install for the notebooks on a hosted image such as Colab's, as words for pip.
+
+    Only what is missing: a package that is replaced under a running kernel breaks it. What runs notebooks is there.
+    """
+    versions = {}
+    for name in ("tensorflow", *required()):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    bounds = {name: bounds for name, bounds in required().items() if name not in (*versions, "papermill", "ipykernel")}
+    if "tf-keras" in bounds and "tensorflow" in versions:  # another minor version would replace TensorFlow
+        bounds["tf-keras"] = "=={}.{}.*".format(*release(versions["tensorflow"]))
+    return [f"'{name}{bound}'" for name, bound in bounds.items()]
+
+
 def fits(version: str, bounds: str) -> bool:
     """Return whether a version is in a range such as `>=2.19,<2.22`."""
     return all(_fits(release(version), bound) for bound in bounds.split(",") if bound)
