@@ -1,4 +1,4 @@
-"""Recompute a run from its photos on; name the first that differs."""
+"""Recompute a run; name the first thing that differs."""
 
 from bears_tl.commands.options import path
 
