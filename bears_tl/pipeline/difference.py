@@ -14,12 +14,11 @@ _SHOWN = 60  # characters of a value
 def difference(before: Path, now: Path, tolerance: float) -> str:
     """Describe the first difference between two files of one name; "" if there is none.
 
-    Seconds are never compared. Without a tolerance, tables, arrays and bytes must be the same. With one, numbers may
-    differ by so much (by so many times the number, if that is more; arrays by so many times their largest value), and
-    text must be the same.
+    Seconds are never compared. Without a tolerance, all else must be the same. With one, numbers in tables and JSON may
+    differ by so much (by so many times the number, if that is more), and text must be the same.
 
     Args:
-        before: an .npz, .csv or .json file, or any other, which is compared byte by byte.
+        before: a .csv or .json file, or any other, which is compared byte by byte.
         now: the same, made again.
         tolerance: 0 or more.
     """
@@ -32,8 +31,6 @@ def difference(before: Path, now: Path, tolerance: float) -> str:
             return _in_values(_without(one), _without(other), tolerance)
         if before.suffix == ".csv" and (tolerance or "seconds" in _rows(before)[0]):
             return _in_values(_rows(before)[1], _rows(now)[1], tolerance)
-        if before.suffix == ".npz" and tolerance:
-            return _in_arrays(before, now, tolerance)
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{str(before)!r} cannot be read ({error}): train the run again") from None
     return "" if before.read_bytes() == now.read_bytes() else f"other bytes than {now.stat().st_size:,} made again"
@@ -79,23 +76,3 @@ def _in_values(before, now, tolerance: float, place: str = "") -> str:
 
 def _shown(value) -> str:
     return repr(value)[:_SHOWN]
-
-
-def _in_arrays(before: Path, now: Path, tolerance: float) -> str:
-    import numpy as np
-
-    with np.load(before, allow_pickle=False) as one, np.load(now, allow_pickle=False) as other:
-        if one.files != other.files:
-            return f"arrays {one.files} before, {other.files} now"
-        for name in one.files:
-            a, b = one[name], other[name]
-            if a.shape != b.shape or a.dtype != b.dtype:
-                return f"{name} was {a.dtype} {list(a.shape)}, is now {b.dtype} {list(b.shape)}"
-            if a.dtype.kind not in "fiu":
-                if not np.array_equal(a, b):
-                    return f"{name} has other values"
-                continue
-            gap = np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0)
-            if not gap <= tolerance * max(np.abs(a.astype(np.float64)).max(initial=0), 1e-30):
-                return f"{name} differs by up to {gap:.3g}"
-    return ""
