@@ -74,7 +74,7 @@ def evaluate(run: Run, body=None) -> dict:
     from bears_tl.judging.reliability import draw_reliability
     from bears_tl.judging.verdict import draw_verdict
 
-artifacts.train_facts(run), artifacts.predictions(run)  # raise if the run is not trained
+    artifacts.train_facts(run), artifacts.predictions(run)  # raise if the run is not trained
     run.check("split")
     run.check("train")
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
