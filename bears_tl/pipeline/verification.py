@@ -247,5 +247,5 @@ def _check_features(run: Run, every: bool, tolerance: float) -> str:
                 f"the features of {str(run.folder)!r} differ: those of {path_of[sha256]!r} ({view}) in {cache.folder} "
                 "are not what the body computes; delete that folder, or train again"
             )
-    text = f"{count} of {total} views computed again, the same as in the cache"
+    text = f"{count} of {total} views computed again, like those in the cache"
     return text + (f"; {lacking} were not in the cache and were added" if lacking else "")
