@@ -1,0 +1,29 @@
+"""Try photos on a trained run, on a page in the browser."""
+
+from bears_tl.commands.options import add_run
+
+EXAMPLE = "bears app --run runs/sample"
+
+
+def add(parser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "--port", type=int, default=8018, metavar="N", help="port; 0: any free one (default: %(default)s)"
+    )
+    everyone = (
+        "address to serve; 0.0.0.0: the page is open to the whole network (default: %(default)s, this machine only)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=everyone)
+
+
+def run(options) -> int:
+    from bears_tl.pipeline.run import Run
+    from bears_tl.serving import app
+
+    run = Run.open(options.run)
+    app.warn_if_open(options.host)
+    try:
+        app.serve(run, options.host, options.port, lambda address: print(f"{address} (Ctrl-C ends it)", flush=True))
+    except KeyboardInterrupt:
+        return 0
+    return 0
