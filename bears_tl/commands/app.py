@@ -7,13 +7,10 @@ EXAMPLE = "bears app --run runs/sample"
 
 def add(parser) -> None:
     add_run(parser)
-    parser.add_argument(
-        "--port", type=int, default=8018, metavar="N", help="port; 0: any free one (default: %(default)s)"
-    )
-    everyone = (
-        "address to serve; 0.0.0.0: the page is open to the whole network (default: %(default)s, this machine only)"
-    )
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=everyone)
+    port = "port; 0: any free one (default: %(default)s)"
+    parser.add_argument("--port", type=int, default=8018, metavar="N", help=port)
+    host = "address to serve (default: %(default)s, this machine only); 0.0.0.0: open to the whole network"
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=host)
 
 
 def run(options) -> int:

@@ -87,9 +87,9 @@ class Answers:
             if error.reason == "too_large":
                 size = str(error).partition(";")[0]
                 raise InputError(f"{size}: this page reads photos of up to {self._max_megapixels} megapixels") from None
-            raise InputError(f"not a photo that can be read here ({reason_of(error)})") from None
+            raise InputError(f"this is not a photo that can be read here ({reason_of(error)})") from None
         except Exception as error:  # decoders raise errors of many types
-            raise InputError(f"not a photo that can be read here ({reason_of(error)})") from None
+            raise InputError(f"this is not a photo that can be read here ({reason_of(error)})") from None
 
     def _nearest(self, features: np.ndarray, sha256: str) -> list[dict]:
         """List the training photos most alike; a photo that is gone has no picture."""

@@ -8,14 +8,15 @@ let busy = false;
 function say(text) { find("status").textContent = text; }
 
 function add(files) {
+  const newest = find("answers").firstElementChild;
   for (const file of files) {
     const card = find("card").content.firstElementChild.cloneNode(true);
     card.photo = file;
     card.querySelector(".file").textContent = file.name || "photo";
-    card.querySelector(".verdict").textContent = "Waits.";
+    card.querySelector(".verdict").textContent = "Waiting.";
     card.querySelector(".again").addEventListener("click", () => send(card));
     card.querySelector(".wrong").addEventListener("click", () => correct(card));
-    find("answers").prepend(card);
+    find("answers").insertBefore(card, newest);
     find("none").hidden = true;
     send(card);
   }
@@ -32,8 +33,8 @@ async function work() {
   busy = true;
   let count = 0;
   for (let card = waiting.shift(); card; card = waiting.shift()) {
-    say(`Photo ${++count} of ${count + waiting.length} is read.`);
-    card.querySelector(".verdict").textContent = "Is read.";
+    say(`Reading photo ${++count} of ${count + waiting.length}.`);
+    card.querySelector(".verdict").textContent = "Reading.";
     await answer(card);
   }
   busy = false;
@@ -60,10 +61,9 @@ async function answer(card) {
   const name = card.querySelector(".file").textContent, verdict = card.querySelector(".verdict");
   if (found.error) {
     card.classList.add("failed");
-    verdict.textContent = found.error;
+    verdict.textContent = found.error[0].toUpperCase() + found.error.slice(1);
     card.querySelector(".again").hidden = !found.again;
-    say(`${name}: ${found.error}`);
-    return;
+    return say(`${name}: ${found.error}`);
   }
   card.photo = null; // the answer has its own picture
   card.found = found;

@@ -53,10 +53,12 @@ def serve(run: Run, host: str, port: int, started: Callable[[str], None]) -> Non
         InputError: the address is in use or not of this machine; or the run is not trained, see `Answers`.
     """
     sockets = _bind(host, port)
+    pool = concurrent.futures.ThreadPoolExecutor(1)  # the body uses all cores for one photo
     try:
-        app = application(Answers(run), host)
+        app = application(Answers(run), host, pool)
         asyncio.run(_serve(app, sockets, lambda: started(_address(host, sockets[0].getsockname()[1]))))
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         for each in sockets:
             each.close()
 
@@ -68,15 +70,15 @@ async def _serve(app: tornado.web.Application, sockets: list[socket.socket], sta
     await asyncio.Event().wait()
 
 
-def application(answers: Answers, host: str) -> tornado.web.Application:
+def application(answers: Answers, host: str, pool: concurrent.futures.Executor) -> tornado.web.Application:
     """Make the web application: the page, answers for photos, and corrections.
 
     Args:
         answers: a loaded run.
         host: the address that is served; pages of other names that lead here are refused.
+        pool: computes the answers.
     """
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # what a client did wrong is told to it, not printed
-    pool = concurrent.futures.ThreadPoolExecutor(1)  # the body uses all cores for one photo
     page, policy = _page(answers)
     given = {"answers": answers, "host": host}
     routes = [
@@ -101,11 +103,10 @@ class _Handler(tornado.web.RequestHandler):
 
     def prepare(self) -> None:
         """Compare the names under which this server was called: a website may name any address as its own."""
-        name = urllib.parse.urlsplit(f"//{self.request.host}").hostname or ""
+        name, origin = _name(self.request.host), self.request.headers.get("Origin")
         if not _is_ip(name) and name not in ("localhost", self.host.lower(), socket.gethostname().lower()):
             raise tornado.web.HTTPError(403, reason="This page is not served under this name.")
-        origin = self.request.headers.get("Origin")
-        if origin is not None and urllib.parse.urlsplit(origin).netloc != self.request.host:
+        if origin is not None and origin != f"{self.request.protocol}://{self.request.host}":
             raise tornado.web.HTTPError(403, reason="Another website may not use this page.")
 
     def say(self, error: str, status: int) -> None:
@@ -145,7 +146,8 @@ class _Photo(_Handler):
     def prepare(self) -> None:
         super().prepare()
         self.request.connection.set_max_body_size(_MAX_PASSED_BYTES)
-        if int(self.request.headers.get("Content-Length", 0)) > MAX_BYTES:
+        length = self.request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > MAX_BYTES:
             self._refuse_size()
         elif len(self.waiting) >= MOST_WAITING:
             self.refusal = f"{MOST_WAITING} photos are waiting already, more than this page takes: try again soon.", 503
@@ -176,7 +178,7 @@ class _Photo(_Handler):
             self._leave()
         if answer:
             local = _is_loopback(self.request.remote_ip)
-            self.finish(json.dumps(answer | {"correctable": local and answer["label"] is not None}))
+            self.finish(answer | {"correctable": local and answer["label"] is not None})
 
     def _answer(self) -> dict | None:
         data, self.data = bytes(self.data), bytearray()
@@ -260,6 +262,14 @@ def _address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
+def _name(host: str) -> str:
+    """Return the name in a request's Host, without the port; "" if it is malformed."""
+    try:
+        return urllib.parse.urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def _is_ip(name: str) -> bool:
     try:
         return bool(ipaddress.ip_address(name))
@@ -275,7 +285,7 @@ def warn_if_open(host: str) -> None:
     """Say on stderr who else can use the page."""
     if host != "localhost" and not _is_loopback(host):
         print(
-            "bears: everyone who can reach this address can classify photos and see similar training photos; labels can "
-            "be corrected only on this machine",
+            "bears: everyone who can reach this address can classify photos and sees similar training photos; labels "
+            "can be corrected only on this machine",
             file=sys.stderr,
         )
