@@ -1,4 +1,4 @@
-"""Try photos on a trained run, on a page in the browser."""
+"""Try photos on a trained run, in the browser."""
 
 from bears_tl.commands.options import add_run
 
