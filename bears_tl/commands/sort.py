@@ -1,4 +1,4 @@
-"""Sort photos into a folder per class, and those in doubt into two more."""
+"""Sort photos into class folders, and set doubtful ones aside."""
 
 import collections
 import os
