@@ -1,7 +1,7 @@
 """Run notebooks in order, without a browser, and save the executed notebooks in the run directory.
 
 Without names, notebooks 01 to 07 train a run. With names, only those notebooks run.
-08 and 09 need a trained run and use its settings.
+08 to 10 need a trained run and use its settings.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _KERNELS = Config(
     }
 )
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-BEYOND = ("08_beyond", "09_as_2019")  # they read a trained run and do not change its training
+BEYOND = ("08_beyond", "09_as_2019", "10_loop")  # they read a trained run and do not change its training
 
 
 def main() -> int:

@@ -192,7 +192,7 @@ def test_the_notebooks_01_to_07_run_headless_in_order(workspace):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", BEYOND, ids=lambda source: source.stem)
-def test_the_notebooks_08_and_09_change_nothing_of_the_training(workspace, source):
+def test_the_notebooks_from_08_on_change_nothing_of_the_training(workspace, source):
     run = workspace.folder / "runs" / source.stem
     shutil.copytree(workspace.folder / "runs/trained", run)
     (workspace.folder / "results").mkdir(exist_ok=True)

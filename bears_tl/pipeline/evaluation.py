@@ -57,7 +57,7 @@ def audit(run: Run) -> list[dict]:
 def evaluate(run: Run, body=None) -> dict:
     """Evaluate predictions.csv; write metrics.json, confusions.csv, labels.csv and figures/.
 
-    The audit runs first if cues.csv is missing. At the end, the run is shown where its settings ask for it (`tracking`).
+    The audit runs first if cues.csv is missing. `tracking` shows the result where the settings ask for it.
     A figure that cannot be drawn costs a warning, not the numbers. So do labels that cannot be checked.
 
     Args:
