@@ -10,8 +10,8 @@
 # Labels cost time. So a classifier is best trained in a loop: it sorts new photos and sets aside those of which it is
 # not sure. You look only at these, and train again with them. Because features are cached, that takes seconds.
 #
-# This notebook goes through the loop once, **on a copy** of the run's photos. Only a quarter of the training photos have
-# a label at first. The others play the new photos. Your photo folder and your run do not change.
+# This notebook goes through the loop once, **on a copy** of the run's photos. Only a quarter of the training photos
+# have a label at first. The others serve as new photos. Your photo folder and your run do not change.
 
 # %% [markdown]
 # *Setup for Colab. Elsewhere this only changes to the repository root.*
@@ -153,9 +153,9 @@ for name, one in (("before", before), ("after", after)):
 assert len(artifacts.split_rows(after)["train"]) > len(artifacts.split_rows(before)["train"]) or not new_paths
 
 # %% [markdown]
-# **What to see.** The same test photos are judged twice. If the intervals overlap widely, this test is too small to show
-# a difference; the painted sample is so easy that the first head may already be right everywhere. Go round again with
-# the next photos.
+# **What to see.** The same test photos are judged twice. If the intervals overlap widely, this test is too small to
+# show a difference; the painted sample is so easy that the first head may already be right everywhere. With more new
+# photos, the loop starts again.
 #
 # ## Your own photos
 #

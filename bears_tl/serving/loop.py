@@ -35,20 +35,16 @@ def divide(run: Run, folder: str | Path) -> dict[str, str]:
     """
     folder, source = Path(folder), artifacts.photo_folder(run)
     if run.folder.resolve() not in folder.resolve().parents:
-        raise InputError(
-            f"{str(folder)!r} is not in the run {str(run.folder)!r}, so nothing is removed or copied there"
-        )
+        raise InputError(f"{str(folder)!r} is not in the run {str(run.folder)!r}, so it is left alone")
     shutil.rmtree(folder, ignore_errors=True)
     of_split = artifacts.split_rows(run)
     names = sorted({row["class_name"] for row in of_split["train"]})
     truths: dict[str, str] = {}
     for class_name in sorted(artifacts.draw(run, names, MOST_CLASSES)):
-        drawn = {
-            split: artifacts.draw(
-                run, [r for r in of_split[split] if r["class_name"] == class_name], MOST_PHOTOS[split]
-            )
-            for split in SPLITS
-        }
+        drawn = {}
+        for split in SPLITS:
+            of_class = [row for row in of_split[split] if row["class_name"] == class_name]
+            drawn[split] = artifacts.draw(run, of_class, MOST_PHOTOS[split])
         least = MIN_PHOTOS_PER_CLASS - len(drawn["val"]) - len(drawn["test"])
         first = max(-(-len(drawn["train"]) // FIRST_SHARE), _LEAST_TRAINED, least)
         new = drawn["train"][first:]
