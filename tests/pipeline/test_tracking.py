@@ -25,10 +25,8 @@ def run(tmp_path):
     def made(**settings):
         run = Run(RunConfig(run=str(tmp_path / "run"), **settings))
         (run.folder / "figures").mkdir(parents=True, exist_ok=True)
-        text = (
-            "epoch,train_loss,train_accuracy,val_loss,val_accuracy,seconds\n1,0.5,0.75,0.5,,0.1\n2,0.25,1,0.5,1,0.1\n"
-        )
-        run.path("history.csv").write_text(text)
+        header = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,seconds\n"
+        run.path("history.csv").write_text(f"{header}1,0.5,0.75,0.5,,0.1\n2,0.25,1,0.5,1,0.1\n")
         run.path("metrics.json").write_text(json.dumps(RESULT))
         rows = [{**row, "val_accuracy": 1} for row in run.table("history.csv")]
         run.path("figures/learning_curves.png").write_bytes(to_png(learning_curves(rows)))
