@@ -96,6 +96,16 @@ def real_photos(real, shared) -> Path:
         return fetch(real / "photos/bear_photos.tar.xz", folder)
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Give the path of the system's Chromium, or skip; CI must have one."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None and "CI" not in os.environ:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    assert found, "CI tests pages in Chromium; .ci/run could not install it"
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Workspace:
     """A folder to work in, with a small painted data set and the stand-in's checkpoint; commands run there."""

@@ -51,11 +51,11 @@ def run(options) -> int:
 
 def _written(options, predictor):
     """Yield the rows of a table while they are written, with a progress bar; then print what was done."""
-    from bears_tl.serving.answers import Answers
+    from bears_tl.serving.ledger import Ledger
     from bears_tl.serving.predictor import find_photos
 
     count, errors = 0, 0
-    with Answers.opened(options.to, predictor) as answers:
+    with Ledger.opened(options.to, predictor) as answers:
         total = sum(1 for _ in find_photos(options.photos))  # walks the folders once more, to show how far it is
         for row in answers.to(find_photos(options.photos), total):
             answers.write(row)
@@ -66,7 +66,7 @@ def _written(options, predictor):
 
 
 def _print_json(row: dict, class_names: list[str]) -> None:
-    from bears_tl.serving.answers import as_json
+    from bears_tl.serving.ledger import as_json
 
     print(json.dumps(as_json(row, class_names)), flush=True)
 

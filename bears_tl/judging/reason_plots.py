@@ -44,13 +44,13 @@ def reasons(
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=255)
             axis.set_title(fit(name, TITLE_COLUMNS), fontsize=8)
         height, width, _ = photo.shape
-        limit = float(np.abs(values).max()) or 1.0
-        place = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "interpolation": "bilinear"}
-        drawn = row[1].imshow(values, _AGAINST_TO_FOR, Normalize(-limit, limit), **place)
+        limit = _limit(values)
+        extent = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "interpolation": "bilinear"}
+        drawn = row[1].imshow(values, _AGAINST_TO_FOR, Normalize(-limit, limit), **extent)
         bar = figure.colorbar(drawn, cax=row[1].inset_axes((1.03, 0, 0.05, 1)), ticks=[-limit, 0, limit])
         bar.ax.set_yticklabels([f"{-limit:.2g}", "0", f"{limit:.2g}"], fontsize=7)
     shown = [
-        f"{' '.join(text.split())}: most comes from {_place(values)}; most alike: "
+        f"{' '.join(text.split())}: most comes from {place(values)}; most alike: "
         + ", ".join(" ".join(name.split()) for _, name in beside)
         for text, values, beside in zip(titles, maps, nearest, strict=True)
     ]
@@ -58,8 +58,18 @@ def reasons(
     return finish(figure, title, textwrap.shorten(shown, 1200), note)
 
 
-def _place(values: np.ndarray) -> str:
+def colours(values: np.ndarray) -> np.ndarray:
+    """Give each place of a map, float [side, side], its colour in `reasons`: float64 [side, side, 4] in [0, 1]."""
+    return _AGAINST_TO_FOR(Normalize(-_limit(values), _limit(values))(values))
+
+
+def place(values: np.ndarray) -> str:
     """Say in which ninth of a map, float [side, side], the largest value is."""
     row, column = (3 * place // len(values) for place in np.unravel_index(values.argmax(), values.shape))
     words = (("top", "", "bottom")[row], ("left", "", "right")[column])
     return f"the {' '.join(filter(None, words)) or 'centre'}"
+
+
+def _limit(values: np.ndarray) -> float:
+    """Return the end of a map's colour scale, in logits."""
+    return float(np.abs(values).max()) or 1.0

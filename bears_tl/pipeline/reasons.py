@@ -85,35 +85,51 @@ def explain(head: Head, body, pixels: np.ndarray, classes: np.ndarray | None = N
     return np.concatenate(found) if found else np.empty((0, 0, 0))
 
 
+class Neighbours:
+    """The training photos of a run, to find those whose features are most similar, by the cosine."""
+
+    def __init__(self, run: Run):
+        """Open the cached features of the training photos in their first view; none is computed.
+
+        Raises:
+            InputError: the run is not trained, or features are missing from the cache.
+        """
+        self._rows, depths = artifacts.split_rows(run)["train"], Head.load(run.path("head.npz")).depths
+        self._table = _cached(run, self._rows, artifacts.train_views(run)[0], depths)
+        self._hashes = np.array([row["sha256"] for row in self._rows])
+
+    def find(self, features: np.ndarray, sha256s: list[str], count: int = NEAREST) -> list[list[dict]]:
+        """Find the training photos most similar to some photos.
+
+        Args:
+            features: float [n, n features] of the photos, the columns that the head uses, see `Predictor.features`.
+            sha256s: the SHA-256 of each photo's file; a photo is never its own neighbour.
+            count: how many to find per photo.
+
+        Returns:
+            Per photo up to `count` rows of splits.csv with `similarity`, float in [0, 1], the most similar first.
+        """
+        own, wanted = _normalized(features), np.array(sha256s).reshape(-1, 1)
+        best, places = np.empty((len(own), 0)), np.empty((len(own), 0), int)
+        for chunk in batches_of(np.arange(len(self._rows)), _CHUNK):
+            similarities = own @ _normalized(self._table[chunk, 0]).T
+            best = np.concatenate([best, np.where(self._hashes[chunk] == wanted, -1, similarities)], axis=1)
+            places = np.concatenate([places, np.broadcast_to(chunk, similarities.shape)], axis=1)
+            first = np.argsort(-best, axis=1, kind="stable")[:, :count]
+            best, places = (np.take_along_axis(values, first, axis=1) for values in (best, places))
+        return [
+            [
+                self._rows[place] | {"similarity": float(share)}
+                for place, share in zip(*of_photo, strict=True)
+                if share >= 0
+            ]
+            for of_photo in zip(places, best, strict=True)
+        ]
+
+
 def nearest(run: Run, features: np.ndarray, sha256s: list[str], count: int = NEAREST) -> list[list[dict]]:
-    """Find the training photos whose features are most similar, by the cosine, without computing any.
-
-    Args:
-        run: a trained run; the features of its training photos, in their first view, are in the cache.
-        features: float [n, n features] of some photos, the columns that the head uses, see `Predictor.features`.
-        sha256s: the SHA-256 of each photo's file; a photo is never its own neighbour.
-        count: how many to find per photo.
-
-    Returns:
-        Per photo up to `count` rows of splits.csv with `similarity`, float in [0, 1], the most similar first.
-
-    Raises:
-        InputError: the run is not trained, or features are missing from the cache.
-    """
-    rows, depths = artifacts.split_rows(run)["train"], Head.load(run.path("head.npz")).depths
-    table, own = _cached(run, rows, artifacts.train_views(run)[0], depths), _normalized(features)
-    hashes, wanted = np.array([row["sha256"] for row in rows]), np.array(sha256s).reshape(-1, 1)
-    best, places = np.empty((len(own), 0)), np.empty((len(own), 0), int)
-    for chunk in batches_of(np.arange(len(rows)), _CHUNK):
-        similarities = np.where(hashes[chunk] == wanted, -1, own @ _normalized(table[chunk, 0]).T)
-        best = np.concatenate([best, similarities], axis=1)
-        places = np.concatenate([places, np.broadcast_to(chunk, similarities.shape)], axis=1)
-        first = np.argsort(-best, axis=1, kind="stable")[:, :count]
-        best, places = (np.take_along_axis(values, first, axis=1) for values in (best, places))
-    return [
-        [rows[place] | {"similarity": float(share)} for place, share in zip(*of_photo, strict=True) if share >= 0]
-        for of_photo in zip(places, best, strict=True)
-    ]
+    """Find the training photos most similar to some photos; see `Neighbours`."""
+    return Neighbours(run).find(features, sha256s, count)
 
 
 def _normalized(features: np.ndarray) -> np.ndarray:

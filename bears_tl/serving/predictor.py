@@ -94,7 +94,7 @@ class Predictor:
     body: dict | None
     weights: Path
     read: Callable[[str | Path | BinaryIO], np.ndarray]
-    _infer: Callable[[np.ndarray], tuple[np.ndarray, list[dict]]]
+    _infer: Callable[[np.ndarray], tuple[np.ndarray, list[dict], np.ndarray | None]]
     _features: Callable[[np.ndarray], np.ndarray] | None = None
     _explain: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -156,6 +156,19 @@ class Predictor:
         """
         return self._of_head(self._features)(self._checked(pixels))
 
+    def inspect(self, pixels: np.ndarray) -> tuple[np.ndarray, list[dict], np.ndarray]:
+        """Classify views and return their features, too, all from one pass of the body.
+
+        Returns:
+            As `probabilities`; per view `known` and `strangeness` as in predictions.csv; as `features`.
+
+        Raises:
+            InputError: the model is not `head`.
+            ValueError: see `probabilities`.
+        """
+        self._of_head(self._features)
+        return self._infer(self._checked(pixels))
+
     def explain(self, pixels: np.ndarray) -> np.ndarray:
         """Compute what each place of a view adds to the logit of its predicted class, see `reasons.explain`.
 
@@ -194,7 +207,7 @@ class Predictor:
         reading = map_ahead(self._read_or_say_why, paths, _AHEAD)
         while chunk := list(itertools.islice(reading, _CHUNK)):
             views = [view for _, view in chunk if isinstance(view, np.ndarray)]
-            answers = zip(*self._infer(np.stack(views)), strict=True) if views else iter([])
+            answers = zip(*self._infer(np.stack(views))[:2], strict=True) if views else iter([])
             for path, view in chunk:
                 if isinstance(view, str):
                     yield {"path": str(path), "error": view}
@@ -230,7 +243,8 @@ def _load_head(run: Run) -> Predictor:
 
     def infer(pixels):
         pooled = body.features(pixels)
-        return head.probabilities(pooled[:, columns(head.depths)]), strangers.answer(pooled[:, columns(LAST)])
+        own = pooled[:, columns(head.depths)]
+        return head.probabilities(own), strangers.answer(pooled[:, columns(LAST)]), own
 
     explain = functools.partial(reasons.explain, head, body)
     facts = "head", head.class_names, views.IMAGE_SIZE_PX, _body(run), path
@@ -252,7 +266,7 @@ def _load_rung(run: Run, model: str, rung: str) -> Predictor:
     def infer(pixels):
         batches = batches_of(pixels, BATCH_SIZE)
         shares = [network.probabilities(network.activations(batch)) for batch in batches]
-        return np.concatenate(shares), [{}] * len(pixels)
+        return np.concatenate(shares), [{}] * len(pixels), None
 
     body = _body(run) | {"precision": "float32"}  # rungs are trained and evaluated in float32
     return Predictor(model, head.class_names, views.IMAGE_SIZE_PX, body, path, _reader(run), infer)
@@ -269,7 +283,7 @@ def _load_scratch(run: Run) -> Predictor:
     read = functools.partial(thumbnails.read_center_view, max_megapixels=run.config.max_megapixels)
 
     def infer(pixels):
-        return network.probabilities(pixels), [{}] * len(pixels)
+        return network.probabilities(pixels), [{}] * len(pixels), None
 
     return Predictor("scratch", network.class_names, side, None, path, read, infer)
 

@@ -16,7 +16,7 @@ from bears_tl.judging import calibration
 from bears_tl.judging.predictions import probabilities_of
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
-from bears_tl.serving.answers import Answers
+from bears_tl.serving.ledger import Ledger
 from bears_tl.serving.predictor import Predictor, find_photos
 
 UNSURE, STRANGE, TABLE = "unsure", "not_one_of_these", "answers.csv"
@@ -101,7 +101,7 @@ def sort(run: Run, predictor: Predictor, folder: str | Path, out: str | Path, li
     folder, out = Path(os.path.abspath(Path(folder).expanduser())), Path(os.path.abspath(Path(out).expanduser()))
     names, least = Names.beside(predictor.class_names), sure_from(run)
     _check_places(run, folder, out, names)
-    with Answers.opened(out / names.table, predictor, (PLACE,)) as answers:
+    with Ledger.opened(out / names.table, predictor, (PLACE,)) as answers:
         for row in answers.rows():
             if not Path(row["path"]).is_relative_to(folder):
                 raise InputError(f"{str(out)!r} holds photos of another folder ({row['path']!r}): name another --to")
@@ -132,7 +132,7 @@ def sorted_rows(predictor: Predictor, out: str | Path) -> Iterator[dict]:
     table = Path(out, Names.beside(predictor.class_names).table)
     if not table.is_file():
         raise InputError(f"no sorted photos in {str(out)!r}: sort some first (bears sort)")
-    yield from Answers(table, predictor, [PLACE]).rows()
+    yield from Ledger(table, predictor, [PLACE]).rows()
 
 
 def unsure_first(predictor: Predictor, out: str | Path) -> list[dict]:

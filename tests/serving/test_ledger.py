@@ -7,7 +7,7 @@ import os
 import pytest
 
 from bears_tl.judging.predictions import to_row
-from bears_tl.serving.answers import Answers
+from bears_tl.serving.ledger import Ledger
 
 NAMES = ["Grizzly", "Panda, giant"]
 
@@ -44,7 +44,7 @@ def photos(tmp_path):
 
 
 def fill(table, photos, predictor=None, stop=None):
-    with Answers.opened(table, predictor or MadeUp()) as answers:
+    with Ledger.opened(table, predictor or MadeUp()) as answers:
         for row in answers.to(photos[:stop]):
             answers.write(row)
         return answers
@@ -72,7 +72,7 @@ def test_what_is_answered_is_not_asked_again_unless_the_file_changed_or_failed(e
     again = MadeUp()
     answers = fill(table, [*photos[:2], *photos[3:], gone], again)
     assert again.asked == 3 and (answers.kept, answers.skipped) == (len(photos) - 2, len(photos) - 3)
-    with Answers.opened(table, MadeUp()) as answers:
+    with Ledger.opened(table, MadeUp()) as answers:
         assert sorted(row["path"] for row in answers.rows()) == sorted(map(str, photos))
 
 
