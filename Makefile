@@ -49,9 +49,9 @@ lab: setup-dev  ## open the notebooks in JupyterLab
 
 ## Studies, e.g. make beyond RUN=runs/birds
 
-beyond: setup  ## run notebooks 08 and 09 on a trained run: [CONFIG=] [RUN=] [SET=]
-	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename $(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb))) \
-	$(OPTIONS)
+beyond: setup  ## run notebooks 08 to 10 on a trained run: [CONFIG=] [RUN=] [SET=]
+	@$(BIN)/python scripts/run_notebooks.py $(notdir $(basename \
+	$(wildcard notebooks/08_*.ipynb notebooks/09_*.ipynb notebooks/10_*.ipynb))) $(OPTIONS)
 
 bench: setup  ## run the benchmark: [PHOTOS=] [CHECKPOINT=]
 	@$(BIN)/bears benchmark --peers $(if $(PHOTOS),--photos $(call quoted,$(PHOTOS))) \

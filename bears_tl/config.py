@@ -20,7 +20,7 @@ DEPTHS = ("glimpse", "whole")
 # The first result that a setting changes, in the order of the stages, and a title for it. All later results depend on
 # it as well. `nothing`: settings that only say where a run is stored, or how much of a study is run.
 SUBJECTS = {
-    "nothing": "Where the run is, and how much of notebooks 08 and 09 is run",
+    "nothing": "Where the run is and shown, and how much of notebooks 08 and 09 is run",
     "photos": "Photos",
     "split": "Split into train, val and test",
     "body": "Weights of the body",
@@ -158,6 +158,14 @@ class RunConfig:
         "glimpse",
         "glimpse: a demonstration, minutes; whole: everything, hours",
         choices=DEPTHS,
+    )
+    tensorboard: bool = _setting(
+        "nothing", False, "write logs for TensorBoard into the run at each evaluation (needs the extra `track`)"
+    )
+    mlflow: bool = _setting(
+        "nothing",
+        False,
+        "record each evaluation in MLflow, at MLFLOW_TRACKING_URI or in mlflow.db (needs the extra `track`)",
     )
     fine_tune_learning_rate: float = _setting(
         "after", 0.00003, "step size of Adam for the layers below the head, in the ladder", 1e-9, 1.0

@@ -137,14 +137,19 @@ def write_csv(path: str | Path, columns: list[str], rows: Iterable[dict]) -> Non
 
     File names that are not UTF-8 keep their bytes (surrogateescape).
     """
-    lines: list[str] = []
+    lines = csv_lines([columns, *([row.get(column) for column in columns] for row in rows)])
+    write_bytes(path, "".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def csv_lines(rows: Iterable[Iterable]) -> Iterator[str]:
+    """Format rows of a table as `write_csv` does, one after the other, each with its line end."""
+    parts: list[str] = []
     # Python 3.11 quotes a field containing \r only if the line terminator contains \r: write \r\n, then strip the \r.
-    sink = types.SimpleNamespace(write=lines.append)
-    writer = csv.DictWriter(sink, columns, extrasaction="ignore", lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    text = "".join(line.removesuffix("\r\n") + "\n" for line in lines)
-    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+    writer = csv.writer(types.SimpleNamespace(write=parts.append), lineterminator="\r\n")
+    for row in rows:
+        writer.writerow(row)
+        yield "".join(parts).removesuffix("\r\n") + "\n"
+        parts.clear()
 
 
 def read_csv(path: str | Path, columns: list[str]) -> list[dict]:

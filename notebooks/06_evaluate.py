@@ -45,6 +45,8 @@ run = "runs/sample"  # the folder that 05_train wrote to
 min_accuracy = 0.0  # the lower end of the test accuracy's 95 % interval must reach this; 0: no limit
 max_ece = 1.0  # the expected calibration error of the test must not exceed this; 1: no limit
 max_stranger_share = 1.0  # the upper end of the interval of the share of unknown test photos; 1: no limit
+tensorboard = False  # write logs for TensorBoard into the run at each evaluation (needs the extra `track`)
+mlflow = False  # record each evaluation in MLflow, at MLFLOW_TRACKING_URI or in mlflow.db (needs the extra `track`)
 
 # %%
 from IPython.display import Markdown
@@ -58,7 +60,7 @@ from bears_tl.pipeline.run import Run
 
 # %%
 limits = {"min_accuracy": min_accuracy, "max_ece": max_ece, "max_stranger_share": max_stranger_share}
-current_run = Run.open_or_start(run, **limits)
+current_run = Run.open_or_start(run, tensorboard=tensorboard, mlflow=mlflow, **limits)
 result = evaluation.evaluate(current_run)
 print("test:", metrics.sentence(result["test"]))
 print("val: ", metrics.sentence(result["val"]))

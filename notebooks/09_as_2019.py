@@ -211,6 +211,4 @@ Markdown(claims.table(claims.read_claims("results/claims.yaml")))
 # **What we learned.** The article's 98.92 % means two mistakes in 184 photos, which leaves a wide interval. A frozen
 # body must stay in inference mode. To measure what a choice costs, change that choice alone and keep the photos.
 #
-# This is the last notebook. [docs/article.md](../docs/article.md) sums up the comparison with the article,
-# [docs/results.md](../docs/results.md) has the results on real photos, and [docs/photos.md](../docs/photos.md) shows
-# how to train on photos of your own.
+# Next: [10_loop](10_loop.ipynb) sorts new photos and learns from corrections.

@@ -1,7 +1,7 @@
 """Run notebooks in order, without a browser, and save the executed notebooks in the run directory.
 
 Without names, notebooks 01 to 07 train a run. With names, only those notebooks run.
-08 and 09 need a trained run and use its settings.
+08 to 10 need a trained run and use its settings.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from bears_tl.commands.options import add_run, add_set, path
 from bears_tl.errors import InputError
 from bears_tl.files import write_bytes
 from bears_tl.pipeline.run import Run, settings_from
+from bears_tl.pipeline.tracking import check_packages
 
 # Kernels communicate over sockets in the file system instead of TCP. So no other user of the machine can listen, and
 # kernels do not warn about it. Errors in a cell are in the notebook; a kernel's log would only add its interruption.
@@ -32,7 +33,7 @@ _KERNELS = Config(
     }
 )
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-BEYOND = ("08_beyond", "09_as_2019")  # they read a trained run and do not change its training
+BEYOND = ("08_beyond", "09_as_2019", "10_loop")  # they read a trained run and do not change its training
 
 
 def main() -> int:
@@ -59,6 +60,7 @@ def main() -> int:
         run = Run(settings_from(options.config, options.set, options.run))
         settings.check_checkpoint(run.config.checkpoint)
         settings.check_edits(run.config.edits)
+        check_packages(run.config)
         with run.alone():
             return train(run, notebooks)
     except InputError as error:

@@ -274,7 +274,12 @@ def test_every_setting_says_what_it_decides():
     assert sorted(name for group in names.values() for name in group) == sorted(RunConfig().as_dict()) and all(
         names.values()
     )
-    assert names["nothing"] == ["run", "as_2019", "beyond"] and names["body"] == ["checkpoint", "precision", "engine"]
+    assert names["nothing"] == ["run", "as_2019", "beyond", "tensorboard", "mlflow"]
+    assert names["body"] == [
+        "checkpoint",
+        "precision",
+        "engine",
+    ]
     assert deciding("split", "after") == [*names["split"], *names["after"]]
 
 

@@ -63,7 +63,7 @@ def test_variables_reach_the_program_as_they_were_given(make):
         "--set", "checkpoint=~/x, y.ckpt", "--set", "epochs=5", "edits=my edits",
     ]  # fmt: skip
     beyond = make("beyond", "RUN=runs/a b").stdout.splitlines()
-    assert beyond == ["scripts/run_notebooks.py", "08_beyond", "09_as_2019", "--run", "runs/a b"]
+    assert beyond == ["scripts/run_notebooks.py", "08_beyond", "09_as_2019", "10_loop", "--run", "runs/a b"]
     assert make("bench", "PHOTOS=a b").stdout.splitlines() == ["benchmark", "--peers", "--photos", "a b"]
 
 

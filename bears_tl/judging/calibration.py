@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bears_tl.judging.metrics import losses
+from bears_tl.judging.metrics import losses, wilson_interval
 
 BINS = 15  # as in Guo et al.
 _LOG_RANGE = np.log(10.0)  # temperatures from 1/10 to 10
@@ -90,3 +90,22 @@ def judge_calibration(labels: np.ndarray, probabilities: np.ndarray) -> dict:
     bins = reliability(labels, probabilities)
     mean_loss = float(losses(labels, probabilities).mean()) if len(labels) else None
     return {"ece": calibration_error(bins), "cross_entropy": mean_loss, "reliability": bins}
+
+
+def sure_from(errors: int, count: int) -> float:
+    """Return the probability from which on an answer is sure: the accuracy that held-out photos vouch for.
+
+    Chow's rule (1970, https://doi.org/10.1109/TIT.1970.1054406) sets an answer aside if its chance of being wrong, 1 -
+    probability where it is calibrated, exceeds a price. Here the price is the error rate of all answers: an unsure one
+    is wrong more often than answers are in general. It catches more of the wrong answers than of the right ones by the
+    largest margin (the likelihood ratio is 1, as at Youden's index). A few photos do not tell the error rate, so its
+    upper 95 % limit is used; a classifier of which no mistake is known yet can then be sure, too.
+
+    Args:
+        errors: in [0, count], wrong answers to photos that the weights were not trained on.
+        count: the number of these photos.
+
+    Returns:
+        The lower end of the accuracy's Wilson interval, in [0, 1].
+    """
+    return wilson_interval(count - errors, count)[0]

@@ -14,7 +14,7 @@ _NAMES = frozenset({
 })  # fmt: skip
 _OWN_TABLES = frozenset({
     "sources.csv", "attribution.md", "photos.csv", "quarantine.csv", "refused.csv", "splits.csv", "predictions.csv",
-    "edits.csv", "lock.json",
+    "edits.csv", "answers.csv", "lock.json",
 })  # fmt: skip
 
 

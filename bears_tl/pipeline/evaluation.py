@@ -14,7 +14,7 @@ from bears_tl.judging.limits import sentence as limits_sentence
 from bears_tl.judging.predictions import Predictions, labels_of
 from bears_tl.photos import splits as splits_
 from bears_tl.photos.facts import FactCache
-from bears_tl.pipeline import artifacts, reasons, stages, suspects
+from bears_tl.pipeline import artifacts, reasons, stages, suspects, tracking
 from bears_tl.pipeline.run import Run
 
 AUDIT_PHOTOS = 5000  # enough for intervals of +-2.5 points; more would take minutes to read
@@ -57,7 +57,7 @@ def audit(run: Run) -> list[dict]:
 def evaluate(run: Run, body=None) -> dict:
     """Evaluate predictions.csv; write metrics.json, confusions.csv, labels.csv and figures/.
 
-    The audit runs first if cues.csv is missing.
+    The audit runs first if cues.csv is missing. `tracking` shows the result where the settings ask for it.
     A figure that cannot be drawn costs a warning, not the numbers. So do labels that cannot be checked.
 
     Args:
@@ -74,6 +74,7 @@ def evaluate(run: Run, body=None) -> dict:
     from bears_tl.judging.reliability import draw_reliability
     from bears_tl.judging.verdict import draw_verdict
 
+    tracking.check_packages(run.config)
     artifacts.train_facts(run), artifacts.predictions(run)  # raise if the run is not trained
     run.check("split")
     run.check("train")
@@ -102,6 +103,7 @@ def evaluate(run: Run, body=None) -> dict:
         if any(failed):
             result["warnings"] = [*result["warnings"], *filter(None, failed)]
             write_json(run.path("metrics.json"), result)
+    tracking.track(run, result)
     return result
 
 

@@ -30,7 +30,7 @@ STAGES = {
     "features": [],
     "train": ["head.npz", "strangers.npz", "history.csv", "predictions.csv"],
     "audit": ["cues.csv"],
-    "evaluate": ["metrics.json", "confusions.csv", "labels.csv", "figures"],
+    "evaluate": ["metrics.json", "confusions.csv", "labels.csv", "figures", "tensorboard"],
     "report": ["report.html"],  # also of a run that is not finished
 }
 # Further stages that depend on `train`; no other stage depends on them.

@@ -19,6 +19,7 @@ from bears_tl.photos.edits import read_edits
 from bears_tl.photos.facts import FactCache
 from bears_tl.pipeline import artifacts
 from bears_tl.pipeline.run import Run
+from bears_tl.pipeline.tracking import check_packages
 
 CHECKPOINT_FOLDER = Path("checkpoints")
 INVENTORY_COLUMNS = ["name", "shape", "values"]
@@ -286,6 +287,7 @@ def run_all(run: Run, say=print) -> dict:
     """
     check_checkpoint(run.config.checkpoint)
     check_edits(run.config.edits)
+    check_packages(run.config)
     with run.alone():
         return _run_all(run, say)
 

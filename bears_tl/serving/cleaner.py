@@ -27,6 +27,7 @@ _ONE_LINE = (
     "display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 1; "
     "overflow: hidden; word-break: break-all; line-height: 1.4"
 )
+_PLACE = ("label", "given_split")  # of a row, see `_folder_class`
 _IMAGE = "width: 100%; height: 100%; object-fit: contain"
 
 
@@ -40,15 +41,17 @@ class Cleaner(widgets.VBox):
     ipywidgets 7 and 8 have in common, because Colab has version 7; the picture needs version 8.
     """
 
-    def __init__(self, run: Run, rows: list[dict]):
+    def __init__(self, run: Run, rows: list[dict], folder: str | Path | None = None):
         """Show the first page of photos.
 
         Args:
             run: the run that the photos belong to.
             rows: rows of photos.csv, or other rows with path and sha256. What speaks against a label (`doubt`) is shown
-                with it, see `suspects.suspects_first`; nothing is chosen for the reader.
+                with it, see `suspects.suspects_first`; nothing is chosen for the reader. Photos that are not in a class
+                folder yet have the class that they get as `label`, see `sorting.unsure_first`.
+            folder: what the paths are relative to, if not the photo folder of the run.
         """
-        self.run, self.rows, self.page = run, list(rows), 0
+        self.run, self.rows, self.page, self.folder = run, list(rows), 0, folder
         self.chosen: dict[str, tuple[dict, str]] = {}  # sha256 -> row with the current label, and the chosen class
         self.saved: list[tuple[dict, str]] = []  # the same pairs, in the order in which they were saved
         self.cards, self.grid = [], widgets.GridBox()
@@ -89,8 +92,8 @@ class Cleaner(widgets.VBox):
             self.class_names = sorted({*self.run.facts("intake")["per_class"], *map(_folder_class, self.rows)})
             self.cards = [_Card(self.class_names, self._choose) for _ in self.rows[:PHOTOS_PER_PAGE]]
         rows = self.rows[page * PHOTOS_PER_PAGE : (page + 1) * PHOTOS_PER_PAGE]
-        folder, edits = artifacts.photo_folder(self.run), read_edits(self.run.config.edits)
-        known = [{name: row.get(name, "") for name in ("path", "sha256", "doubt")} for row in rows]
+        folder, edits = Path(self.folder or artifacts.photo_folder(self.run)), read_edits(self.run.config.edits)
+        known = [{name: row.get(name, "") for name in ("path", "sha256", "doubt", *_PLACE)} for row in rows]
         found = [row | {"class_name": _folder_class(row)} for row in known]
         labelled = apply_edits(found, edits, set(self.class_names))
         with warnings.catch_warnings():
@@ -190,7 +193,8 @@ class _Card(widgets.VBox):
 
 
 def _folder_class(row: dict) -> str:
-    return row["path"].partition("/")[0]
+    """Return the class that the folder of a photo gives it; below train, val and test it is the second folder."""
+    return row.get("label") or row["path"].split("/")[1 if row.get("given_split") else 0]
 
 
 def _thumbnail(folder: Path, row: dict) -> bytes:

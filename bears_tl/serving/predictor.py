@@ -1,5 +1,6 @@
 """Load a trained run and classify photos with it."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -12,6 +13,7 @@ import numpy as np
 
 from bears_tl.batches import batches_of
 from bears_tl.errors import InputError, reason_of
+from bears_tl.files import sha256_of, short_hash
 from bears_tl.judging.predictions import to_row
 from bears_tl.photos import thumbnails, views
 from bears_tl.photos.clutter import is_clutter, is_own_folder
@@ -24,42 +26,49 @@ _CHUNK = 64  # photos that are classified together
 _AHEAD = 2 * _CHUNK  # photos that are read before they are needed: 34 MB of views
 
 
-def find_photos(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """List files, and all files below folders, sorted, without clutter; ~ is the home folder.
+def find_photos(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
+    """Find files, and all files below folders, in the order of their names, without clutter; ~ is the home folder.
 
-    What cannot be read stays in the list: a path that does not exist, a folder without files. `Predictor.predict` says
-    so in its place. The home folder, and any folder that contains it, is refused: an accident such as "/" would walk
-    the whole disk.
+    What cannot be read is among them: a path that does not exist, a folder without files. `Predictor.predict` says so
+    in its place. The home folder, and any folder that contains it, is refused: an accident such as "/" would walk the
+    whole disk. Files are found as they are asked for: memory grows with the largest single folder only.
 
     Args:
         paths: files or folders, or only one.
 
     Raises:
-        InputError: no path, an empty one, a folder as above, or none of the paths exists.
+        InputError: no path, an empty one, a folder as above, or none of the paths exists; before the first file.
     """
     words = [paths] if isinstance(paths, str | Path) else list(paths)
     if not words or not all(str(word).strip() for word in words):
         raise InputError(f"{paths!r} names no photo: name photo files, or folders that contain some")
-    found: list[Path] = []
     named = [Path(word).expanduser() for word in words]
     if not any(map(os.path.exists, named)):
         raise InputError(f"no photo at {str(named[0])!r}: name photo files, or folders that contain some")
-    for path in named:
-        if not os.path.isdir(path):
-            found.append(path)
-            continue
+    for path in filter(os.path.isdir, named):
         if Path.home().resolve().is_relative_to(path.resolve()) or path.resolve() == Path(path.resolve().anchor):
             raise InputError(f"{str(path)!r} is or contains your home folder: name a folder of photos inside of it")
-        below = (file for file in path.rglob("*") if file.is_file())
-        own = functools.cache(is_own_folder)
-        files = sorted(
-            file
-            for file in below
-            if not any(map(is_clutter, file.relative_to(path).parts))
-            and not any(map(own, file.parents[: len(file.relative_to(path).parts) - 1]))
-        )
-        found += files or [path]
-    return found
+    return itertools.chain.from_iterable(_files_of(path) for path in named)
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    """Yield the files below a folder; the path itself if it is no folder, or one without files."""
+    waiting, is_empty = [(str(path), os.path.isdir(path))], True
+    while waiting:
+        here, is_folder = waiting.pop()
+        if not is_folder:
+            if os.path.isfile(here):
+                is_empty = False
+                yield Path(here)
+        elif here == str(path) or not is_own_folder(here):
+            inside: list[tuple[str, bool]] = []
+            with contextlib.suppress(OSError), os.scandir(here) as entries:  # one that may not be read has no files
+                # Links to folders are not followed
+                inside = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            kept = [(name, is_folder) for name, is_folder in inside if not is_clutter(name)]
+            waiting += [(os.path.join(here, name), is_folder) for name, is_folder in sorted(kept, reverse=True)]
+    if is_empty:
+        yield path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +126,11 @@ class Predictor:
             f"run {str(run.folder)!r} has no model {model!r} trained from its current head, split and settings: "
             f"expected {others}, or train it first (bears ladder, bears scratch)"
         )
+
+    def identity(self) -> str:
+        """Return what the answers follow from, as 12 hexadecimal digits: the model, its weights and the body."""
+        files = [self.weights, *[self.weights.with_name("strangers.npz")] * (self.model == "head")]
+        return short_hash([self.model, self.body, [sha256_of(file) for file in files]])
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Classify views.

@@ -16,7 +16,7 @@ from bears_tl.training.head import CHUNK_PHOTOS, Head
 
 FEATURES = {"last": LAST, "depths": tuple(DEPTHS)}  # values of the setting `features`: the blocks they stand for
 TRIAL_COLUMNS = ["features", "weight_decay", "cross_entropy", "accuracy"]
-_MOST_ROWS = 6144  # photos times views that features and weight decay are chosen on; more take longer and decide alike
+MOST_ROWS = 6144  # photos times views that features and weight decay are chosen on; more take longer and decide alike
 
 
 class Trained(NamedTuple):
@@ -143,13 +143,13 @@ def widths_of(table) -> tuple[int, ...]:
 def _try_on_folds(
     tables: dict, labels: np.ndarray, targets: np.ndarray, groups: list[str], seed: int
 ) -> tuple[list[dict], dict[tuple, np.ndarray]]:
-    """Try features and weight decays on up to _MOST_ROWS views; no trials if a class has too few photos.
+    """Try features and weight decays on up to MOST_ROWS views; no trials if a class has too few photos.
 
     Returns:
         The trials, and by features and weight decay the probabilities of the photos, out of fold.
     """
     views = next(iter(tables.values())).shape[1]
-    drawn = np.sort(seeded_rng(seed, "", "photos for folds").permutation(len(labels))[: max(_MOST_ROWS // views, 1)])
+    drawn = np.sort(seeded_rng(seed, "", "photos for folds").permutation(len(labels))[: max(MOST_ROWS // views, 1)])
     of_drawn = folds.assign([groups[i] for i in drawn], labels[drawn], seed)
     if of_drawn is None:
         return [], {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bears_tl.judging.calibration import calibration_error, fit_temperature, judge_calibration, reliability
+from bears_tl.judging.calibration import calibration_error, fit_temperature, judge_calibration, reliability, sure_from
 
 
 def drawn(temperature, count=4000, classes=4):
@@ -63,3 +63,8 @@ def test_the_calibration_error_is_the_mean_gap():
     chances = np.array([[0.9, 0.1]] * 10 + [[0.6, 0.4]] * 10)
     labels = np.array([0] * 7 + [1] * 3 + [0] * 6 + [1] * 4)
     assert calibration_error(reliability(labels, chances)) == pytest.approx(0.1)
+
+
+def test_an_answer_is_sure_where_the_accuracy_surely_reaches():
+    assert sure_from(0, 0) == 0 and 0.9 < sure_from(0, 40) < sure_from(0, 400) < 1
+    assert sure_from(40, 400) < 0.9 and sure_from(400, 400) == 0

@@ -28,10 +28,10 @@ def test_other_names_are_none(name):
 
 @pytest.mark.parametrize("name", HIDDEN + NAMED)
 def test_a_file_or_folder_of_clutter_is_passed_over_everywhere(name, folder):
-    classes, taken, photos = class_folders(folder), take_in(folder), find_photos([folder])
+    classes, taken, photos = class_folders(folder), take_in(folder), list(find_photos([folder]))
     (folder / "Panda" / name).write_bytes(b"clutter")
     shutil.copytree(folder / "Grizzly", folder / name)
-    assert (class_folders(folder), find_photos([folder])) == (classes, photos)
+    assert (class_folders(folder), list(find_photos([folder]))) == (classes, photos)
     again = take_in(folder)
     assert (again.photos, again.quarantined) == (taken.photos, taken.quarantined)
     assert again.passed_over == ({} if name in HIDDEN else {name.replace("\r", "?"): 2})
@@ -39,14 +39,14 @@ def test_a_file_or_folder_of_clutter_is_passed_over_everywhere(name, folder):
 
 @pytest.mark.parametrize("mark", ["receipt.json", "intake.sqlite"])
 def test_runs_and_caches_are_no_classes(mark, folder):
-    classes, taken, photos = class_folders(folder), take_in(folder), find_photos([folder])
+    classes, taken, photos = class_folders(folder), take_in(folder), list(find_photos([folder]))
     for own in (folder / "run", folder / "runs" / "one", folder / "runs" / "two", folder / "Panda" / "run"):
         own.mkdir(parents=True)
         (own / mark).write_text('{"stages": {}}')
         shutil.copy(folder / "Panda" / "0.png", own / "verdict.png")
     (folder / "runs" / "README.md").write_text("runs")
     again = take_in(folder)
-    assert (class_folders(folder), find_photos([folder])) == (classes, photos)
+    assert (class_folders(folder), list(find_photos([folder]))) == (classes, photos)
     assert (again.photos, again.quarantined) == (taken.photos, taken.quarantined)
     assert again.passed_over == {"run/ (of bears_tl)": 2, "runs/ (of bears_tl)": 1}
     (folder / "Panda" / "receipt.json").write_text("not of a run")

@@ -361,3 +361,11 @@ def test_a_photo_folder_that_is_gone_is_said_in_a_line(run, cleaner, tmp_path):
 def test_the_walk_does_not_import_widgets():
     program = "import sys; import bears_tl.pipeline.stages; sys.exit('ipywidgets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_below_train_and_test_the_second_folder_is_the_class(start, write_photos, tmp_path):
+    for split in ("train", "test"):
+        write_photos(tmp_path / "photos" / split, Grizzly=6, Panda=6)
+    cleaner = Cleaner(run := start(tmp_path / "photos"), run_rows := run.table("photos.csv"))
+    assert [card.choice.value for card in cleaner.cards] == [row["class_name"] for row in run_rows[:PHOTOS_PER_PAGE]]
+    assert cleaner.class_names == ["Grizzly", "Panda"]
