@@ -72,9 +72,10 @@ class Comparison:
     def broken(self) -> str:
         """Say which bound is broken; an empty string if none is."""
         format = FORMATS[self.name]
-        worst = max(value for name, value in self.by_photo.items() if not _is_beyond(self.name, name))
+        bounded = [value for name, value in self.by_photo.items() if not _is_beyond(self.name, name)]
         if self.tests and not format.reads_photos:
-            worst = max(worst, self.tests["probability"])
+            bounded.append(self.tests["probability"])
+        worst = np.max(bounded)  # NaN if one is
         if format.most is not None and not worst <= format.most:  # NaN fails too
             return f"{format.label}: a probability differs by {worst:.2g}, expected {format.most:g} at most"
         if format.same_class and self.tests and not self.tests["same_class"] >= format.same_class:
