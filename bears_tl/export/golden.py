@@ -8,8 +8,8 @@ from PIL import ExifTags, Image
 from bears_tl.photos.painting.profiles import DISPLAY_P3, rgb_profile
 from bears_tl.photos.sample import CLASS_NAMES, NOT_IN_THE_SAMPLE, paint
 
-# What TensorFlow's decoders cannot do as Pillow does: apply an ICC profile, and convert CMYK
-BEYOND_TENSORFLOW = ("display_p3.jpg", "cmyk.jpg")
+# What TensorFlow's decoders cannot do: apply an ICC profile
+BEYOND_TENSORFLOW = ("display_p3.jpg",)
 _SEED = 49
 
 
@@ -23,7 +23,7 @@ def write(folder: Path) -> list[Path]:
         Their paths, sorted.
     """
     folder.mkdir(parents=True)
-    photos = [Image.fromarray(paint(name, NOT_IN_THE_SAMPLE - 1 - i, _SEED)) for i in range(4) for name in CLASS_NAMES]
+    photos = [_painted(name, i) for i in range(4) for name in CLASS_NAMES]
     plain, other, third = photos[:3]
     kinds = {"plain.jpg": (plain, {}), "grey.jpg": (other.convert("L"), {}), "cmyk.jpg": (third.convert("CMYK"), {})}
     for orientation, photo in zip(range(2, 9), photos[3:], strict=False):
@@ -32,12 +32,17 @@ def write(folder: Path) -> list[Path]:
         "display_p3.jpg": (plain, {"icc_profile": rgb_profile(DISPLAY_P3, 2.2)}),
         "exif_6.png": (other, {"exif": _exif(6)}),
         "large.jpg": (third.resize((2600, 1950), Image.Resampling.BICUBIC), {}),
-        "panorama.jpg": (plain.resize((2400, 300), Image.Resampling.BICUBIC), {}),
+        "panorama.jpg": (plain.resize((4800, 600), Image.Resampling.BICUBIC), {}),
         "transparent.png": (_transparent(third), {}),
     }
     for name, (photo, how) in kinds.items():
         photo.save(folder / name, **({"quality": 90} if name.endswith(".jpg") else {}) | how)
     return sorted(folder.iterdir())
+
+
+def _painted(class_name: str, index: int) -> Image.Image:
+    photo = Image.fromarray(paint(class_name, NOT_IN_THE_SAMPLE - 1 - index, _SEED))
+    return photo.resize((photo.width * 2, photo.height * 2), Image.Resampling.BICUBIC)
 
 
 def _exif(orientation: int) -> Image.Exif:
