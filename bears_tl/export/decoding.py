@@ -1,7 +1,7 @@
 """From the bytes of a photo to its center view, by TensorFlow's own operations, as `photos.views` does it with Pillow.
 
-TensorFlow cannot do all that Pillow does: it ignores ICC profiles, converts CMYK its own way, and reads black-and-white
-PNGs of 1 bit wrongly. What the first two change is measured by `parity`.
+TensorFlow cannot do all that Pillow does: it ignores ICC profiles and reads black-and-white PNGs of 1 bit wrongly. What
+the first changes is measured by `parity`.
 """
 
 import functools

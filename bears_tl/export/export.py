@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bears_tl.errors import InputError
+from bears_tl.errors import InputError, reason_of
 from bears_tl.export import golden, model_card, parity, parity_page
 from bears_tl.export.contract import contract
 from bears_tl.export.formats import FORMATS, INSTALL, missing_packages
@@ -128,10 +128,18 @@ def _write_formats(
             names.remove("openvino")
             (folder / "openvino").rmdir()
             left_out.append(f"OpenVINO IR: {error}")
+            print(f"Left out: {left_out[-1]}", flush=True)
     if can_write("onnx"):
         from bears_tl.export import onnx_model
 
-        write_bytes(folder / FORMATS["onnx"].file, onnx_model.convert(graph, text))
+        try:
+            model = onnx_model.convert(graph, text)
+        except Exception as error:  # versions of onnx and ml_dtypes that do not fit raise errors of many types
+            names.remove("onnx")
+            left_out.append(f"ONNX: tf2onnx failed ({reason_of(error)})")
+            print(f"Left out: {left_out[-1]}", flush=True)
+        else:
+            write_bytes(folder / FORMATS["onnx"].file, model)
     return names, left_out
 
 

@@ -24,7 +24,7 @@ Photos per second: one photo per call, from pixels, or from files in the two row
 {processor}, other work on the machine included. Versions: {versions}.
 
 ## By golden photo
-The two rows that decode photos themselves. TensorFlow cannot convert Display P3 and CMYK as Pillow does: these two are
+The two formats that read photos themselves. TensorFlow ignores ICC profiles, such as Display P3: this difference is
 stated, and not bounded.
 """
 
