@@ -66,12 +66,17 @@ def evaluate(run: Run, body=None) -> dict:
 
     Returns:
         The content of metrics.json.
+
+    Raises:
+        InputError: the run is not trained, or its split, head or predictions were changed since.
     """
     from bears_tl.judging import plots
     from bears_tl.judging.reliability import draw_reliability
     from bears_tl.judging.verdict import draw_verdict
 
     trained, found = artifacts.train_facts(run), artifacts.predictions(run)
+    run.check("split")
+    run.check("train")
     tests, class_names, notice = found.of_split("test"), found.class_names, run.notice()
     if "audit" not in run.seconds() or not run.path("cues.csv").is_file():
         audit(run)

@@ -206,6 +206,8 @@ def _load_head(run: Run) -> Predictor:
     from bears_tl.training.strangers import Strangers
 
     path = run.path("head.npz")
+    if path.is_file():
+        run.check("train")  # a head of another run would answer with wrong names
     head, strangers = Head.load(path), Strangers.load(run.existing("strangers.npz"))
     body = artifacts.load_body(run, same_bits=False)
 

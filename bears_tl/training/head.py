@@ -84,6 +84,8 @@ class Head:
             expected = (sum(DEPTHS[depth] for depth in depths), len(names))
             if head.kernel.shape != expected or head.bias.shape != expected[1:] or not head.temperature > 0:
                 raise ValueError(f"kernel {head.kernel.shape}, bias {head.bias.shape}, {len(names)} classes")
+            if not all(np.isfinite(part).all() for part in (head.kernel, head.bias, head.temperature)):
+                raise ValueError("a weight is not a finite number")
             return head
         except FileNotFoundError:
             raise InputError(f"{str(path)!r} is missing: train the run first (bears train)") from None

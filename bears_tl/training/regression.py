@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from bears_tl.errors import InputError
+
 CHUNK_ROWS = 4096  # rows of features that are read at once: 32 MiB of 2,048 features as float32
 HELD_BYTES = 1 << 29  # smaller sets are kept in memory; larger ones are read again in each pass
 MOST_STEPS = 500
@@ -59,6 +61,9 @@ class Examples:
             widths: the number of features of each depth, in order.
             rows: int [k], which photos to use; None: all.
             directions: the most main directions to find.
+
+        Raises:
+            InputError: a feature is NaN or infinite.
         """
         _, views, depth = table.shape
         rows = np.arange(len(targets)) if rows is None else rows
@@ -78,6 +83,11 @@ class Examples:
         for x, _ in raw():
             shift += x.sum(axis=0, dtype=np.float64) / (photos * views)
             norms += [np.linalg.norm(x[:, low:high], axis=1).sum(dtype=np.float64) for low, high in parts]
+        if not np.isfinite(norms).all():
+            raise InputError(
+                "some features are not finite numbers: the weights or the feature cache are damaged; restore the "
+                "weights again, and delete the folder that `bears features --info` names"
+            )
         scale = np.repeat(np.where(norms > 0, norms / (photos * views), 1.0), widths)
 
         def scaled() -> Iterator[tuple[np.ndarray, np.ndarray]]:

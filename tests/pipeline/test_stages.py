@@ -271,6 +271,16 @@ def test_a_run_that_falls_short_of_a_limit_is_evaluated_and_then_refused(trained
     assert raised.value.exit_status == 4
 
 
+@pytest.mark.parametrize("name", ["predictions.csv", "splits.csv"])
+def test_files_of_another_split_are_not_evaluated(trained, refused, name):
+    run = trained(right=True)
+    path = run.path(name)
+    path.write_text(path.read_text().replace("Dark/1", "Dark/x"))
+    with refused(name, "was changed", "bears train --run"):
+        evaluation.evaluate(run)
+    assert not run.path("metrics.json").exists()
+
+
 def test_what_an_earlier_version_trained_is_refused_in_one_line(trained, refused):
     run = trained(right=True)
     with run.stage("train") as facts:

@@ -1,5 +1,6 @@
 """Every model of a run predicts a photo as in its test; models that are not the run's own are rejected."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -137,6 +138,14 @@ def test_a_rung_that_was_made_from_something_else_or_is_damaged_is_refused(run, 
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_head_of_another_run_is_refused(run, refused):
+    head = Head.load(run.path("head.npz"))
+    dataclasses.replace(head, class_names=head.class_names[::-1]).save(run.path("head.npz"))
+    with refused("head.npz", "was changed", "bears train --run"):
+        Predictor.load(run)
+
+
 def test_the_rung_head_has_a_name_of_its_own(folder, monkeypatch):
     monkeypatch.setattr(ladder, "result", lambda run, rung: {"rung": rung} if rung == "head" else None)
     monkeypatch.setattr(predictor_, "_load_rung", lambda run, model, rung: (model, rung))

@@ -91,6 +91,12 @@ def test_a_head_of_another_shape_is_refused(tmp_path, refused, kernel, bias):
         Head.load(tmp_path / "head.npz")
 
 
+def test_a_head_with_a_weight_that_is_no_number_is_refused(tmp_path, refused):
+    Head(np.full((2048, 3), np.nan, np.float32), np.zeros(3, np.float32), NAMES).save(tmp_path / "head.npz")
+    with refused("head.npz", "not a finite number", "train"):
+        Head.load(tmp_path / "head.npz")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 broken", b"not a head"])
 def test_what_is_no_head_is_refused_in_one_line(tmp_path, content):
     if content is not None:

@@ -89,3 +89,11 @@ def test_each_step_is_reported_and_the_loss_falls():
     assert steps[-1].loss == found.loss < steps[0].loss <= np.log(3) and 0.5 < found.accuracy <= 1
     short = fit(Examples.of(features, targets, WIDTHS), 0.1, most_steps=2)
     assert short.loss == steps[1].loss
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_refused(refused, value):
+    features, targets = made_up()
+    features[7, 0, 3] = value
+    with refused("not finite", "bears features --info"):
+        Examples.of(features, targets, WIDTHS)

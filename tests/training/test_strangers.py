@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from mapie.regression import SplitConformalRegressor
+from sklearn.dummy import DummyRegressor
 
 from bears_tl.errors import InputError
 from bears_tl.training import strangers as strangers_
@@ -23,17 +25,22 @@ def test_known_photos_are_accepted_as_promised_over_a_thousand_draws():
     assert np.mean(covered) + 0.002 >= 0.95 and np.mean(covered) < 0.965
 
 
-@pytest.mark.parametrize(("count", "rank"), [(19, 19), (20, 20), (39, 38), (100, 96)])
-def test_the_threshold_is_the_conformal_quantile_of_numpy(count, rank):
+@pytest.mark.parametrize(("count", "rank"), [(20, 20), (39, 38), (100, 96)])
+def test_the_threshold_is_the_conformal_quantile_of_mapie(count, rank):
     scores = np.random.default_rng(count).permutation(count) / count
     assert conformal_threshold(scores) == np.sort(scores)[rank - 1]
-    level = np.ceil((count + 1) * 0.95) / count
-    assert conformal_threshold(scores) == np.quantile(scores, min(level, 1), method="inverted_cdf")
+    # MAPIE's residual is the score, if the regressor always says 0: so is the half width of its interval
+    always_0 = DummyRegressor(strategy="constant", constant=0.0).fit(np.zeros((2, 1)), np.zeros(2))
+    split_conformal = SplitConformalRegressor(always_0, confidence_level=0.95, prefit=True)
+    split_conformal.conformalize(np.zeros((count, 1)), scores)
+    _, interval = split_conformal.predict_interval(np.zeros((1, 1)))
+    assert conformal_threshold(scores) == interval[0, 1, 0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 18])
 def test_too_few_photos_refuse_nobody(count):
     assert conformal_threshold(np.zeros(count)) == 1.0
+    assert conformal_threshold(np.zeros(19)) == 0.0
 
 
 def test_strangers_are_told_from_known_photos():
