@@ -15,6 +15,7 @@ from bears_tl.hardware import versions_of
 GROUPS = {  # title to verbs, in the order of `bears --help`; each verb has a file in bears_tl/commands
     "Walk, from photos to predictions": (
         "fetch", "open-images", "intake", "split", "features", "train", "evaluate", "report", "predict", "sort", "app",
+        "export",
     ),
     "Studies": (
         "compare", "ladder", "scratch", "learning-curves", "as-2019", "benchmark",

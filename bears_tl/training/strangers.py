@@ -22,7 +22,7 @@ METHOD = "mean cosine distance to the 5 nearest training photos"
 MOST_EXAMPLES = 960  # training photos to compare with, in 8 bits: 2 MB; on flowers 480 were a little worse
 KNOWN_SHARE = 0.95  # of known photos that are accepted
 MOST_CLASSES = 20  # that are left out in turn
-_NEAREST = 5
+NEAREST = 5
 _CHUNK = 1024
 
 
@@ -182,7 +182,7 @@ def _draw(labels: np.ndarray, seed: int) -> np.ndarray:
 
 def _strangeness(examples: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Compute 1 - the mean of the largest similarities of normalized rows to normalized examples: float64 [n]."""
-    count = min(_NEAREST, len(examples))
+    count = min(NEAREST, len(examples))
     nearest = np.partition(rows @ examples.T, len(examples) - count, axis=1)[:, -count:]
     return (1 - nearest.mean(axis=1, dtype=np.float64)).clip(0, 1)
 

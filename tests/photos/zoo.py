@@ -20,10 +20,7 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from bears_tl.photos.image import readable_formats
-
-D50 = (0.9642, 1.0, 0.8249)  # the white of ICC profiles, ICC.1:2022, 7.2.16
-ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))  # XYZ of R, G, B
-"""Adobe RGB (1998), 4.3.5.3: the colorants of its ICC profile, seen under D50; its gamma is 2.19921875."""
+from bears_tl.photos.painting.profiles import ADOBE_RGB, D50, grey_profile, icc_profile, rgb_profile, xyz_tag  # noqa: F401
 
 
 def paint(seed: int, mode: str = "RGB", size: tuple[int, int] = (96, 80)) -> Image.Image:
@@ -50,32 +47,6 @@ def encode(image: Image.Image, format: str, **save) -> bytes:
     return file.getvalue()
 
 
-def icc_profile(space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr", pcs: bytes = b"XYZ ") -> bytes:
-    """Put together an ICC profile of version 2 (ICC.1:2001-04, 6.1: header, table of tags, tags)."""
-    table, data = struct.pack(">I", len(tags)), b""
-    for name, content in tags.items():
-        table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(data), len(content))
-        data += content + bytes(-len(content) % 4)
-    header = struct.pack(
-        ">I4sI4s4s4s12s4s4s4s4s4s8sI12s", 132 + 12 * len(tags) + len(data), b"", 0x02100000, kind, space, pcs,
-        bytes(12), b"acsp", b"", b"", b"", b"", b"", 0, _fixed(D50),
-    )  # fmt: skip
-    return header.ljust(128, b"\0") + table + data
-
-
-def rgb_profile(colorants=ADOBE_RGB, gamma: float = 2.19921875) -> bytes:
-    """Return a profile of three colorants (XYZ under D50) and one gamma."""
-    tags = {b"wtpt": _xyz(D50)} | {
-        name: _xyz(xyz) for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True)
-    }
-    return icc_profile(b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(gamma)))
-
-
-def grey_profile(gamma: float) -> bytes:
-    """Return a grey profile of one gamma."""
-    return icc_profile(b"GRAY", {b"wtpt": _xyz(D50), b"kTRC": _gamma(gamma)})
-
-
 def cmyk_profile(lab_of_inks: np.ndarray) -> bytes:
     """Return a profile that says the colour of each of the 16 mixtures of no or full ink; between, it interpolates.
 
@@ -85,19 +56,7 @@ def cmyk_profile(lab_of_inks: np.ndarray) -> bytes:
     straight = bytes(range(256))
     unit = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
     lut = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + unit + 4 * straight + lab_of_inks.tobytes() + 3 * straight
-    return icc_profile(b"CMYK", {b"wtpt": _xyz(D50), b"A2B0": lut}, b"prtr", b"Lab ")
-
-
-def _fixed(values) -> bytes:
-    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
-
-
-def _xyz(values) -> bytes:
-    return b"XYZ " + bytes(4) + _fixed(values)
-
-
-def _gamma(gamma: float) -> bytes:
-    return b"curv" + struct.pack(">IIH", 0, 1, round(gamma * 256))
+    return icc_profile(b"CMYK", {b"wtpt": xyz_tag(D50), b"A2B0": lut}, b"prtr", b"Lab ")
 
 
 def ycck_jpeg(inks: np.ndarray, **save) -> bytes:
