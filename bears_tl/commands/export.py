@@ -1,4 +1,4 @@
-"""Write a run as files for other programs, and prove their answers."""
+"""Write a run as files for other programs, with a proof."""
 
 from bears_tl.commands.options import add_run, path
 
