@@ -117,7 +117,7 @@ def _ask(name: str, folder: Path, work: Path, pixels: str, photos: list[Path]) -
         "result": str(work / "result.npz"),
     }
     write_json(work / "task.json", task)
-    command = [sys.executable, "-I", asker.__file__, str(work / "task.json")]
+    command = [sys.executable, "-I", "-B", asker.__file__, str(work / "task.json")]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, cwd=work)
     except subprocess.TimeoutExpired:
