@@ -1,5 +1,6 @@
 """Export a run: write all formats to one folder, prove them, and keep the folder only if the proof holds."""
 
+import gc
 import importlib.resources
 import json
 import shutil
@@ -118,6 +119,7 @@ def _write_formats(
         for kind in litert.KINDS:
             model = litert.with_files(litert.convert(graph, kind), files)
             write_bytes(folder / FORMATS[f"litert_{kind}"].file, model)
+            gc.collect()  # a converter refers to itself: without this, three of them take 4 GB more
     if can_write("openvino"):
         from bears_tl.export import openvino_ir
 
