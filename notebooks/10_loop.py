@@ -14,23 +14,32 @@
 # have a label at first. The others serve as new photos. Your photo folder and your run do not change.
 
 # %% [markdown]
-# *Setup for Colab. Elsewhere this only changes to the repository root.*
+# *Setup for Colab and Kaggle. Elsewhere this only changes to the repository root.*
 
 # %%
 import os
 import subprocess
 import sys
 
+from IPython import get_ipython
+
+is_hosted = "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
 if os.path.basename(os.getcwd()) == "notebooks":
     os.chdir("..")
-elif "google.colab" in sys.modules and not os.path.isfile("bears_tl/cli.py"):
-    if not os.path.isdir("bears_tl/notebooks"):
-        address = input("Address of the bears_tl repository: ").strip()
-        if subprocess.run(["git", "clone", "-q", "--", address, "bears_tl"]).returncode:
-            raise RuntimeError(f"git could not clone {address!r}: check the address, then run this cell again")
-    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", "./bears_tl"]).returncode:
-        raise RuntimeError("pip could not install bears_tl (see above): run this cell again")
+elif is_hosted and not os.path.isfile("bears_tl/cli.py"):
+    repository_url = "https://github.com/OWNER/bears_tl"  # from pyproject.toml
+    clone = ["git", "clone", "-q", "--depth", "1", "--", repository_url, "bears_tl"]
+    if not os.path.isdir("bears_tl/notebooks") and subprocess.run(clone).returncode:
+        raise RuntimeError(f"git could not clone {repository_url!r}: check the address, then run this cell again")
     os.chdir("bears_tl")
+    get_ipython().run_line_magic("pip", "install -q --no-deps .")
+    from bears_tl.doctor.requirements import lacking
+
+    if lacking():  # what is there stays: replacing a package under a running kernel breaks it
+        get_ipython().run_line_magic("pip", f"install -q {' '.join(lacking())}")
+    if lacking():
+        os.chdir("..")
+        raise RuntimeError(f"pip could not install {' '.join(lacking())} (see above): run this cell again")
 
 # %% tags=["parameters"]
 run = "runs/sample"  # the folder of a trained and evaluated run

@@ -23,6 +23,7 @@ from bears_tl.errors import InputError
 from bears_tl.files import write_bytes
 from bears_tl.pipeline.run import Run, settings_from
 from bears_tl.pipeline.tracking import check_packages
+from bears_tl.report import page
 
 # Kernels communicate over sockets in the file system instead of TCP. So no other user of the machine can listen, and
 # kernels do not warn about it. Errors in a cell are in the notebook; a kernel's log would only add its interruption.
@@ -166,6 +167,8 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
         print(f"{time.perf_counter() - notebook_started:.0f} s", flush=True)
     if command == "make beyond":
         _summarize_beyond(run)
+    elif run.path("metrics.json").is_file():
+        page.write(Run.open(run.folder))  # the notebooks have changed its stages since `run` was opened
     _summarize(run, time.perf_counter() - started)
     return 0
 
@@ -196,7 +199,6 @@ def _summarize_beyond(run: Run) -> None:
 
 def _summarize(run: Run, seconds: float) -> None:
     from bears_tl.pipeline.evaluation import summary
-    from bears_tl.report import page
 
     print(f"{seconds:.0f} s")
     for note in run.notes():
@@ -206,7 +208,6 @@ def _summarize(run: Run, seconds: float) -> None:
         return
     if run.notice() and run.config.checkpoint == "auto":
         print("If trained weights cannot be downloaded, put inception_v3_2016_08_28.tar.gz in checkpoints/.")
-    page.write(run)
     print("\n".join(summary(run, ".venv/bin/bears")))
 
 
