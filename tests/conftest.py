@@ -20,6 +20,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # no window, whatever machine the te
 from bears_tl.errors import InputError
 
 
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Fail a test that leaves a figure open: figures that stay open fill the memory of a long run."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        left = pyplot.get_fignums()
+        pyplot.close("all")
+        assert left == []
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """Give the folder with the real photos and checkpoint (photos/, checkpoints/), or skip."""

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ class Predictions:
                 class_names = [column.removeprefix(_PREFIX) for column in columns[len(texts) :]]
                 fields = [("texts", "O", len(texts)), ("shares", np.float32, len(class_names))]
                 # Twice as fast as the csv module, and needs no memory for a text per number
-                table = np.loadtxt(file, fields, comments=None, delimiter=",", quotechar='"', ndmin=1)
+                with warnings.catch_warnings(action="ignore", category=UserWarning):  # of a table without rows
+                    table = np.loadtxt(file, fields, comments=None, delimiter=",", quotechar='"', ndmin=1)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{str(path)!r} could not be read as a table of predictions ({error}): train the run again"

@@ -81,14 +81,6 @@ FIGURES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_figure_stays_open():
-    yield
-    left = plt.get_fignums()
-    plt.close("all")
-    assert left == []
-
-
 @pytest.mark.filterwarnings("error")  # missing glyphs, too
 @pytest.mark.parametrize("count", [2, 12])
 @pytest.mark.parametrize("name", FIGURES)

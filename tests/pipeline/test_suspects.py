@@ -2,6 +2,7 @@
 
 import shutil
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -50,7 +51,9 @@ def test_suspects_are_shown_before_other_photos(run):
     assert [row["path"] for row in shown[: len(kept)]] == [row["path"] for row in kept]
     assert all("doubt" in row for row in shown[: len(kept)]) and "doubt" not in shown[-1]
     assert suspects.table(kept).count("\n") == len(kept) + 1
-    assert len(suspects.draw_suspects(run, kept[:1]).axes) == 3
+    figure = suspects.draw_suspects(run, kept[:1])
+    assert len(figure.axes) == 3
+    plt.close(figure)
 
 
 def test_near_duplicates_count_even_if_the_split_ignores_them(run):
