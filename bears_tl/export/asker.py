@@ -6,6 +6,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -48,7 +49,7 @@ def litert(kind):
     def opened(folder):
         from ai_edge_litert.interpreter import Interpreter
 
-        runner = Interpreter(str(folder / f"classifier_{kind}.tflite"))
+        runner = Interpreter(str(folder / f"classifier_{kind}.tflite"), num_threads=os.cpu_count())
         ask = runner.get_signature_runner()
         return lambda pixels: ask(pixels=pixels)
 

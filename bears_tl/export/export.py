@@ -51,10 +51,15 @@ def export(run: Run, folder: str | Path) -> Path:
     terms = contract(run, head, strangers)
     with atomic_folder(folder) as made:
         names, left_out = _write_formats(run, head, strangers, terms, made)
-        write_bytes(made / "reader.py", importlib.resources.read_binary("bears_tl.export", "reader.py"))
+        write_bytes(made / "reader.py", (importlib.resources.files("bears_tl.export") / "reader.py").read_bytes())
         write_json(made / "contract.json", terms)
         question, own_difference = _question(run, head, strangers, golden.write(made / "golden"))
         found = parity.compare(made, names, question)
+        for one in [one for one in found if FORMATS[one.name].same_class and one.broken()]:
+            # 8 bits cost something that depends on the photos: no reason to do without the other files
+            found.remove(one)
+            (made / FORMATS[one.name].file).unlink()
+            _leave_out(left_out, one.broken())
         if broken := [line for one in found if (line := one.broken())]:
             raise InputError(f"the export was not kept, because its answers differ: {'; '.join(broken)}")
         page = parity_page.make(made, found, left_out, own_difference)
@@ -105,8 +110,7 @@ def _write_formats(
         """Look for the packages; say what is missing, once for formats that share them."""
         if missing := missing_packages(formats[0]):
             labels = ", ".join(FORMATS[name].label for name in formats)
-            left_out.append(f"{labels}: needs {' and '.join(missing)}; install with {INSTALL}")
-            print(f"Left out: {left_out[-1]}", flush=True)
+            _leave_out(left_out, f"{labels}: needs {' and '.join(missing)}; install with {INSTALL}")
             return False
         print(f"Writing {FORMATS[formats[0]].label.partition(',')[0]} ...", flush=True)
         names.extend(formats)
@@ -129,8 +133,7 @@ def _write_formats(
         except EngineError as error:
             names.remove("openvino")
             (folder / "openvino").rmdir()
-            left_out.append(f"OpenVINO IR: {error}")
-            print(f"Left out: {left_out[-1]}", flush=True)
+            _leave_out(left_out, f"OpenVINO IR: {error}")
     if can_write("onnx"):
         from bears_tl.export import onnx_model
 
@@ -138,11 +141,15 @@ def _write_formats(
             model = onnx_model.convert(graph, text)
         except Exception as error:  # versions of onnx and ml_dtypes that do not fit raise errors of many types
             names.remove("onnx")
-            left_out.append(f"ONNX: tf2onnx failed ({reason_of(error)})")
-            print(f"Left out: {left_out[-1]}", flush=True)
+            _leave_out(left_out, f"ONNX: tf2onnx failed ({reason_of(error)})")
         else:
             write_bytes(folder / FORMATS["onnx"].file, model)
     return names, left_out
+
+
+def _leave_out(left_out: list[str], why: str) -> None:
+    left_out.append(why)
+    print(f"Left out: {why}", flush=True)
 
 
 def _question(run: Run, head: Head, strangers: Strangers, painted: list[Path]) -> tuple[Question, float]:

@@ -6,6 +6,7 @@ It needs Pillow, NumPy and ai-edge-litert, and the files contract.json and class
 import io
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from PIL import Image, ImageCms, ImageOps
 HERE = Path(__file__).resolve().parent
 CONTRACT = json.loads((HERE / "contract.json").read_text(encoding="utf-8"))
 NAMES, SIDE, LEAST = CONTRACT["class_names"], CONTRACT["view"]["side_px"], CONTRACT["view"]["least_side_px"]
-ask = Interpreter(str(HERE / "classifier_float32.tflite")).get_signature_runner()
+runner = Interpreter(str(HERE / "classifier_float32.tflite"), num_threads=os.cpu_count())
+ask = runner.get_signature_runner()
 
 
 def read_view(path):

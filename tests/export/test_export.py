@@ -1,5 +1,6 @@
 """An export answers as the run does, from outside of the project; what cannot be exported leaves nothing behind."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 
 from bears_tl.cli import main
 from bears_tl.export import export as export_
-from bears_tl.export import formats
+from bears_tl.export import formats, litert
 from bears_tl.export.export import export
 from bears_tl.export.formats import FORMATS
 from bears_tl.files import read_json
@@ -37,12 +38,6 @@ def run(workspace, tmp_path):
     """Return a copy of the trained run that a test may damage."""
     shutil.copytree(workspace.folder / "runs/trained", tmp_path / "run")
     return Run.open(tmp_path / "run")
-
-
-@pytest.fixture
-def only_the_saved_model(monkeypatch):
-    """Let all packages of the other formats be missing."""
-    monkeypatch.setattr(export_, "missing_packages", lambda name: list(FORMATS[name].packages))
 
 
 @pytest.fixture(scope="module")
@@ -114,16 +109,45 @@ def test_reader_answers_with_three_packages_only(exported):
             assert archive.read("labels.txt").decode().split() == ["Grizzly", "Panda", "Polar"]
 
 
+@pytest.fixture
+def only(monkeypatch, exported):
+    """Give a function that lets an export write some LiteRT files only, copies of those of the whole export."""
+
+    def kinds(*kinds, **bounds):
+        written = {"reader", *(f"litert_{kind}" for kind in kinds)}
+        monkeypatch.setattr(export_, "missing_packages", lambda name: [] if name in written else [f"what {name} needs"])
+        monkeypatch.setattr(litert, "KINDS", kinds)
+        monkeypatch.setattr(litert, "convert", lambda _, kind: (exported / f"classifier_{kind}.tflite").read_bytes())
+        monkeypatch.setattr(litert, "with_files", lambda model, files: model)  # the copies have them
+        last = f"litert_{kinds[-1]}"
+        monkeypatch.setitem(FORMATS, last, dataclasses.replace(FORMATS[last], **bounds))
+
+    return kinds
+
+
 @pytest.mark.slow
-def test_an_export_whose_answers_differ_is_not_kept(run, tmp_path, refused, monkeypatch, only_the_saved_model, capsys):
-    monkeypatch.setitem(FORMATS, "saved_model", formats.Format("SavedModel, pixels", "saved_model", most=-1.0))
+@needs("ai_edge_litert")
+def test_an_export_whose_answers_differ_is_not_kept(run, tmp_path, refused, only, capsys):
+    only("float32", most=-1.0)
     before = sorted(os.listdir(tmp_path))
-    with refused("not kept", "SavedModel, pixels", "expected -1 at most"):
+    with refused("not kept", "LiteRT, float32", "expected -1 at most"):
         export(run, tmp_path / "exported")
     assert sorted(os.listdir(tmp_path)) == before
     printed = capsys.readouterr().out
-    for package in ("ai_edge_litert", "openvino", "tf2onnx and onnxruntime"):
-        assert f"needs {package}; install with .venv/bin/pip install -e '.[export]'" in printed
+    for name in ("saved_model", "openvino", "onnx"):
+        assert f"needs what {name} needs; install with .venv/bin/pip install -e '.[export]'" in printed
+
+
+@pytest.mark.slow
+@needs("ai_edge_litert")
+def test_8_bits_that_cost_too_much_are_left_out_alone(run, tmp_path, only):
+    only("float32", "int8", same_class=1.1)
+    folder = export(run, tmp_path / "exported")
+    assert (folder / "classifier_float32.tflite").exists() and not (folder / "classifier_int8.tflite").exists()
+    assert "classifier_int8.tflite" not in read_json(folder / "contract.json")["files"]
+    page = (folder / "parity.md").read_text(encoding="utf-8")
+    assert "- LiteRT, int8: 100.0% of the test photos get the same class, expected 110% or more\n" in page
+    assert "| LiteRT, int8 |" not in page and "| LiteRT, float32 |" in page
 
 
 def test_a_folder_that_is_not_empty_is_refused(run, tmp_path, capsys):
