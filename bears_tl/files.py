@@ -64,10 +64,10 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside `folder`; it is renamed to `folder` if the block succeeds.
 
     Raises:
-        InputError: `folder` already exists, the disk is full or the parent cannot be written.
+        InputError: `folder` already exists and is not empty, the disk is full or the parent cannot be written.
     """
     folder = Path(folder)
-    if os.path.lexists(folder):
+    if os.path.lexists(folder) and (folder.is_symlink() or is_taken(folder)):
         raise InputError(f"{str(folder)!r} already exists: name another folder, or remove it")
     temporary = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.part")
     try:

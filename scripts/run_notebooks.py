@@ -180,6 +180,8 @@ def _explain(notebook: Path, error, executed: Path, command: str) -> int:
     if status == 1:
         print(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)), file=sys.stderr)
     print(f"{command}: {place}: {error.ename}: {error.evalue}", file=sys.stderr)
+    if error.ename in ("ImportError", "ModuleNotFoundError"):
+        print(f"{command}: `.venv/bin/bears doctor` says how to mend a package", file=sys.stderr)
     if status == 1:
         print(f"{command}: the notebook up to that point: {executed}", file=sys.stderr)
     return status

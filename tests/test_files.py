@@ -121,17 +121,20 @@ def test_writers_at_the_same_time_leave_one_whole_file(tmp_path):
     assert path.read_bytes() in contents and os.listdir(tmp_path) == ["file"]
 
 
-def test_a_folder_appears_whole(tmp_path):
+@pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
+def test_a_folder_appears_whole(tmp_path, there):
     folder = tmp_path / "new" / "folder"
+    if there:
+        folder.mkdir(parents=True)
     with atomic_folder(folder) as temporary:
         (temporary / "file").write_bytes(b"data")
-        assert not folder.exists()
+        assert folder.exists() == there and not (folder / "file").exists()
     assert (folder / "file").read_bytes() == b"data"
     assert os.listdir(folder.parent) == ["folder"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_leaves_no_folder(error, tmp_path):
+def test_an_error_leaves_no_new_folder(error, tmp_path):
     with pytest.raises(error), atomic_folder(tmp_path / "folder") as temporary:
         (temporary / "half").mkdir()
         (temporary / "half" / "file").write_bytes(b"half")

@@ -13,7 +13,7 @@ from bears_tl.export import golden, model_card, parity, parity_page
 from bears_tl.export.contract import contract
 from bears_tl.export.formats import FORMATS, INSTALL, missing_packages
 from bears_tl.export.parity import Answers, Question
-from bears_tl.files import atomic_folder, is_taken, sha256_of, write_bytes, write_error, write_json
+from bears_tl.files import atomic_folder, is_taken, sha256_of, write_bytes, write_json
 from bears_tl.inception.architecture import LAST, columns
 from bears_tl.inception.body import Body
 from bears_tl.inception.openvino_engine import EngineError
@@ -73,20 +73,15 @@ def export(run: Run, folder: str | Path) -> Path:
 
 
 def _require_place(folder: Path) -> None:
-    """Check that the folder can be made; remove an empty one.
+    """Check that the folder is new or empty, and that there is space.
 
     Raises:
-        InputError: it is not empty, cannot be written, or there is too little space.
+        InputError: neither.
     """
     if is_taken(folder):
         raise InputError(f"{str(folder)!r} is not empty: name a new or empty folder for the export")
     existing = next(parent for parent in folder.absolute().parents if parent.exists())
-    try:
-        if folder.is_dir():
-            folder.rmdir()
-        free = shutil.disk_usage(existing).free
-    except OSError as error:
-        raise write_error(folder, error) from None
+    free = shutil.disk_usage(existing).free
     if free < _NEEDED_BYTES:
         raise InputError(
             f"the export needs {_NEEDED_BYTES / 1e6:.0f} MB and {free / 1e6:.0f} MB are free beside {str(folder)!r}: "
