@@ -40,13 +40,13 @@ def required() -> dict[str, str]:
 def lacking() -> list[str]:
     """Return what to install for the notebooks on a hosted image such as Colab's, as words for pip.
 
-    Only what is missing: a package that is replaced under a running kernel breaks it. What runs notebooks is there.
+    Only what is missing: a package that is replaced under a running kernel breaks it.
     """
     versions = {}
     for name in ("tensorflow", *required()):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    bounds = {name: bounds for name, bounds in required().items() if name not in (*versions, "papermill", "ipykernel")}
+    bounds = {name: bounds for name, bounds in required().items() if name not in versions}
     if "tf-keras" in bounds and "tensorflow" in versions:  # another minor version would replace TensorFlow
         bounds["tf-keras"] = "=={}.{}.*".format(*release(versions["tensorflow"]))
     return [f"'{name}{bound}'" for name, bound in bounds.items()]
