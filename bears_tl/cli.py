@@ -93,7 +93,10 @@ class _Parser(argparse.ArgumentParser):
         Raises:
             InputError: always.
         """
-        raise InputError(f"{message} (`{self.prog} --help` lists the options)")
+        words = message.partition("unrecognized arguments: ")[2].split()
+        is_setting = words and "=" in words[0] and words[0][0] != "-"
+        hint = f"; settings follow --set: --set {words[0]}" if is_setting else ""
+        raise InputError(f"{message} (`{self.prog} --help` lists the options{hint})")
 
 
 def _check_verb(arguments: list[str]) -> None:

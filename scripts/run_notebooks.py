@@ -175,7 +175,9 @@ def run_all(run: Run, notebooks: list[Path], command: str = "make train") -> int
 
 def _explain(notebook: Path, error, executed: Path, command: str) -> int:
     """Print where a notebook failed and why: one line for a user's mistake, otherwise with a traceback."""
-    status = {"InputError": 2, "NotReachableError": 3}.get(error.ename, 1)
+    from bears_tl.photos import fetch, intake  # noqa: F401 -- so that their errors are known, too
+
+    status = {kind.__name__: kind.exit_status for kind in _kinds_of(InputError)}.get(error.ename, 1)
     place = f"{notebook.stem}, code cell {error.exec_count}"
     if status == 1:
         print(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)), file=sys.stderr)
@@ -185,6 +187,10 @@ def _explain(notebook: Path, error, executed: Path, command: str) -> int:
     if status == 1:
         print(f"{command}: the notebook up to that point: {executed}", file=sys.stderr)
     return status
+
+
+def _kinds_of(error: type) -> set[type]:
+    return {error}.union(*map(_kinds_of, error.__subclasses__()))
 
 
 def _summarize_beyond(run: Run) -> None:

@@ -56,4 +56,4 @@ def _review(run, rows: list[dict], out: str) -> None:
         print(f"{visible(row['path'])}: {row['doubt']}")
     if len(rows) > _SHOWN:
         print(f"and {len(rows) - _SHOWN} more")
-    print(f"to correct them: jupyter lab notebooks/10_loop.ipynb, with run = {str(run.folder)!r} and mine = {out!r}")
+    print(f"to correct them: run `make lab`, open 10_loop, set run = {str(run.folder)!r} and mine = {out!r}")

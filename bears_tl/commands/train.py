@@ -1,5 +1,8 @@
 """Run every stage, from photos to a report."""
 
+import shutil
+import sys
+
 from bears_tl.commands.options import add_run, add_set, path
 
 EXAMPLE = "bears train --set photos=my_photos epochs=50 --run runs/mine"
@@ -20,5 +23,6 @@ def run(options) -> None:
     run = Run(settings_from(options.config, options.set, options.run))
     result = stages.run_all(run)
     page.write(run)
-    print("\n".join(evaluation.summary(run)))
+    called = "bears" if shutil.which("bears") else sys.argv[0]  # .venv/bin/bears, where .venv is not activated
+    print("\n".join(evaluation.summary(run, called)))
     evaluation.check_limits(result)

@@ -104,7 +104,7 @@ def _write_formats(
     def can_write(*formats: str) -> bool:
         """Look for the packages; say what is missing, once for formats that share them."""
         if missing := missing_packages(formats[0]):
-            labels = ", ".join(FORMATS[name].label for name in formats)
+            labels = "; ".join(FORMATS[name].label for name in formats)
             _leave_out(left_out, f"{labels}: needs {' and '.join(missing)}; install with {INSTALL}")
             return False
         print(f"Writing {FORMATS[formats[0]].label.partition(',')[0]} ...", flush=True)

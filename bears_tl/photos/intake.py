@@ -17,7 +17,7 @@ from bears_tl.photos.edits import apply_edits
 from bears_tl.photos.facts import FactCache, read_facts
 from bears_tl.photos.flatness import FLAT_BITS
 from bears_tl.photos.groups import HASH_BYTES, HASHES, find_groups
-from bears_tl.photos.layout import are_named_like_splits, class_names_in, similar_names, split_folders
+from bears_tl.photos.layout import are_named_like_splits, class_names_in, misspelt_names, similar_names, split_folders
 from bears_tl.photos.splits import SPLITS
 from bears_tl.threads import map_ahead
 
@@ -32,6 +32,7 @@ MIN_SIDE_PX = 64
 MAX_MEGAPIXELS = 250
 _SAVE_SECONDS = 2  # a killed intake loses at most this much work
 _ONE_SCENE = 0.5  # say so if more than this share of a class are near-duplicates of one another
+_MISSPELT_NAMED = 3  # pairs of classes in notes
 _QUIET = {"disable": None, "leave": False}  # show a progress bar only in a terminal, and remove it at the end
 
 
@@ -94,6 +95,11 @@ class Intake:
             )
         for names in similar_names(list(self.per_class())):
             notes.append(f"the classes {' and '.join(map(repr, names))} differ only in case, Unicode form or spaces")
+        for names in misspelt_names(list(self.per_class()))[:_MISSPELT_NAMED]:
+            notes.append(
+                f"the classes {' and '.join(map(repr, names))} differ by one letter; if they are one class, put their "
+                "photos into one folder"
+            )
         if self.flat:
             notes.append(
                 f'photos of nearly one colour, perhaps placeholders such as "image not found": {len(self.flat)} '
@@ -363,6 +369,6 @@ def _require_classes(folder: Path, intake: Intake) -> None:
             raise TooFewError(
                 f"class {class_name!r} in {str(folder)!r} has {counts.get(class_name, 0)} good photos"
                 f"{f' (quarantined: {refused})' if refused else ''}, "
-                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos or move the folder elsewhere",
+                f"expected {MIN_PHOTOS_PER_CLASS} or more: add photos, or move the folder elsewhere if it is no class",
                 intake.quarantined,
             )

@@ -9,6 +9,7 @@ from bears_tl.errors import InputError
 from bears_tl.photos.clutter import is_clutter, is_own_folder
 
 # Names of split folders, without case. Keras, PyTorch's ImageFolder, Ultralytics, Roboflow and Kaggle use these.
+_LEAST_MISSPELT = 4  # letters: shorter names differ by one letter for good reasons (ape, cape)
 _SPLIT_OF = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "validate": "val", "dev": "val",
@@ -85,6 +86,17 @@ def similar_names(class_names: list[str]) -> list[list[str]]:
     for name in sorted(class_names):
         groups[unicodedata.normalize("NFKC", name.strip()).casefold()].append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def misspelt_names(class_names: list[str]) -> list[tuple[str, str]]:
+    """Return pairs of class names of which one has one letter more, such as `rose` and `roses`."""
+    known = set(class_names)
+    return sorted(
+        (shorter, name)
+        for name in known
+        for shorter in {name[:i] + name[i + 1 :] for i, letter in enumerate(name) if letter.isalpha()}
+        if len(shorter) >= _LEAST_MISSPELT and shorter in known
+    )
 
 
 def _class_folders_if_readable(folder: Path) -> list[Path]:

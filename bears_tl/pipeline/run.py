@@ -352,10 +352,9 @@ def _saved_settings(folder: str | Path) -> RunConfig:
     """
     path = Path(folder, "config.json").expanduser()
     if not path.is_file():
-        raise InputError(
-            f"no run in {str(folder)!r} (it has no config.json): check the name, or train a run there first "
-            f"(bears train --run {folder})"
-        )
+        others = [str(other.parent) for other in sorted(path.parent.parent.glob("*/config.json"))]
+        hint = settings.did_you_mean(str(folder), others) if others else "train one first (make train)"
+        raise InputError(f"no run in {str(folder)!r} (it has no config.json): {hint}")
     values = read_json(path)
     if not isinstance(values, dict):
         raise InputError(f"{str(path)!r} is not a JSON object of settings: remove it and start the run again")

@@ -158,9 +158,12 @@ def strangers(contents: Contents) -> dict:
     rows = sorted((row for row in rows if np.isfinite(row["strangeness"])), key=lambda row: -row["strangeness"])
     summary = contents.metrics.get("strangers") if contents.run.path("metrics.json").is_file() else None
     summary = summary or contents.facts("train").get("strangers", {})
+    left_out = summary.get("left_out", [])
+    asked = {key: sum(int(row[key]) for row in left_out) for key in ("count", "accepted")}
     return {
         "split": contents.judged_split,
         "summary": summary,
+        "missed": asked if 2 * asked["accepted"] > asked["count"] else None,
         "parts": [(name, summary[key]) for key, name in _SPLITS.items() if key in summary],
         "strangest": contents.cards(rows[:_STRANGE]),
     }

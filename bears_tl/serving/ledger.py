@@ -128,7 +128,7 @@ class Ledger:
             except (ValueError, KeyError, TypeError, csv.Error) as error:
                 raise InputError(
                     f"{str(self.path)!r} exists, but is no table of answers of this run ({reason_of(error)}): name "
-                    "another file"
+                    "another place"
                 ) from None
 
     def _of_csv(self, lines: Iterator[str]) -> Iterator[dict]:

@@ -37,6 +37,7 @@ def test_set_takes_one_or_more_pairs_and_may_be_repeated(verb):
         (["trian"], "bears: unknown verb 'trian': did you mean 'train'?"),
         (["fly", "--run", "x"], "bears: unknown verb 'fly': expected one of fetch, open-images, intake,"),
         (["train", "--nonsense"], "bears: unrecognized arguments: --nonsense (`bears --help`"),
+        (["train", "a=x"], "bears: unrecognized arguments: a=x (`bears --help` lists the options; settings follow"),
         (["predict", "x.jpg"], "bears: the following arguments are required: --run (`bears predict --help`"),
         ([], "bears: the following arguments are required: VERB (`bears --help`"),
     ],

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from bears_tl.photos.intake import take_in
-from bears_tl.photos.layout import class_names_in, class_root, similar_names, split_folders
+from bears_tl.photos.layout import class_names_in, class_root, misspelt_names, similar_names, split_folders
 
 
 @pytest.fixture
@@ -92,6 +92,11 @@ def test_of_copies_in_several_splits_the_one_that_is_not_in_train_is_kept(split_
 def test_names_that_a_reader_cannot_tell_apart_are_found():
     names = ["B\u00e4r", "Ba\u0308r", "cat", "Cat", "cat ", "dog", "dogs"]
     assert similar_names(names) == [["Ba\u0308r", "B\u00e4r"], ["Cat", "cat", "cat "]]
+
+
+def test_names_that_one_letter_tells_apart_are_found():
+    names = ["rose", "roses", "tulp", "tulip", "ape", "cape", "shelf 1", "shelf 12", "daisy"]
+    assert misspelt_names(names) == [("rose", "roses"), ("tulp", "tulip")]
 
 
 def test_a_split_is_recognized_though_the_case_of_its_classes_differs(split_folder, refused):

@@ -207,9 +207,15 @@ def test_a_run_that_was_moved_is_opened_where_it_lies(run, tmp_path):
 def test_a_run_that_is_not_there_is_refused_and_not_made(tmp_path, refused):
     (tmp_path / "empty").mkdir()
     for name in ("absent", "empty"):
-        with refused("no run", repr(str(tmp_path / name)), "bears train"):
+        with refused("no run", repr(str(tmp_path / name)), "train one first (make train)"):
             Run.open(tmp_path / name)
     assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
+
+
+def test_a_misspelt_run_is_told_the_nearest_one(run, refused):
+    run.keep_settings()
+    with refused("no run", "did you mean", repr(str(run.folder))):
+        Run.open(f"{run.folder}s")
 
 
 def test_a_table_that_no_stage_wrote_is_refused(run, refused):
