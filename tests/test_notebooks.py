@@ -309,11 +309,14 @@ def test_without_names_01_to_07_are_chosen_and_names_are_put_in_order():
 
 
 @pytest.mark.slow
-def test_a_users_mistake_stops_at_the_notebook_that_finds_it_in_one_line(workspace):
-    done = run_notebooks(workspace, "runs/mistaken", "photos=nowhere")
+@pytest.mark.parametrize("photos", ["nowhere", "too_few"])
+def test_a_users_mistake_stops_at_the_notebook_that_finds_it_in_one_line(workspace, write_photos, photos):
+    if photos == "too_few":
+        write_photos(workspace.folder / photos, black=5, brown=2)
+    done = run_notebooks(workspace, "runs/mistaken", f"photos={photos}")
     assert done.returncode == 2
     assert "[1/" in done.stdout and "[2/" not in done.stdout
-    assert "01_fetch, code cell" in done.stderr and "'nowhere'" in done.stderr and "Traceback" not in done.stderr
+    assert "01_fetch, code cell" in done.stderr and f"{photos}'" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
