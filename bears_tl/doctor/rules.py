@@ -172,7 +172,7 @@ CHECKS = (
               _install("tf2onnx>=1.17")),
     )),
     Check("Colab", lambda f: f.colab or "no"),
-    Check("photos", lambda f: f"those of {f.runs} run{'s' * (f.runs > 1)} are there" if f.runs else "no run yet; the sample needs none", (
+    Check("photos", lambda f: f"of all {f.runs} run(s) are there" if f.runs else "no run yet; the sample needs none", (
         Fault(WARNING, lambda f: bool(f.photos_gone),
               lambda f: f"the folder {f.photos_gone[0][1]} of the run {f.photos_gone[0][0]} is gone: put it back, or "
               "train on other photos" + f" ({len(f.photos_gone)} such runs)" * (len(f.photos_gone) > 1),
