@@ -9,10 +9,11 @@ from bears_tl.judging.metrics import sentence
 from bears_tl.pipeline.run import STAGES, Run
 
 DEFAULT = "runs"
+COMPARISON = "comparison.json"  # in the folder of the runs of a comparison
 
 
 def list_runs(folder: str | Path) -> list[dict]:
-    """List all runs in a folder and below it, the newest first; runs inside a run are not listed.
+    """List all runs in a folder and below it, the newest first; those inside a run or a comparison are not listed.
 
     Returns:
         Rows: run, ended (local time, to the minute), result (test photos right, with an interval), and fault: "" or in
@@ -33,7 +34,7 @@ def _find(folder: Path) -> list[Path]:
     if (folder / "config.json").is_file() or (folder / "receipt.json").is_file():
         return [folder]
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    return [run for path in inside for run in _find(path)]
+    return [run for path in inside if not (path / COMPARISON).is_file() for run in _find(path)]
 
 
 def _row(folder: Path) -> dict:

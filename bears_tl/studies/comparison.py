@@ -13,6 +13,7 @@ from bears_tl.judging import paired
 from bears_tl.judging.calibration import judge_calibration
 from bears_tl.origin import Origin
 from bears_tl.pipeline import artifacts, stages
+from bears_tl.pipeline.listing import COMPARISON
 from bears_tl.pipeline.run import STAGES, Run
 
 BASE = "base"
@@ -170,7 +171,7 @@ def _claim(folder: Path, config: RunConfig) -> None:
     Raises:
         InputError: the folder contains something else, such as a run, or a comparison with other settings.
     """
-    path, origin = folder / "comparison.json", origin_of(config)
+    path, origin = folder / COMPARISON, origin_of(config)
     before = read_json(path) if path.is_file() else origin.parts
     if not isinstance(before, dict) or (not path.is_file() and is_taken(folder)):
         raise InputError(f"{str(folder)!r} is not the folder of a comparison: choose another one with --run")

@@ -204,11 +204,16 @@ def test_runs_are_listed_newest_first_and_broken_ones_say_why(tmp_path, monkeypa
             (tmp_path / name / file).write_text(content)
     (tmp_path / "half/receipt.json").unlink()
     shutil.copytree(tmp_path / "old", tmp_path / "new/beyond/inside")
+    shutil.copytree(tmp_path / "old", tmp_path / "compare/study/seed_0/base")
+    (tmp_path / "compare/study/comparison.json").write_text("{}")
     rows = {row["run"].rpartition("/")[2]: row["fault"] for row in list_runs(tmp_path)}
     assert rows.keys() == {"old", "new", "config", "receipt", "half"}
     assert list_runs(tmp_path)[0]["run"].endswith("new")
     assert rows["old"] == "unfinished: next is intake" and rows["half"] == "unfinished: next is fetch"
     assert rows["config"].startswith("broken: ") and rows["receipt"].startswith("broken: ")
+    assert [row["run"] for row in list_runs(tmp_path / "compare/study")] == [
+        str(tmp_path / "compare/study/seed_0/base")
+    ]
     with refused("no folder"):
         list_runs(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
