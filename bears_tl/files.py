@@ -67,7 +67,8 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         InputError: `folder` already exists and is not empty, the disk is full or the parent cannot be written.
     """
     folder = Path(folder)
-    if os.path.lexists(folder) and (folder.is_symlink() or is_taken(folder)):
+    # The current folder, which has no name here, may be empty, but is not replaced under the user's feet
+    if not folder.name or folder.is_symlink() or is_taken(folder):
         raise InputError(f"{str(folder)!r} already exists: name another folder, or remove it")
     temporary = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.part")
     try:

@@ -158,6 +158,13 @@ def test_a_folder_that_is_there_is_kept(tmp_path, refused):
     assert os.listdir(tmp_path) == ["folder"] and os.listdir(folder) == ["mine"]
 
 
+def test_the_current_folder_is_not_replaced(tmp_path, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with refused("already exists", "'.'"), atomic_folder("."):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_table_keeps_every_name(tmp_path):
     rows = [{"path": name, "class_name": other} for name in ODD_NAMES for other in ("Grizzly", name)]
     write_csv(tmp_path / "table.csv", ["path", "class_name"], rows)

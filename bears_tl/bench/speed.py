@@ -95,9 +95,8 @@ def overview(reports: list[dict]) -> str:
 
 def figure(report: dict):
     """Draw one bar per contender and one panel per group; whiskers span the lowest to the highest round."""
-    import matplotlib.pyplot as plt  # here, because a child process inherits the peak memory of its parent
-
-    from bears_tl.judging.plots import BLUE, GREY, ORANGE
+    # Here, because a child process inherits the peak memory of its parent
+    from bears_tl.judging.plots import BLUE, GREY, ORANGE, finish, new_figure
 
     groups = {
         group: [row for row in report["contenders"].values() if row["group"] == group and row["summary"]]
@@ -106,10 +105,8 @@ def figure(report: dict):
     groups["body"], groups["bound"] = groups["body"] + groups["bound"], []
     groups = {group: rows for group, rows in groups.items() if rows}
     heights = [0.9 + len(rows) for rows in groups.values()]
-    drawn, axes = plt.subplots(
-        len(groups), 1, figsize=(8.5, 0.36 * sum(heights) + 0.5), squeeze=False, layout="constrained",
-        gridspec_kw={"height_ratios": heights},
-    )  # fmt: skip
+    size, ratios = (8.5, 0.36 * sum(heights) + 0.5), {"height_ratios": heights}
+    drawn, axes = new_figure(len(groups), 1, figsize=size, gridspec_kw=ratios)
     for axis, (group, rows) in zip(axes.flat, groups.items(), strict=True):
         title, unit, more_is_better = GROUPS[group]
         places = range(len(rows))[::-1]
@@ -129,10 +126,8 @@ def figure(report: dict):
         axis.set_title(f"{title}, {unit} ({'higher' if more_is_better else 'lower'} is better)", fontsize=9, loc="left")
         axis.tick_params(axis="x", labelsize=8)
         axis.margins(x=0.12)
-        axis.spines[["top", "right"]].set_visible(False)
-    if report["notice"]:
-        drawn.text(0.5, -0.01, report["notice"], ha="center", va="top", fontsize=8, color="#b00020", wrap=True)
-    return drawn
+    shown = [f"{row['label']} {row['summary']['median']:.4g}" for rows in groups.values() for row in rows]
+    return finish(drawn, "", f"Bar chart of medians: {'; '.join(shown)}", report["notice"])
 
 
 def _hardware(machine: dict) -> str:

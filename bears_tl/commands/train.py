@@ -1,5 +1,7 @@
 """Run every stage, from photos to a report."""
 
+import os
+import shlex
 import shutil
 import sys
 
@@ -23,6 +25,6 @@ def run(options) -> None:
     run = Run(settings_from(options.config, options.set, options.run))
     result = stages.run_all(run)
     page.write(run)
-    called = "bears" if shutil.which("bears") else sys.argv[0]  # .venv/bin/bears, where .venv is not activated
-    print("\n".join(evaluation.summary(run, called)))
+    is_path = os.path.basename(sys.argv[0]) == "bears" and not shutil.which("bears")  # .venv is not activated
+    print("\n".join(evaluation.summary(run, shlex.quote(sys.argv[0]) if is_path else "bears")))
     evaluation.check_limits(result)

@@ -76,7 +76,7 @@ def _require_place(folder: Path) -> None:
     """Check that the folder is new or empty, and that there is space.
 
     Raises:
-        InputError: neither.
+        InputError: the folder is not empty, or there is too little space.
     """
     if is_taken(folder):
         raise InputError(f"{str(folder)!r} is not empty: name a new or empty folder for the export")

@@ -78,7 +78,7 @@ def try_to_save(draw: Callable[[], Figure], path: Path) -> str:
 def to_png(figure: Figure) -> bytes:
     """Render a figure as PNG and close it, so that a notebook does not show it as well."""
     try:
-        return _rendered(figure, dpi=110, metadata={"Software": None, "Description": getattr(figure, "alt", "")})
+        return _rendered(figure, dpi=110, metadata={"Software": None, "Description": figure.alt})
     finally:
         plt.close(figure)
 
